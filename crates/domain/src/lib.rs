@@ -1,0 +1,1 @@
+//! What is true and what may happen: no IO, no clock, no randomness.

@@ -1,0 +1,1 @@
+//! Draws graphs as Mermaid, DOT, JSON and self-contained SVG.

@@ -1,0 +1,1 @@
+//! What happens when: submit, dispatch, execute, finish, recover.

@@ -1,0 +1,1 @@
+//! Where tasks are kept: memory and SQLite behind one kernel.
