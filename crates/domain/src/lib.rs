@@ -1,1 +1,9 @@
-//! What is true and what may happen: no IO, no clock, no randomness.
+//! What is true and what may happen. No IO, no clock, no randomness: `now`, seeds and limits are arguments.
+//!
+//! In reading order: the words ([`id`], [`time`], [`limits`], [`code`]), a task and its life ([`task`]).
+
+pub mod code;
+pub mod id;
+pub mod limits;
+pub mod task;
+pub mod time;

@@ -1,0 +1,267 @@
+//! The registry of error codes: stable names that people search for and programs match on.
+//!
+//! One table holds code, kind, title, cause and cure. `bell explain CODE` prints an entry and
+//! `docs/errors.md` is generated from the table.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// What sort of answer an error is; it decides the exit status and, over HTTP, the status class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The request was understood and the answer is no.
+    Refused,
+    /// The request itself is wrong: bad usage, bad input, an unknown id.
+    Input,
+    /// Nothing is wrong; something outside has to happen first.
+    Waits,
+    /// The store or server cannot be reached or used.
+    Store,
+    /// A defect of ours.
+    Bug,
+}
+
+impl Kind {
+    pub fn exit_status(self) -> u8 {
+        match self {
+            Kind::Refused | Kind::Bug => 1,
+            Kind::Input => 2,
+            Kind::Waits => 3,
+            Kind::Store => 4,
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($variant:ident $name:literal $kind:ident $title:literal cause $cause:literal cure $cure:literal)*) => {
+        /// A stable error code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($variant),* }
+
+        impl Code {
+            pub const ALL: &[Code] = &[$(Code::$variant),*];
+
+            pub fn as_str(self) -> &'static str { match self { $(Code::$variant => $name),* } }
+            pub fn kind(self) -> Kind { match self { $(Code::$variant => Kind::$kind),* } }
+            /// A short sentence that is the same for every occurrence.
+            pub fn title(self) -> &'static str { match self { $(Code::$variant => $title),* } }
+            pub fn cause(self) -> &'static str { match self { $(Code::$variant => $cause),* } }
+            pub fn cure(self) -> &'static str { match self { $(Code::$variant => $cure),* } }
+        }
+    };
+}
+
+codes! {
+    PlanSyntax "plan-syntax" Input "The plan is not well-formed"
+        cause "The file cannot be read as YAML, JSON or TOML at the place shown."
+        cure "Mend the text at that line and column; `bell plan check FILE` reads without running."
+    PlanUnknownKey "plan-unknown-key" Input "The plan has a key that means nothing"
+        cause "A key is misspelt or stands at the wrong level, so its value would be ignored."
+        cure "Use the nearest name offered, or see `bell plan schema` for all of them."
+    PlanMissingKey "plan-missing-key" Input "The plan lacks a needed key"
+        cause "A section does not say what it must."
+        cure "Add the key named in the message."
+    PlanInvalidValue "plan-invalid-value" Input "A value in the plan cannot be used"
+        cause "A value has the wrong type, is out of range, or contradicts a neighbour."
+        cure "Write a value of the form that the message names."
+    PlanDuplicate "plan-duplicate" Input "A name stands twice in the plan"
+        cause "Two tasks, or two entries of one section, have the same key; the second would hide the first."
+        cure "Rename one of them."
+    PlanUnknownTask "plan-unknown-task" Input "The plan refers to a task that it does not have"
+        cause "An entry of `after` names no task of this plan."
+        cure "Use the nearest name offered, or add the task."
+    PlanSelfEdge "plan-self-edge" Input "A task waits for itself"
+        cause "An entry of `after` names the task it belongs to."
+        cure "Remove that entry."
+    PlanCycle "plan-cycle" Input "Tasks wait for each other in a circle"
+        cause "Following `after` leads back to where it began, so none of these tasks could ever start."
+        cure "Remove one of the edges on the path shown."
+    PlanLimit "plan-limit" Input "The plan is over a limit"
+        cause "A size or a count is above its bound."
+        cure "Split the plan; the message names the limit."
+    PlanNotText "plan-not-text" Input "The plan file is not text"
+        cause "The file is not UTF-8, or holds binary data."
+        cure "Save it as UTF-8 text."
+    PlanUnreadable "plan-unreadable" Input "The plan file cannot be read"
+        cause "It does not exist, is a folder, or may not be opened."
+        cure "Check the path and its permissions."
+    PlanUnsupported "plan-unsupported" Input "The plan asks for something this version does not do"
+        cause "The key is part of the format, but the machinery behind it is not in this version; running on \
+               would quietly skip it."
+        cure "Remove the key, or use a version that has it. `bell plan check` and `bell plan graph` accept it."
+    InvalidArgument "invalid-argument" Input "An argument cannot be used"
+        cause "A value on the command line or in a request has the wrong form or is out of range."
+        cure "See the message for the form, and `bell COMMAND --help`."
+    TaskNotFound "task-not-found" Input "There is no such task"
+        cause "No task of this project has that id or key."
+        cure "`bell task list` shows the tasks; `--project` chooses another project."
+    RunNotFound "run-not-found" Input "There is no such run"
+        cause "No run of this project has that id."
+        cure "`bell runs list` shows the runs; `--project` chooses another project."
+    TaskExists "task-exists" Input "A task with this id exists already"
+        cause "Ids are unique in a project, and an id is never given away twice."
+        cure "Choose another id, leave it out to get a fresh one, or repeat the call with the same \
+              idempotency key."
+    PrerequisiteNotFound "prerequisite-not-found" Input "A prerequisite does not exist"
+        cause "The task would wait for an id that no task of this project has."
+        cure "Create the prerequisite first, or correct the id."
+    PrerequisiteFailed "prerequisite-failed" Refused "A prerequisite can no longer be met"
+        cause "The task would wait for one that has already ended the other way, so it could never start."
+        cure "Retry the prerequisite first, wait on `:failure` or `:finished`, or set \
+              `on_upstream_failure: continue`."
+    DependencyCycle "dependency-cycle" Input "The task would wait for itself"
+        cause "Following its prerequisites leads back to the task."
+        cure "Remove one of the edges on the path shown."
+    LimitExceeded "limit-exceeded" Input "A limit is exceeded"
+        cause "A count or size is above its bound."
+        cure "The message names the limit and its value."
+    InvalidTransition "invalid-transition" Refused "The task cannot make this move from its state"
+        cause "Another process may have moved it meanwhile, or it has ended."
+        cure "`bell task show ID` tells its state, `bell task history ID` how it came there."
+    LeaseLost "lease-lost" Refused "The lease is no longer yours"
+        cause "It expired, was handed back or taken away, and the task may already be with another worker."
+        cure "Stop working on it. Renew in time: a lease tells when it expires, and progress renews it."
+    IdempotencyConflict "idempotency-conflict" Refused "The idempotency key was used for something else"
+        cause "The same key came with a different request."
+        cure "Use one key for one request; repeat a request unchanged."
+    ProjectMoved "project-moved" Refused "The project has moved to another store"
+        cause "It was copied elsewhere, and this store has been closed for it."
+        cure "Use the new store; `bell store check` names it."
+    StoreNotFound "store-not-found" Store "There is no store here"
+        cause "No `.bellwether` folder was found in this folder or above it, and this command creates none."
+        cure "Run a plan or add a task first, or name a store with `--store`."
+    StoreUrl "store-url" Input "The store's URL cannot be used"
+        cause "Its scheme is unknown or its form wrong."
+        cure "Use `sqlite:PATH` or `memory:`."
+    StoreNotDatabase "store-not-database" Store "The file is not a Bellwether store"
+        cause "It is not SQLite, was made by another program, or its first page is damaged."
+        cure "Name another file with `--store`, or restore a backup; nothing was written to it."
+    StoreReadOnly "store-read-only" Store "The store cannot be written"
+        cause "The file or its folder is read-only for this user."
+        cure "Change the permissions, or use another store."
+    StoreLocked "store-locked" Store "Another program holds the store"
+        cause "A foreign program keeps a lock on the file; processes of Bellwether queue and do not block \
+               each other."
+        cure "Close the other program (a database browser, a backup) and try again."
+    StoreFull "store-full" Store "There is no room left for the store"
+        cause "The disk is full, or a size limit is reached. Nothing of the refused change was written."
+        cure "Make room; work goes on where it stopped."
+    StoreNewer "store-newer" Store "The store was written by a newer version"
+        cause "Its schema has a number that this binary does not know."
+        cure "Use the newer binary. This one changed nothing."
+    StoreCorrupt "store-corrupt" Store "The store is damaged"
+        cause "What is read contradicts itself."
+        cure "`bell store check` tells more; restore a backup from the `backups` folder beside the store."
+    StoreNetwork "store-network" Store "The store lies on a network file system"
+        cause "File locks and shared memory do not hold there, so several processes would damage the file."
+        cure "Put the store on a local disk."
+    StoreUnavailable "store-unavailable" Store "The store cannot be used now"
+        cause "Reading or writing failed underneath."
+        cure "The message has the system's own words; `bell doctor` checks the surroundings."
+    ExecutorFailed "executor-failed" Refused "The command could not be started"
+        cause "The program does not exist, may not be run, or its folder is missing."
+        cure "Check the command and `cwd`."
+    AuditBroken "audit-broken" Refused "The event log has been tampered with"
+        cause "A digest does not follow from the event and its predecessor: an event was edited, removed or moved."
+        cure "Treat everything after the named event as unproven and compare with a backup."
+    StoreInconsistent "store-inconsistent" Refused "The store's own checks found a contradiction"
+        cause "A counter, index or edge disagrees with the tasks; each finding is listed."
+        cure "Restore a backup, and report it: this should never happen."
+    ConfigInvalid "config-invalid" Input "The configuration cannot be used"
+        cause "A configuration file or variable has a value of the wrong form."
+        cure "`bell config show` tells where each value comes from."
+    Waiting "waiting" Waits "The run waits for something outside"
+        cause "Nothing runs, and nothing can become ready without a person, an agent or a missing capability."
+        cure "Each wait is printed with its cure; `--wait` stays until it is over."
+    Internal "internal" Bug "A defect in Bellwether"
+        cause "Something that should never happen did."
+        cure "Report it with the message and what you did."
+}
+
+impl Code {
+    pub fn parse(name: &str) -> Option<Code> {
+        Code::ALL.iter().copied().find(|code| code.as_str() == name)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+
+/// A typed "no": which code, what exactly, and what to do about it.
+///
+/// `detail` is a lower-case fragment with the offending value and no full stop; `help` is one imperative line
+/// that names the exact command or field.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refusal {
+    pub code: Code,
+    pub detail: String,
+    pub help: Option<String>,
+}
+
+impl Refusal {
+    pub fn new(code: Code, detail: impl Into<String>) -> Refusal {
+        Refusal {
+            code,
+            detail: detail.into(),
+            help: None,
+        }
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> Refusal {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// The known name nearest to `given`, if one is near enough to be what was meant.
+pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(given, name), name))
+        .min()
+        .filter(|(distance, name)| *distance <= 1 + name.len().min(given.len()) / 4)
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_complete() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert_eq!(Code::parse(code.as_str()), Some(*code));
+            assert!(
+                code.as_str().chars().all(|c| c.is_ascii_lowercase() || c == '-'),
+                "{code}"
+            );
+            assert!(!code.title().ends_with('.'), "{code}: titles are no sentences");
+            assert!(
+                code.cause().ends_with('.') && code.cure().ends_with('.'),
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn typos_find_their_word() {
+        assert_eq!(nearest("timout", ["timeout", "retry"]), Some("timeout"));
+        assert_eq!(nearest("aftre", ["after", "agent"]), Some("after"));
+        assert_eq!(nearest("zzz", ["after", "agent"]), None);
+    }
+}
