@@ -1,9 +1,14 @@
 //! What is true and what may happen. No IO, no clock, no randomness: `now`, seeds and limits are arguments.
 //!
-//! In reading order: the words ([`id`], [`time`], [`limits`], [`code`]), a task and its life ([`task`]).
+//! In reading order: the words ([`id`], [`time`], [`limits`], [`code`]), a task and its life ([`task`]), what it
+//! belongs to ([`run`]) and what is remembered of it ([`event`]), and
+//! what every store must do ([`store`]).
 
 pub mod code;
+pub mod event;
 pub mod id;
 pub mod limits;
+pub mod run;
+pub mod store;
 pub mod task;
 pub mod time;

@@ -1,0 +1,328 @@
+//! Events: immutable, numbered facts, each chained to the one before by its digest.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use crate::id::{EventNo, Project, Seq};
+use crate::run::RunNo;
+use crate::task::spec::Json;
+use crate::task::state::{Reason, State};
+use crate::time::Timestamp;
+
+/// What happened. Tasks' moves are named after the state entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    TaskSubmitted,
+    TaskEntered(State),
+    /// A newer version of its plan replaced it.
+    TaskSuperseded,
+    RunSubmitted,
+    /// A finished or interrupted run goes on.
+    RunResumed,
+    RunFinished,
+    RunCancelled,
+}
+
+impl Kind {
+    pub fn all() -> impl Iterator<Item = Kind> {
+        let others = [
+            Kind::TaskSubmitted,
+            Kind::TaskSuperseded,
+            Kind::RunSubmitted,
+            Kind::RunResumed,
+            Kind::RunFinished,
+            Kind::RunCancelled,
+        ];
+        State::ALL.into_iter().map(Kind::TaskEntered).chain(others)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::TaskSubmitted => "task.submitted",
+            Kind::TaskEntered(State::Pending) => "task.pending",
+            Kind::TaskEntered(State::Blocked) => "task.blocked",
+            Kind::TaskEntered(State::Ready) => "task.ready",
+            Kind::TaskEntered(State::Assigned) => "task.assigned",
+            Kind::TaskEntered(State::Running) => "task.running",
+            Kind::TaskEntered(State::Suspended) => "task.suspended",
+            Kind::TaskEntered(State::Awaiting) => "task.awaiting",
+            Kind::TaskEntered(State::Retrying) => "task.retrying",
+            Kind::TaskEntered(State::Completed) => "task.completed",
+            Kind::TaskEntered(State::Failed) => "task.failed",
+            Kind::TaskEntered(State::Cancelled) => "task.cancelled",
+            Kind::TaskSuperseded => "task.superseded",
+            Kind::RunSubmitted => "run.submitted",
+            Kind::RunResumed => "run.resumed",
+            Kind::RunFinished => "run.finished",
+            Kind::RunCancelled => "run.cancelled",
+        }
+    }
+
+    /// The number under which stores keep it and digests cover it; never changed, never reused.
+    pub fn number(self) -> u8 {
+        match self {
+            Kind::TaskEntered(state) => state as u8,
+            Kind::TaskSubmitted => 32,
+            Kind::TaskSuperseded => 33,
+            Kind::RunSubmitted => 64,
+            Kind::RunResumed => 65,
+            Kind::RunFinished => 66,
+            Kind::RunCancelled => 67,
+        }
+    }
+
+    pub fn from_number(number: u8) -> Option<Kind> {
+        Kind::all().find(|kind| kind.number() == number)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+
+/// An event before it has its number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    pub at: Timestamp,
+    pub kind: Kind,
+    pub task: Option<Seq>,
+    pub run: Option<RunNo>,
+    /// Who caused it: `user:NAME`, `worker:ID` or `system`.
+    pub actor: Arc<str>,
+    pub reason: Option<Reason>,
+    pub data: Option<Json>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    pub no: EventNo,
+    pub fact: Draft,
+    /// The event of the same task before this one; 0 when it is the first.
+    pub prev: EventNo,
+    pub digest: Digest,
+}
+
+/// The digest of an event: BLAKE3 over its predecessor's digest and all its fields.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// What the first event of a project follows.
+    pub fn root(project: &Project) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        hasher
+            .update(b"bellwether events 1\0")
+            .update(project.as_str().as_bytes());
+        Digest(*hasher.finalize().as_bytes())
+    }
+
+    /// The digest of an event that follows one with digest `self`. Fields are written with fixed widths or
+    /// behind their length, so no two events share an encoding.
+    pub fn next(&self, no: EventNo, prev: EventNo, fact: &Draft) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        let data = fact.data.as_ref().map_or("", Json::get);
+        let mut head = [0u8; 86];
+        let mut at = 0;
+        let mut put = |bytes: &[u8]| {
+            head[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+        };
+        put(&self.0);
+        put(&no.0.to_le_bytes());
+        put(&prev.0.to_le_bytes());
+        put(&fact.at.0.to_le_bytes());
+        put(&fact.task.map_or(0, |seq| seq.0).to_le_bytes());
+        put(&fact.run.map_or(0, |no| no.0).to_le_bytes());
+        put(&[
+            fact.kind.number(),
+            fact.reason.map_or(u8::MAX, |reason| reason as u8),
+        ]);
+        put(&(fact.actor.len() as u32).to_le_bytes());
+        put(&(data.len() as u64).to_le_bytes());
+        hasher
+            .update(&head)
+            .update(fact.actor.as_bytes())
+            .update(data.as_bytes());
+        Digest(*hasher.finalize().as_bytes())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+/// Where the chain of a project stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainHead {
+    pub last: EventNo,
+    pub digest: Digest,
+}
+
+/// Follows the chain event by event and stops at the first that does not follow.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    head: ChainHead,
+}
+
+/// Why an event does not follow from the one before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// This number is missing, or stands elsewhere.
+    Missing(EventNo),
+    /// The event with this number is not what was written.
+    Edited(EventNo),
+    /// The log ends here, before the head that is kept apart.
+    CutOff { last: EventNo, head: EventNo },
+}
+
+impl Verifier {
+    pub fn new(project: &Project) -> Verifier {
+        Verifier {
+            head: ChainHead {
+                last: EventNo(0),
+                digest: Digest::root(project),
+            },
+        }
+    }
+
+    pub fn follow(&mut self, event: &Event) -> Result<(), Broken> {
+        let expected = EventNo(self.head.last.0 + 1);
+        if event.no != expected {
+            return Err(Broken::Missing(expected));
+        }
+        let digest = self.head.digest.next(event.no, event.prev, &event.fact);
+        if digest != event.digest {
+            return Err(Broken::Edited(event.no));
+        }
+        self.head = ChainHead {
+            last: event.no,
+            digest,
+        };
+        Ok(())
+    }
+
+    /// Compares with the head that the store keeps apart from the log.
+    pub fn finish(&self, head: &ChainHead) -> Result<ChainHead, Broken> {
+        if self.head.last < head.last {
+            return Err(Broken::CutOff {
+                last: self.head.last,
+                head: head.last,
+            });
+        }
+        if self.head != *head {
+            return Err(Broken::Edited(head.last));
+        }
+        Ok(self.head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(n: u64) -> (Vec<Event>, ChainHead) {
+        let project = Project::default();
+        let mut digest = Digest::root(&project);
+        let mut events = Vec::new();
+        for no in 1..=n {
+            let fact = Draft {
+                at: Timestamp(no as i64),
+                kind: Kind::TaskEntered(State::Ready),
+                task: Some(Seq(no)),
+                run: None,
+                actor: "system".into(),
+                reason: None,
+                data: Some(Json::of(&no)),
+            };
+            digest = digest.next(EventNo(no), EventNo(0), &fact);
+            events.push(Event {
+                no: EventNo(no),
+                fact,
+                prev: EventNo(0),
+                digest,
+            });
+        }
+        (
+            events,
+            ChainHead {
+                last: EventNo(n),
+                digest,
+            },
+        )
+    }
+
+    fn verify(events: &[Event], head: &ChainHead) -> Result<ChainHead, Broken> {
+        let mut verifier = Verifier::new(&Project::default());
+        for event in events {
+            verifier.follow(event)?;
+        }
+        verifier.finish(head)
+    }
+
+    #[test]
+    fn an_untouched_log_is_proven_to_its_end() {
+        let (events, head) = log(5);
+        assert_eq!(verify(&events, &head), Ok(head));
+        assert!(verify(&[], &log(0).1).is_ok());
+    }
+
+    #[test]
+    fn edits_removals_reorders_and_cuts_are_named() {
+        let (events, head) = log(5);
+        let with = |change: fn(&mut Vec<Event>)| {
+            let mut events = events.clone();
+            change(&mut events);
+            verify(&events, &head).unwrap_err()
+        };
+        assert_eq!(
+            with(|e| e[2].fact.actor = "user:eve".into()),
+            Broken::Edited(EventNo(3))
+        );
+        assert_eq!(with(|e| e[2].fact.data = None), Broken::Edited(EventNo(3)));
+        assert_eq!(with(|e| e[2].prev = EventNo(1)), Broken::Edited(EventNo(3)));
+        assert_eq!(with(|e| drop(e.remove(2))), Broken::Missing(EventNo(3)));
+        assert_eq!(with(|e| e.swap(1, 2)), Broken::Missing(EventNo(2)));
+        assert_eq!(
+            with(|e| e.truncate(3)),
+            Broken::CutOff {
+                last: EventNo(3),
+                head: EventNo(5)
+            }
+        );
+        let renumbered = |e: &mut Vec<Event>| {
+            e.remove(1);
+            e.iter_mut()
+                .zip(1..)
+                .for_each(|(event, no)| event.no = EventNo(no));
+        };
+        assert_eq!(with(renumbered), Broken::Edited(EventNo(2)));
+    }
+
+    #[test]
+    fn kinds_come_back_from_their_numbers() {
+        for kind in Kind::all() {
+            assert_eq!(Kind::from_number(kind.number()), Some(kind));
+            if let Kind::TaskEntered(state) = kind {
+                assert_eq!(kind.as_str(), format!("task.{state}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,508 @@
+//! The contract of every store: a few verbs that write, cursors that read.
+//!
+//! A writing verb is one atomic business operation with its events: all of it is there after it returned, or
+//! nothing is. Rules live in this crate and in the kernel of the `store` crate, never in a driver.
+//!
+//! `now` is passed in everywhere; shared stores replace its `mono` by their server's clock. Cancelling the future
+//! of a writing verb does not undo it: the write may or may not have happened, and an idempotency key tells.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::code::Refusal;
+use crate::event::{ChainHead, Event};
+use crate::id::{AgentName, Capability, EventNo, Key, Kind, Project, RunId, Seq, TaskId, Token, WorkerId};
+use crate::run::{Counts, Run, RunNo, RunState};
+use crate::task::lock::Mode;
+use crate::task::record::{Body, Class, Failure, Join, Outcome, Task};
+use crate::task::spec::{Json, Source, Spec, When};
+use crate::task::state::{Reason, State};
+use crate::time::{Now, Timestamp};
+
+pub type Result<T> = std::result::Result<T, Refusal>;
+
+#[async_trait]
+pub trait Store: Debug + Send + Sync {
+    fn info(&self) -> Info;
+
+    // ---- writing ----
+
+    /// Stores new tasks with their edges, all or none.
+    async fn admit(&self, project: &Project, admission: Admission, now: Now) -> Result<Admitted>;
+
+    /// Hands out up to `claim.max` tasks in order of their place in line. None ready is an empty answer.
+    async fn claim(&self, project: &Project, claim: Claim, now: Now) -> Result<Vec<Leased>>;
+
+    /// Carries out requests in order; each succeeds or is refused on its own, and all that succeed are one
+    /// transaction. The outer error means that nothing happened.
+    async fn change(&self, project: &Project, requests: Vec<Request>, now: Now)
+    -> Result<Vec<Result<Reply>>>;
+
+    /// Does what is due by time: expired leases, back-offs that are over, `run_at`, scores, unfinished settling.
+    /// Bounded per call; `Ticked::more` asks to be called again at once.
+    async fn tick(&self, project: &Project, now: Now) -> Result<Ticked>;
+
+    /// Takes back every lease of a worker that is known to be dead.
+    async fn lose(&self, project: &Project, worker: &WorkerId, now: Now) -> Result<Vec<TaskId>>;
+
+    /// Remembers a result under a content key, dropping the least recently used beyond `bound` entries.
+    async fn cache_put(&self, project: &Project, entry: CacheEntry, bound: usize) -> Result<()>;
+
+    // ---- reading ----
+
+    async fn projects(&self) -> Result<Vec<Project>>;
+
+    /// In the order asked; `None` for ids that do not exist.
+    async fn views(&self, project: &Project, ids: &[TaskId]) -> Result<Vec<Option<View>>>;
+
+    /// The task with this key in the newest run that has it, or the newest task with it outside any run.
+    async fn by_key(&self, project: &Project, key: &Key) -> Result<Option<TaskId>>;
+
+    /// In insertion order, those after `after`, at most [`crate::limits::PAGE_MAX`].
+    async fn list(&self, project: &Project, filter: Filter, after: Seq, limit: usize) -> Result<Vec<View>>;
+
+    /// The newest `limit` events of a task, oldest first.
+    async fn history(&self, project: &Project, task: &TaskId, limit: usize) -> Result<Vec<Seen>>;
+
+    async fn events(&self, project: &Project, after: EventNo, limit: usize) -> Result<Vec<Seen>>;
+
+    /// Where the chain stands, as kept apart from the log.
+    async fn chain(&self, project: &Project) -> Result<ChainHead>;
+
+    async fn status(&self, project: &Project) -> Result<Status>;
+
+    /// Newest first.
+    async fn runs(&self, project: &Project, plan: Option<&str>, limit: usize) -> Result<Vec<Run>>;
+
+    async fn run(&self, project: &Project, id: RunId) -> Result<Option<Run>>;
+
+    async fn neighbours(&self, project: &Project, task: &TaskId, limit: usize) -> Result<Neighbours>;
+
+    /// The edges among the tasks given by number: (prerequisite, dependent, condition).
+    async fn edges(&self, project: &Project, tasks: &[Seq]) -> Result<Vec<(Seq, Seq, When)>>;
+
+    /// What the tasks given by number ended with, for those that depend on them.
+    async fn results(&self, project: &Project, tasks: &[Seq]) -> Result<Vec<Upstream>>;
+
+    /// How many tasks of any class stand before this one in line, counting at most `limit`.
+    async fn ahead(&self, project: &Project, task: &TaskId, limit: usize) -> Result<usize>;
+
+    async fn locks(&self, project: &Project) -> Result<Vec<HeldLock>>;
+
+    /// Everything leased, or what one worker has leased.
+    async fn leased(&self, project: &Project, worker: Option<&WorkerId>) -> Result<Vec<Held>>;
+
+    async fn cache_get(
+        &self,
+        project: &Project,
+        key: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<CacheEntry>>;
+
+    /// Compares everything that is kept twice; an empty answer is a sound store.
+    async fn check(&self, project: &Project) -> Result<Vec<String>>;
+
+    /// Resolves when anything was committed, by any process, after the moment that `since` stands for, and
+    /// returns the new moment. Start with 0. May resolve without need; never misses a commit for longer than
+    /// the store's poll interval.
+    async fn changed(&self, since: u64) -> u64;
+}
+
+#[derive(Clone, Debug)]
+pub struct Info {
+    /// Without secrets.
+    pub url: String,
+    pub engine: &'static str,
+    pub durability: Durability,
+    pub schema: u32,
+}
+
+/// What an acknowledged write survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Power loss.
+    #[default]
+    Full,
+    /// The death of the process; power loss may take the last second.
+    Relaxed,
+}
+
+impl Durability {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Durability::Full => "full",
+            Durability::Relaxed => "relaxed",
+        }
+    }
+}
+
+// ---- admission ----
+
+#[derive(Clone, Debug)]
+pub struct Admission {
+    pub tasks: Vec<NewTask>,
+    pub run: IntoRun,
+    /// Tasks of the run that these replace: cancelled if they have not ended, and no longer counted.
+    pub supersede: Vec<TaskId>,
+    pub limits: AdmitLimits,
+    pub actor: Arc<str>,
+    /// The same key with the same content answers as the first time; with other content it is refused.
+    pub idempotency_key: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub enum IntoRun {
+    /// Outside any run; subtasks go into the run of their parent.
+    None,
+    New {
+        id: RunId,
+        plan: String,
+        digest: [u8; 32],
+    },
+    Existing {
+        id: RunId,
+        digest: [u8; 32],
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct AdmitLimits {
+    pub prerequisites: usize,
+    pub children: u32,
+}
+
+/// A new task, with everything that its row needs already taken from its spec.
+#[derive(Clone, Debug)]
+pub struct NewTask {
+    pub id: TaskId,
+    pub key: Option<Key>,
+    pub class: Class,
+    /// The [`Spec`] as JSON.
+    pub body: Arc<str>,
+    pub digest: [u8; 32],
+    pub head: SpecHead,
+    pub after: Vec<NewEdge>,
+    pub parent: Option<TaskId>,
+    pub path_share: Option<u16>,
+}
+
+/// The parts of a spec that decisions are made on.
+#[derive(Clone, Copy, Debug)]
+pub struct SpecHead {
+    pub priority: crate::task::spec::Priority,
+    pub source: Source,
+    pub run_at: Option<Timestamp>,
+    pub deadline: Option<Timestamp>,
+    pub estimate: Option<Duration>,
+    pub upstream: crate::task::spec::OnUpstreamFailure,
+    pub guarded: bool,
+    pub asks: bool,
+}
+
+impl NewTask {
+    /// Times that count from submission are resolved against `submitted`.
+    pub fn new(id: TaskId, key: Option<Key>, spec: &Spec, submitted: Timestamp) -> NewTask {
+        let body = serde_json::to_string(spec).expect("a spec serialises");
+        NewTask {
+            id,
+            key,
+            class: Class::of(spec),
+            digest: *blake3::hash(body.as_bytes()).as_bytes(),
+            body: body.into(),
+            head: SpecHead {
+                priority: spec.priority,
+                source: spec.source,
+                run_at: spec.run_at.map(|moment| moment.resolve(submitted)),
+                deadline: spec.deadline.map(|moment| moment.resolve(submitted)),
+                estimate: spec.estimate,
+                upstream: spec.on_upstream_failure,
+                guarded: spec.is_guarded(),
+                asks: matches!(spec.work, crate::task::spec::Work::Breakpoint(_)),
+            },
+            after: Vec::new(),
+            parent: None,
+            path_share: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEdge {
+    pub on: On,
+    pub when: When,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum On {
+    /// The task at this index of the same batch.
+    Batch(u32),
+    Task(TaskId),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// In the order of the batch. `Seq(0)` where the answer was repeated from an idempotency key.
+    pub tasks: Vec<(TaskId, State)>,
+    /// The answer was repeated; nothing was written.
+    pub repeated: bool,
+}
+
+// ---- claiming ----
+
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub worker: WorkerId,
+    pub wants: Wants,
+    pub max: usize,
+    pub ttl: Duration,
+    /// Start what is handed out at once.
+    pub start: bool,
+    /// Source of the tokens' secrets; fresh for every call.
+    pub seed: u64,
+}
+
+/// What a claimer takes. Empty lists mean anything, except capabilities, of which a task may need none that
+/// is not offered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Wants {
+    pub capabilities: Vec<Capability>,
+    pub kinds: Vec<Kind>,
+    /// Names of executors.
+    pub works: Vec<&'static str>,
+    pub handlers: Vec<String>,
+    /// Also takes tasks pinned to this agent.
+    pub agent: Option<AgentName>,
+    pub run: Option<RunId>,
+}
+
+impl Wants {
+    pub fn takes(&self, class: &Class) -> bool {
+        (self.kinds.is_empty() || self.kinds.contains(&class.kind))
+            && (self.works.is_empty() || self.works.iter().any(|work| *work == class.work))
+            && class
+                .handler
+                .as_ref()
+                .is_none_or(|name| self.handlers.contains(name))
+            && class
+                .agent
+                .as_ref()
+                .is_none_or(|name| self.agent.as_ref() == Some(name))
+            && class.needs.iter().all(|need| self.capabilities.contains(need))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leased {
+    pub task: Task,
+    pub body: Body,
+    pub token: Token,
+}
+
+// ---- changing ----
+
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub target: Target,
+    pub command: Command,
+    pub actor: Arc<str>,
+    pub idempotency_key: Option<String>,
+}
+
+/// Which task; commands of a lease holder need the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Id(TaskId),
+    /// The holder of a lease. When the id is given too, it must fit the token.
+    Holder(Token, Option<TaskId>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    // by the holder of the lease
+    Start,
+    /// Keeps the lease for its time from now on, and may replace the progress document.
+    Renew {
+        ttl: Option<Duration>,
+        progress: Option<Json>,
+    },
+    Complete {
+        outcome: Outcome,
+        cached: bool,
+        children: Option<Children>,
+    },
+    Fail {
+        failure: Failure,
+        usage: Option<Json>,
+        timed_out: bool,
+        no_retry: bool,
+    },
+    /// Hands the lease back: no attempt is spent. On a cancelled task it confirms that the work has stopped.
+    Release,
+    // by anyone who may
+    Cancel {
+        reason: Reason,
+    },
+    Suspend,
+    Resume,
+    /// Another go for a failed task with a fresh budget of tries, now or at a time.
+    Retry {
+        at: Option<Timestamp>,
+    },
+    /// Answers a breakpoint.
+    Resolve {
+        accept: bool,
+        outcome: Outcome,
+    },
+    /// Takes a failed task out of the dead letters for good.
+    DropLetter,
+}
+
+/// Subtasks that an attempt leaves behind when it completes.
+#[derive(Clone, Debug)]
+pub struct Children {
+    pub admission: Box<Admission>,
+    pub join: Option<Join>,
+}
+
+impl PartialEq for Children {
+    fn eq(&self, other: &Children) -> bool {
+        self.join == other.join
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub task: TaskId,
+    pub state: State,
+    pub reason: Option<Reason>,
+    /// Newly ready dependents, at most [`crate::limits::PAGE_MAX`].
+    pub unblocked: Vec<TaskId>,
+    /// Cancelled tasks; on `Cancel` the task itself first. Bounded likewise.
+    pub cancelled: Vec<TaskId>,
+    /// How many more of both there are beyond the bound, or are still being settled.
+    pub more: u64,
+    pub retry_at: Option<Timestamp>,
+    /// When the lease ends on the wall clock, for `Start` and `Renew`.
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ticked {
+    /// Tasks moved or rescored.
+    pub moved: usize,
+    pub more: bool,
+    /// When the next thing is due on the wall clock, as far as is known.
+    pub next: Option<Timestamp>,
+}
+
+// ---- reading ----
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    pub task: Task,
+    pub body: Body,
+    pub outcome: Option<Outcome>,
+    pub run: Option<RunId>,
+    pub class: Class,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    pub states: Vec<State>,
+    pub run: Option<RunId>,
+    pub kind: Option<Kind>,
+    pub source: Option<Source>,
+    pub agent: Option<AgentName>,
+    pub parent: Option<TaskId>,
+    pub dead_letters: bool,
+    /// Superseded tasks are left out unless asked for.
+    pub superseded: bool,
+}
+
+/// An event with the names that its numbers stand for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    pub event: Event,
+    pub task: Option<TaskId>,
+    pub key: Option<Key>,
+    pub run: Option<RunId>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Status {
+    pub counts: Counts,
+    /// Sum of all tasks' scores, in thousandths.
+    pub score_sum: i64,
+    pub max_depth: u32,
+    /// Submission of the oldest task that is pending or blocked.
+    pub oldest_pending: Option<Timestamp>,
+    pub newest: Option<Timestamp>,
+    pub dead_letters: u64,
+    pub last_event: EventNo,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Neighbours {
+    pub after: Vec<Neighbour>,
+    pub dependents: Vec<Neighbour>,
+    pub children: Vec<Neighbour>,
+    /// Some list was cut at the limit.
+    pub cut: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Neighbour {
+    pub seq: Seq,
+    pub id: TaskId,
+    pub key: Option<Key>,
+    pub when: When,
+    pub state: State,
+    pub reason: Option<Reason>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    pub seq: Seq,
+    pub id: TaskId,
+    pub key: Option<Key>,
+    pub state: State,
+    pub outcome: Option<Outcome>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldLock {
+    pub name: String,
+    pub mode: Mode,
+    pub holder: TaskId,
+    pub waiting: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    pub id: TaskId,
+    pub token: Token,
+    pub state: State,
+    pub worker: WorkerId,
+    pub attempt: u32,
+    pub run: Option<RunNo>,
+    pub started_at: Option<Timestamp>,
+    pub expires: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheEntry {
+    pub key: [u8; 32],
+    pub result: Option<Json>,
+    pub stored_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    /// The task whose attempt made it.
+    pub made_by: TaskId,
+}
+
+/// Runs that `bell run` may continue.
+pub fn is_continuable(state: RunState) -> bool {
+    matches!(state, RunState::Active | RunState::Failed)
+}

@@ -1,0 +1,3 @@
+//! The verbs of the store, once, over a driver's transaction ([`tx`]).
+
+pub mod tx;

@@ -1,0 +1,204 @@
+//! What a driver must be able to do inside one transaction: read rows, and apply one [`WriteSet`].
+//!
+//! The verbs of the store are written once, in this folder, over this trait. Reads see what earlier `apply` calls of
+//! the same transaction wrote. All methods take whole batches, so that a driver over a network needs one round
+//! trip for each. A driver serialises its writing transactions, or retries the ones that collide.
+
+use std::sync::Arc;
+
+use domain::event::{ChainHead, Event};
+use domain::id::{Key, Project, RunId, Seq, TaskId, WorkerId};
+use domain::run::{Counts, Run, RunNo};
+use domain::store::{CacheEntry, Result};
+use domain::task::lock::Mode;
+use domain::task::record::{Body, Class, ClassNo, Outcome, Place, Task};
+use domain::task::spec::When;
+use domain::time::Timestamp;
+
+/// A project's local number in its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProjectNo(pub u32);
+
+pub trait Tx {
+    /// The project's number; unknown projects get one when `create` is set.
+    fn project(&mut self, name: &Project, create: bool) -> Result<Option<ProjectNo>>;
+
+    /// The project's head as of this transaction; never cached across transactions, since other processes write too.
+    fn head(&mut self, project: ProjectNo) -> Result<Head>;
+
+    /// Where ids lead, in the order asked.
+    fn find(&mut self, project: ProjectNo, ids: &[TaskId]) -> Result<Vec<Option<Seq>>>;
+
+    /// The rows with their leases, in the order asked; unknown numbers are left out.
+    fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>>;
+
+    /// In the order asked; unknown numbers are left out.
+    fn bodies(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<(Seq, Body)>>;
+
+    /// Dependents of `parent` after `after`, in order of their numbers.
+    fn dependents(
+        &mut self,
+        project: ProjectNo,
+        parent: Seq,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<(Seq, When)>>;
+
+    /// The next unused task number; numbers given out in `apply` continue from it.
+    fn next_seq(&mut self, project: ProjectNo) -> Result<Seq>;
+
+    /// The class's number, giving it one if it is new.
+    fn class(&mut self, project: ProjectNo, class: &Class) -> Result<ClassNo>;
+
+    /// All classes of the project; cheap when nothing was added since the last call.
+    fn classes(&mut self, project: ProjectNo) -> Result<Arc<Vec<(ClassNo, Class)>>>;
+
+    /// The first `limit` tasks in line of these classes, best place first; of one run only if given.
+    fn line(
+        &mut self,
+        project: ProjectNo,
+        run: Option<RunNo>,
+        classes: &[ClassNo],
+        limit: usize,
+    ) -> Result<Vec<Task>>;
+
+    /// Holders of exactly this name.
+    fn holders(&mut self, project: ProjectNo, name: &str) -> Result<Vec<(Seq, Mode)>>;
+
+    /// Holders of names in `start..end`.
+    fn holders_between(
+        &mut self,
+        project: ProjectNo,
+        start: &str,
+        end: &str,
+    ) -> Result<Vec<(String, Seq, Mode)>>;
+
+    /// Names that this task holds.
+    fn held_by(&mut self, project: ProjectNo, holder: Seq) -> Result<Vec<(String, Mode)>>;
+
+    /// The first task parked under this thing.
+    fn first_parked(&mut self, project: ProjectNo, thing: &str) -> Result<Option<Task>>;
+
+    /// Leased tasks whose lease ended at or before `mono`, in order of their end.
+    fn expired(&mut self, project: ProjectNo, mono: i64, limit: usize) -> Result<Vec<Seq>>;
+
+    fn leased_by(&mut self, project: ProjectNo, worker: &WorkerId) -> Result<Vec<Seq>>;
+
+    /// Tasks whose timer is at or before `at`, and the time of the first timer after that.
+    fn due(
+        &mut self,
+        project: ProjectNo,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<(Vec<Seq>, Option<Timestamp>)>;
+
+    fn run(&mut self, project: ProjectNo, no: RunNo) -> Result<Option<Run>>;
+
+    fn find_run(&mut self, project: ProjectNo, id: RunId) -> Result<Option<Run>>;
+
+    fn next_run(&mut self, project: ProjectNo) -> Result<RunNo>;
+
+    /// Ended tasks whose dependents are not all settled, with the last dependent that is.
+    fn unsettled(&mut self, project: ProjectNo, limit: usize) -> Result<Vec<(Seq, Seq)>>;
+
+    /// The digest of the request and the answer remembered under this idempotency key.
+    fn remembered(&mut self, project: ProjectNo, key: &str) -> Result<Option<Remembered>>;
+
+    fn apply(&mut self, writes: &WriteSet) -> Result<()>;
+
+    fn cache_put(&mut self, project: ProjectNo, entry: &CacheEntry, bound: usize) -> Result<()>;
+}
+
+/// What a project keeps in one row: it is read first and written last in every transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    pub chain: ChainHead,
+    /// Tasks that are not superseded count in neither; superseded ones count here too.
+    pub counts: Counts,
+    pub dead_letters: u64,
+    /// In thousandths.
+    pub score_sum: i64,
+    pub max_depth: u32,
+    pub newest: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    pub digest: [u8; 32],
+    pub answer: String,
+    pub at: Timestamp,
+}
+
+/// Everything that one step of the kernel changes, ready to be written in any order within it.
+///
+/// What follows from a row is not listed: the driver derives a task's place in line, its parking, its timer and its
+/// lease row from the old and the new row (`Task::in_line`, `parked_under`, `timer`, `lease`).
+#[derive(Clone, Debug)]
+pub struct WriteSet {
+    pub project: ProjectNo,
+    /// The head before and after.
+    pub head: (Head, Head),
+    /// In order of their numbers.
+    pub new_tasks: Vec<NewRow>,
+    /// (prerequisite, dependent, condition), sorted.
+    pub new_edges: Vec<(Seq, Seq, When)>,
+    /// The row before and after, in order of their numbers; each task at most once.
+    pub tasks: Vec<(Task, Task)>,
+    /// Replaces what was there.
+    pub outcomes: Vec<(Seq, Outcome)>,
+    pub acquired: Vec<(String, Seq, Mode)>,
+    /// These tasks hold nothing any more.
+    pub released: Vec<Seq>,
+    pub new_runs: Vec<Run>,
+    pub runs: Vec<Run>,
+    /// (run, key, task): the task now goes by this key in that run, or outside any run.
+    pub keys: Vec<(Option<RunNo>, Key, Seq)>,
+    /// Numbered, chained, in order.
+    pub events: Vec<Event>,
+    /// Ended task and the last dependent that is settled; `None` when all are.
+    pub settled: Vec<(Seq, Option<Seq>)>,
+    pub remember: Vec<(String, Remembered)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewRow {
+    pub task: Task,
+    pub body: Body,
+}
+
+impl WriteSet {
+    pub fn new(project: ProjectNo, head: Head) -> WriteSet {
+        WriteSet {
+            project,
+            head: (head.clone(), head),
+            new_tasks: Vec::new(),
+            new_edges: Vec::new(),
+            tasks: Vec::new(),
+            outcomes: Vec::new(),
+            acquired: Vec::new(),
+            released: Vec::new(),
+            new_runs: Vec::new(),
+            runs: Vec::new(),
+            keys: Vec::new(),
+            events: Vec::new(),
+            settled: Vec::new(),
+            remember: Vec::new(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.head.0 == self.head.1
+            && self.new_tasks.is_empty()
+            && self.new_edges.is_empty()
+            && self.tasks.is_empty()
+            && self.outcomes.is_empty()
+            && self.runs.is_empty()
+            && self.settled.is_empty()
+            && self.remember.is_empty()
+    }
+}
+
+/// The place of a task if it is in line.
+pub fn place_in_line(task: &Task) -> Option<(ClassNo, Place, Option<RunNo>)> {
+    task.in_line().then(|| (task.class, task.place(), task.run))
+}
