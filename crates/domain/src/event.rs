@@ -18,6 +18,8 @@ pub enum Kind {
     TaskEntered(State),
     /// A newer version of its plan replaced it.
     TaskSuperseded,
+    /// It was taken out of the dead letters for good.
+    TaskDropped,
     RunSubmitted,
     /// A finished or interrupted run goes on.
     RunResumed,
@@ -30,6 +32,7 @@ impl Kind {
         let others = [
             Kind::TaskSubmitted,
             Kind::TaskSuperseded,
+            Kind::TaskDropped,
             Kind::RunSubmitted,
             Kind::RunResumed,
             Kind::RunFinished,
@@ -53,6 +56,7 @@ impl Kind {
             Kind::TaskEntered(State::Failed) => "task.failed",
             Kind::TaskEntered(State::Cancelled) => "task.cancelled",
             Kind::TaskSuperseded => "task.superseded",
+            Kind::TaskDropped => "task.dropped",
             Kind::RunSubmitted => "run.submitted",
             Kind::RunResumed => "run.resumed",
             Kind::RunFinished => "run.finished",
@@ -66,6 +70,7 @@ impl Kind {
             Kind::TaskEntered(state) => state as u8,
             Kind::TaskSubmitted => 32,
             Kind::TaskSuperseded => 33,
+            Kind::TaskDropped => 34,
             Kind::RunSubmitted => 64,
             Kind::RunResumed => 65,
             Kind::RunFinished => 66,

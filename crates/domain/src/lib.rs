@@ -5,6 +5,7 @@
 //! what every store must do ([`store`]).
 
 pub mod code;
+pub mod decide;
 pub mod event;
 pub mod id;
 pub mod limits;

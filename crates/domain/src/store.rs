@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::code::Refusal;
 use crate::event::{ChainHead, Event};
@@ -244,7 +245,7 @@ pub enum On {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admitted {
-    /// In the order of the batch. `Seq(0)` where the answer was repeated from an idempotency key.
+    /// Ids with their first states, in the order of the batch.
     pub tasks: Vec<(TaskId, State)>,
     /// The answer was repeated; nothing was written.
     pub repeated: bool,
@@ -317,6 +318,8 @@ pub enum Target {
     Id(TaskId),
     /// The holder of a lease. When the id is given too, it must fit the token.
     Holder(Token, Option<TaskId>),
+    /// A whole run; understands only `Cancel`, which closes it: its tasks are cancelled one by one beside.
+    Run(RunId),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -373,7 +376,7 @@ impl PartialEq for Children {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     pub task: TaskId,
     pub state: State,

@@ -26,6 +26,9 @@ pub struct Lock {
 
 const PATH: &str = "path:";
 
+/// Slots of a concurrency key are held under this prefix.
+pub const LIMIT: &str = "limit:";
+
 impl Lock {
     pub fn new(name: &str, mode: Mode) -> Result<Lock, Refusal> {
         let wrong = |why: String| Refusal::new(Code::InvalidArgument, why);
@@ -33,6 +36,12 @@ impl Lock {
         if name.is_empty() || name.len() > limits::KEY_BYTES || name.chars().any(char::is_control) {
             return Err(wrong(format!("`{}` is no name for a lock", name.escape_debug()))
                 .help(format!("use 1 to {} visible characters", limits::KEY_BYTES)));
+        }
+        if name.starts_with(LIMIT) {
+            return Err(
+                wrong(format!("the lock `{name}` has the prefix of concurrency keys"))
+                    .help("use another prefix, or `concurrency` if a limit is meant"),
+            );
         }
         match name.strip_prefix(PATH) {
             None => Ok(Lock {

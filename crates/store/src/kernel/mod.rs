@@ -1,3 +1,19 @@
 //! The verbs of the store, once, over a driver's transaction ([`tx`]).
+//!
+//! Each verb opens a [`step::Step`]: it loads the rows it needs, asks `domain::decide`, follows the consequences
+//! ([`settle`] for edges, [`locks`] for what waits in line), and writes everything as one set.
 
+mod admit;
+mod change;
+mod claim;
+mod due;
+mod locks;
+mod settle;
+mod step;
 pub mod tx;
+
+pub use admit::admit;
+pub use change::change;
+pub use claim::claim;
+pub use due::{lose, tick};
+pub use settle::settle_rest;

@@ -35,6 +35,12 @@ pub trait Tx {
     /// In the order asked; unknown numbers are left out.
     fn bodies(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<(Seq, Body)>>;
 
+    /// What tasks ended with; those without an outcome are left out.
+    fn outcomes(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<(Seq, Outcome)>>;
+
+    /// The first `limit` subtasks of `parent`, in order of their numbers.
+    fn children(&mut self, project: ProjectNo, parent: Seq, limit: usize) -> Result<Vec<Seq>>;
+
     /// Dependents of `parent` after `after`, in order of their numbers.
     fn dependents(
         &mut self,
@@ -76,8 +82,8 @@ pub trait Tx {
     /// Names that this task holds.
     fn held_by(&mut self, project: ProjectNo, holder: Seq) -> Result<Vec<(String, Mode)>>;
 
-    /// The first task parked under this thing.
-    fn first_parked(&mut self, project: ProjectNo, thing: &str) -> Result<Option<Task>>;
+    /// The best placed task parked under this thing, of each group (class and run) that has any; or of one group.
+    fn parked(&mut self, project: ProjectNo, thing: &str, group: Option<Group>) -> Result<Vec<Task>>;
 
     /// Leased tasks whose lease ended at or before `mono`, in order of their end.
     fn expired(&mut self, project: ProjectNo, mono: i64, limit: usize) -> Result<Vec<Seq>>;
@@ -109,11 +115,15 @@ pub trait Tx {
     fn cache_put(&mut self, project: ProjectNo, entry: &CacheEntry, bound: usize) -> Result<()>;
 }
 
+/// Tasks that the same claims can find. Parked tasks are let out per group, so that one which nobody serves does
+/// not stand in the way of the others.
+pub type Group = (ClassNo, Option<RunNo>);
+
 /// What a project keeps in one row: it is read first and written last in every transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
     pub chain: ChainHead,
-    /// Tasks that are not superseded count in neither; superseded ones count here too.
+    /// Of all tasks, superseded ones too.
     pub counts: Counts,
     pub dead_letters: u64,
     /// In thousandths.

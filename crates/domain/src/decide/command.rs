@@ -1,0 +1,323 @@
+//! Requests of people, programs and lease holders.
+
+use crate::code::{Code, Refusal};
+use crate::decide::lease::{attempt_data, check_holder};
+use crate::decide::{Change, derive, refuse};
+use crate::id::Token;
+use crate::limits;
+use crate::store::Command;
+use crate::task::record::{Failure, Join, Lease, Outcome, Task};
+use crate::task::retry::Retry;
+use crate::task::spec::Json;
+use crate::task::state::{Reason, State};
+use crate::time::{Now, Timestamp, millis};
+
+/// What a decision needs beside the row.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    /// The caller's proof, for commands of a lease holder.
+    pub token: Option<&'a Token>,
+    /// The task's own policy; only looked at by `Fail`.
+    pub retry: Option<&'a Retry>,
+    pub now: Now,
+}
+
+/// What `command` does to `task`.
+pub fn command(task: &Task, command: &Command, ctx: &Context<'_>) -> Result<Change, Refusal> {
+    let now = ctx.now;
+    match command {
+        Command::Start => start(held(task, ctx)?, now),
+        Command::Renew { ttl, progress } => {
+            let mut change = Change::none(held(task, ctx)?);
+            let lease = change.task.lease.as_mut().expect("the holder was checked");
+            lease.ttl = ttl.unwrap_or(lease.ttl);
+            lease.expires = now.mono.saturating_add(millis(lease.ttl));
+            if let Some(progress) = progress {
+                lease.progress = Some(progress.clone());
+            }
+            Ok(change)
+        }
+        Command::Complete {
+            outcome,
+            cached,
+            children,
+        } => {
+            let join = children.as_ref().and_then(|children| children.join);
+            complete(held(task, ctx)?, outcome, *cached, join, now)
+        }
+        Command::Fail {
+            failure,
+            usage,
+            timed_out,
+            no_retry,
+        } => {
+            let task = held(task, ctx)?;
+            let policy = ctx.retry.cloned().unwrap_or_default();
+            fail(task, &policy, failure, usage.as_ref(), *timed_out, *no_retry, now)
+        }
+        Command::Release => release(task, ctx),
+        Command::Cancel { reason } => cancel(task, *reason, now),
+        Command::Suspend => suspend(task),
+        Command::Resume => resume(task, now),
+        Command::Retry { at } => retry(task, *at, now),
+        Command::Resolve { accept, outcome } => resolve(task, *accept, outcome, now),
+        Command::DropLetter => drop_letter(task),
+    }
+}
+
+fn held<'a>(task: &'a Task, ctx: &Context<'_>) -> Result<&'a Task, Refusal> {
+    let Some(token) = ctx.token else {
+        return Err(Refusal::new(
+            Code::InvalidArgument,
+            format!("task {} needs a lease token", task.id),
+        )
+        .help("pass --token with the value that `bell task claim` printed"));
+    };
+    check_holder(task, token, ctx.now)?;
+    Ok(task)
+}
+
+fn start(task: &Task, now: Now) -> Result<Change, Refusal> {
+    let mut change = Change::none(task);
+    if task.state == State::Running {
+        return Ok(change);
+    }
+    let lease = change.task.lease.as_mut().expect("the holder was checked");
+    lease.expires = now.mono.saturating_add(millis(lease.ttl));
+    let data = attempt_data(lease.attempt);
+    change.enter(State::Running, None, Some(data))?;
+    change.task.started_at = Some(now.wall);
+    Ok(change)
+}
+
+/// Ends the attempt under way: gives the lease up and counts it. An attempt that was never started is
+/// started here, so that its history is whole.
+fn end_attempt(task: &Task, now: Now) -> Result<(Change, Lease), Refusal> {
+    let mut change = if task.state == State::Assigned {
+        start(task, now)?
+    } else {
+        Change::none(task)
+    };
+    let lease = change.task.lease.take().expect("the holder was checked");
+    change.task.attempts = lease.attempt;
+    Ok((change, lease))
+}
+
+fn complete(
+    task: &Task,
+    outcome: &Outcome,
+    cached: bool,
+    join: Option<Join>,
+    now: Now,
+) -> Result<Change, Refusal> {
+    let (mut change, lease) = end_attempt(task, now)?;
+    change.outcome = Some(outcome.clone());
+    if let Some(join) = join {
+        change.task.join = Some(join);
+        change.enter(
+            State::Blocked,
+            Some(Reason::Joining),
+            Some(attempt_data(lease.attempt)),
+        )?;
+        return Ok(change);
+    }
+    change.task.finished_at = Some(now.wall);
+    let data = match &outcome.usage {
+        Some(usage) => Json::of(&serde_json::json!({ "attempt": lease.attempt, "usage": usage })),
+        None => attempt_data(lease.attempt),
+    };
+    change.enter(State::Completed, cached.then_some(Reason::Cached), Some(data))?;
+    Ok(change)
+}
+
+#[derive(serde::Serialize)]
+struct FailureData<'a> {
+    attempt: u32,
+    error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<String>,
+}
+
+fn fail(
+    task: &Task,
+    policy: &Retry,
+    failure: &Failure,
+    usage: Option<&Json>,
+    timed_out: bool,
+    no_retry: bool,
+    now: Now,
+) -> Result<Change, Refusal> {
+    let (mut change, lease) = end_attempt(task, now)?;
+    let mut failure = failure.clone();
+    truncate(&mut failure.message, limits::ERROR_BYTES);
+    let failures = task.failures + 1;
+    change.task.failures = failures;
+    let worth_it = !no_retry && policy.allows(failure.class.as_deref(), &failure.message, failure.exit);
+    let again = worth_it && failures < policy.attempts;
+    let retry_at = again.then(|| now.wall.after(policy.delay(failures, task.seq.0)));
+    let data = Json::of(&FailureData {
+        attempt: lease.attempt,
+        error: &failure.message,
+        class: failure.class.as_deref(),
+        exit: failure.exit,
+        usage,
+        retry_at: retry_at.map(|at| at.to_string()),
+    });
+    if again {
+        change.task.run_at = retry_at;
+        change.enter(State::Retrying, timed_out.then_some(Reason::Timeout), Some(data))?;
+    } else {
+        let reason = match () {
+            () if timed_out => Reason::Timeout,
+            () if worth_it => Reason::Exhausted,
+            () => Reason::NotRetryable,
+        };
+        change.task.dead_letter = true;
+        change.task.finished_at = Some(now.wall);
+        change.enter(State::Failed, Some(reason), Some(data))?;
+    }
+    change.outcome = Some(Outcome {
+        result: None,
+        error: Some(failure),
+        usage: usage.cloned(),
+    });
+    Ok(change)
+}
+
+/// Cuts a text to at most `max` bytes, keeping its end, where errors usually tell what happened.
+fn truncate(text: &mut String, max: usize) {
+    if text.len() > max {
+        let mut at = text.len() - max;
+        while !text.is_char_boundary(at) {
+            at += 1;
+        }
+        text.drain(..at);
+    }
+}
+
+fn release(task: &Task, ctx: &Context<'_>) -> Result<Change, Refusal> {
+    // On a cancelled task the release confirms that the work has stopped, even past the lease's end.
+    let confirms =
+        task.state == State::Cancelled && task.token().is_some_and(|token| ctx.token == Some(&token));
+    if !confirms {
+        held(task, ctx)?;
+    }
+    let mut change = Change::none(task);
+    let lease = change.task.lease.take().expect("the holder was checked");
+    change.task.attempts = lease.attempt;
+    if !confirms {
+        change.task.left = None;
+        change.enter(
+            State::Ready,
+            Some(Reason::Released),
+            Some(attempt_data(lease.attempt)),
+        )?;
+    }
+    Ok(change)
+}
+
+fn cancel(task: &Task, reason: Reason, now: Now) -> Result<Change, Refusal> {
+    let mut change = Change::none(task);
+    if task.state == State::Cancelled {
+        return Ok(change);
+    }
+    change.task.left = None;
+    change.task.join = None;
+    change.task.finished_at = Some(now.wall);
+    change.task.attempts = task.attempt();
+    change.enter(State::Cancelled, Some(reason), None)?;
+    Ok(change)
+}
+
+fn suspend(task: &Task) -> Result<Change, Refusal> {
+    let mut change = Change::none(task);
+    if task.state == State::Suspended {
+        return Ok(change);
+    }
+    let mut left = task.state;
+    if task.state == State::Assigned {
+        // Nothing has begun: the lease goes back, and the holder learns it when it starts.
+        let lease = change.task.lease.take();
+        change.task.attempts = lease.map_or(task.attempts, |lease| lease.attempt);
+        left = State::Ready;
+    }
+    change.enter(State::Suspended, Some(Reason::Suspended), None)?;
+    change.task.left = Some(left);
+    Ok(change)
+}
+
+fn resume(task: &Task, now: Now) -> Result<Change, Refusal> {
+    let mut change = Change::none(task);
+    match task.state {
+        State::Suspended => {}
+        state if state.is_terminal() => return Err(refuse(task, State::Ready)),
+        _ => return Ok(change),
+    }
+    change.task.left = None;
+    if let Some(lease) = &mut change.task.lease {
+        lease.expires = now.mono.saturating_add(millis(lease.ttl));
+        change.enter(State::Running, None, None)?;
+    } else {
+        let (state, reason) = derive(&change.task, now.wall);
+        change.enter(state, reason, None)?;
+    }
+    Ok(change)
+}
+
+fn retry(task: &Task, at: Option<Timestamp>, now: Now) -> Result<Change, Refusal> {
+    let mut change = Change::none(task);
+    let later = at.filter(|at| *at > now.wall);
+    match task.state {
+        State::Failed => {}
+        State::Retrying if later.is_none() => {}
+        State::Cancelled => {
+            return Err(
+                refuse(task, State::Ready).help("retry the failed task that it depended on; that revives it")
+            );
+        }
+        _ => return Err(refuse(task, State::Retrying)),
+    }
+    change.task.failures = 0;
+    change.task.lost = 0;
+    change.task.dead_letter = false;
+    change.task.finished_at = None;
+    change.task.run_at = later;
+    let to = if later.is_some() {
+        State::Retrying
+    } else {
+        State::Ready
+    };
+    change.enter(to, Some(Reason::Retried), None)?;
+    Ok(change)
+}
+
+fn resolve(task: &Task, accept: bool, outcome: &Outcome, now: Now) -> Result<Change, Refusal> {
+    let mut change = Change::none(task);
+    let to = if accept { State::Completed } else { State::Failed };
+    if task.state != State::Awaiting {
+        return Err(refuse(task, to));
+    }
+    change.task.finished_at = Some(now.wall);
+    change.enter(to, (!accept).then_some(Reason::Rejected), None)?;
+    change.outcome = Some(outcome.clone());
+    Ok(change)
+}
+
+fn drop_letter(task: &Task) -> Result<Change, Refusal> {
+    let mut change = Change::none(task);
+    if task.state != State::Failed {
+        return Err(Refusal::new(
+            Code::InvalidTransition,
+            format!("task {} is {} and not in the dead letters", task.id, task.state),
+        )
+        .help("`bell dlq list` shows what is"));
+    }
+    change.task.dead_letter = false;
+    Ok(change)
+}

@@ -1,0 +1,115 @@
+//! Edges: what the end of a prerequisite means for the task that waits for it.
+
+use crate::code::Refusal;
+use crate::decide::{Change, derive};
+use crate::task::record::{Join, Task};
+use crate::task::spec::{OnUpstreamFailure, When};
+use crate::task::state::{Reason, State};
+use crate::time::Timestamp;
+
+/// How an edge stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The prerequisite has not ended.
+    Open,
+    Holds,
+    /// It can no longer hold; the reason is what its task would be cancelled with.
+    Dead(Reason),
+}
+
+/// The fate of an edge whose prerequisite is in this state, for a dependent with this policy.
+pub fn fate(when: When, state: State, reason: Option<Reason>, policy: OnUpstreamFailure) -> Fate {
+    let failed = match state {
+        State::Completed => {
+            return if when == When::Failure {
+                Fate::Dead(Reason::NotNeeded)
+            } else {
+                Fate::Holds
+            };
+        }
+        State::Failed => true,
+        State::Cancelled => reason == Some(Reason::UpstreamFailed),
+        _ => return Fate::Open,
+    };
+    match (when, failed) {
+        (When::Finished, _) | (When::Failure, true) => Fate::Holds,
+        (When::Success, true) if policy == OnUpstreamFailure::Continue => Fate::Holds,
+        (When::Success, true) => Fate::Dead(Reason::UpstreamFailed),
+        (_, false) if reason == Some(Reason::NotNeeded) => Fate::Dead(Reason::NotNeeded),
+        (_, false) => Fate::Dead(Reason::UpstreamCancelled),
+    }
+}
+
+/// Whether the task still waits for its edges. Once it has begun they have done their duty, unless it waits for
+/// its children.
+pub fn matter(task: &Task) -> bool {
+    task.join.is_some() || (task.attempts == 0 && task.lease.is_none())
+}
+
+/// The edge from a prerequisite that has just ended. The counters follow the edge in every state; the state
+/// follows only while edges matter.
+pub fn settle(task: &Task, fate: Fate, now: Timestamp) -> Result<Change, Refusal> {
+    let mut change = Change::none(task);
+    change.task.open = task.open.saturating_sub(1);
+    if let Fate::Dead(_) = fate {
+        change.task.dead += 1;
+    }
+    if task.state.is_terminal() || !matter(task) {
+        return Ok(change);
+    }
+    match fate {
+        Fate::Dead(reason)
+            if reason != Reason::UpstreamFailed || task.upstream == OnUpstreamFailure::Cancel =>
+        {
+            cancel(&mut change, reason, now)?;
+        }
+        _ if task.state == State::Blocked && change.task.open == 0 && change.task.dead == 0 => {
+            unblock(&mut change, now)?;
+        }
+        _ => {}
+    }
+    Ok(change)
+}
+
+fn cancel(change: &mut Change, reason: Reason, now: Timestamp) -> Result<(), Refusal> {
+    change.task.finished_at = Some(now);
+    change.task.left = None;
+    change.enter(State::Cancelled, Some(reason), None)
+}
+
+fn unblock(change: &mut Change, now: Timestamp) -> Result<(), Refusal> {
+    match change.task.join.take() {
+        Some(Join::Complete) => {
+            change.task.finished_at = Some(now);
+            change.enter(State::Completed, None, None)
+        }
+        Some(Join::Continue) => change.enter(State::Ready, Some(Reason::Joining), None),
+        None => {
+            let (state, reason) = derive(&change.task, now);
+            change.enter(state, reason, None)
+        }
+    }
+}
+
+/// The edge from a prerequisite that had ended with `fate` and is open again, because it is tried again.
+pub fn reopen(task: &Task, fate: Fate, _now: Timestamp) -> Result<Change, Refusal> {
+    let mut change = Change::none(task);
+    change.task.open += 1;
+    if let Fate::Dead(_) = fate {
+        change.task.dead = task.dead.saturating_sub(1);
+    }
+    if !matter(task) {
+        return Ok(change);
+    }
+    match task.state {
+        State::Ready | State::Awaiting => change.enter(State::Blocked, Some(Reason::Revived), None)?,
+        State::Cancelled
+            if task.reason == Some(Reason::UpstreamFailed) && change.task.dead == 0 && !task.superseded =>
+        {
+            change.task.finished_at = None;
+            change.enter(State::Blocked, Some(Reason::Revived), None)?;
+        }
+        _ => {}
+    }
+    Ok(change)
+}

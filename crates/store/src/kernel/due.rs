@@ -1,0 +1,94 @@
+//! What is due by time, and what a dead worker leaves behind.
+
+use domain::decide::{Change, derive, lease};
+use domain::id::{Project, Seq, TaskId, WorkerId};
+use domain::limits;
+use domain::store::{Result, Ticked};
+use domain::task::score::{self, Weights};
+use domain::task::state::State;
+use domain::time::Now;
+
+use super::settle::{self, Settled};
+use super::step::Step;
+use super::tx::Tx;
+
+/// Rows touched by one tick: few enough that a claim behind it waits for single milliseconds.
+const CHUNK: usize = 250;
+
+/// Ends expired leases, moves what waited for its time, rescores what is due.
+pub fn tick(tx: &mut dyn Tx, project: &Project, now: Now) -> Result<Ticked> {
+    let Some(no) = tx.project(project, false)? else {
+        return Ok(Ticked::default());
+    };
+    let expired = tx.expired(no, now.mono, CHUNK)?;
+    let (due, next) = tx.due(no, now.wall, CHUNK)?;
+    let unsettled = !tx.unsettled(no, 1)?.is_empty();
+    let ticked = Ticked {
+        moved: expired.len() + due.len(),
+        more: expired.len() == CHUNK || due.len() == CHUNK || unsettled,
+        next,
+    };
+    if ticked.moved == 0 {
+        return Ok(ticked);
+    }
+    let mut step = Step::new(tx, no, now, "system".into())?;
+    take_back(&mut step, &expired)?;
+    step.load(&due)?;
+    for seq in due {
+        let change = wake(&mut step, seq)?;
+        step.carry_out(change)?;
+    }
+    step.finish()?;
+    Ok(ticked)
+}
+
+fn wake(step: &mut Step<'_>, seq: Seq) -> Result<Change> {
+    let now = step.now.wall;
+    let task = step.task(seq)?;
+    let mut change = Change::none(task);
+    match task.state {
+        State::Pending | State::Retrying => {
+            let (to, reason) = derive(task, now);
+            if to != task.state {
+                change.task.run_at = None;
+                change.enter(to, reason, None)?;
+            }
+        }
+        State::Ready => change.task.score = score::score(&task.facts(), &Weights::default(), now),
+        _ => {}
+    }
+    Ok(change)
+}
+
+fn take_back(step: &mut Step<'_>, seqs: &[Seq]) -> Result<Vec<TaskId>> {
+    step.load(seqs)?;
+    let mut ids = Vec::with_capacity(seqs.len());
+    let mut budget = limits::SETTLE_EDGES;
+    for seq in seqs {
+        let now = step.now;
+        let task = step.task(*seq)?;
+        ids.push(task.id.clone());
+        let change = lease::lose(task, now)?;
+        let failed = change.task.state == State::Failed;
+        step.carry_out(change)?;
+        if failed {
+            settle::settle(step, *seq, &mut budget, &mut Settled::default())?;
+        }
+    }
+    Ok(ids)
+}
+
+/// Takes back everything that a dead worker held. Returns the tasks.
+pub fn lose(tx: &mut dyn Tx, project: &Project, worker: &WorkerId, now: Now) -> Result<Vec<TaskId>> {
+    let Some(no) = tx.project(project, false)? else {
+        return Ok(Vec::new());
+    };
+    let seqs = tx.leased_by(no, worker)?;
+    if seqs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut step = Step::new(tx, no, now, "system".into())?;
+    let ids = take_back(&mut step, &seqs)?;
+    step.finish()?;
+    Ok(ids)
+}

@@ -1,0 +1,163 @@
+//! Locks and limits: acquired all or none inside the claim; tasks that cannot have theirs are parked.
+//!
+//! A parked task stands under the one held name that blocks it, out of the line, so that claims never scan past it.
+//! When that name becomes free, the best placed waiter of each group is let out with the *baton* of the name; when
+//! it leaves the line again, for whatever reason, the next of its group is let out. So nobody is woken in
+//! crowds, and no wake-up is lost: a name that blocks nobody any more always has a baton under way for every group
+//! that waits under it.
+
+use std::sync::Arc;
+
+use domain::id::Seq;
+use domain::store::Result;
+use domain::task::lock::{LIMIT, Lock, Mode};
+use domain::task::record::{Task, Wait};
+use domain::task::spec::Concurrency;
+use serde::Deserialize;
+
+use super::step::Step;
+use super::tx::Group;
+
+/// The part of a spec that a claim must look at.
+#[derive(Debug, Default, Deserialize)]
+struct Guards {
+    #[serde(default)]
+    locks: Vec<Lock>,
+    #[serde(default)]
+    concurrency: Option<Concurrency>,
+}
+
+fn guards(step: &mut Step<'_>, seq: Seq) -> Result<Guards> {
+    let body = step.tx.bodies(step.project, &[seq])?.pop();
+    Ok(body
+        .and_then(|(_, body)| serde_json::from_str(&body.spec).ok())
+        .unwrap_or_default())
+}
+
+/// Takes everything that a task needs, or names the held thing that is in the way and takes nothing.
+pub(super) fn acquire(step: &mut Step<'_>, seq: Seq) -> Result<Option<Arc<str>>> {
+    let guards = guards(step, seq)?;
+    if let Some(thing) = obstacle(step, &guards)? {
+        return Ok(Some(thing));
+    }
+    for lock in guards.locks {
+        step.writes.acquired.push((lock.name, seq, lock.mode));
+    }
+    if let Some(limit) = guards.concurrency {
+        step.writes
+            .acquired
+            .push((format!("{LIMIT}{}", limit.key), seq, Mode::Shared));
+    }
+    Ok(None)
+}
+
+/// The first held thing that is in the way, counting what this step has acquired but not yet written.
+fn obstacle(step: &mut Step<'_>, guards: &Guards) -> Result<Option<Arc<str>>> {
+    if let Some(limit) = &guards.concurrency {
+        let name = format!("{LIMIT}{}", limit.key);
+        let stored = step.tx.holders(step.project, &name)?.len();
+        let fresh = step
+            .writes
+            .acquired
+            .iter()
+            .filter(|(held, _, _)| *held == name)
+            .count();
+        if stored + fresh >= limit.limit as usize {
+            return Ok(Some(name.into()));
+        }
+    }
+    for lock in &guards.locks {
+        if let Some(name) = conflicting(step, lock)? {
+            return Ok(Some(name.into()));
+        }
+    }
+    Ok(None)
+}
+
+fn conflicting(step: &mut Step<'_>, lock: &Lock) -> Result<Option<String>> {
+    let clash = |name: &str, mode: Mode| {
+        lock.conflicts(&Lock {
+            name: name.to_owned(),
+            mode,
+        })
+    };
+    let fresh = step
+        .writes
+        .acquired
+        .iter()
+        .find(|(name, _, mode)| clash(name, *mode));
+    if let Some((name, _, _)) = fresh {
+        return Ok(Some(name.clone()));
+    }
+    for name in std::iter::once(lock.name.clone()).chain(lock.ancestors()) {
+        let holders = step.tx.holders(step.project, &name)?;
+        if holders.iter().any(|(_, mode)| clash(&name, *mode)) {
+            return Ok(Some(name));
+        }
+    }
+    if let Some((start, end)) = lock.descendants() {
+        let below = step.tx.holders_between(step.project, &start, &end)?;
+        return Ok(below
+            .into_iter()
+            .find(|(name, _, mode)| clash(name, *mode))
+            .map(|(name, _, _)| name));
+    }
+    Ok(None)
+}
+
+pub(super) fn park(step: &mut Step<'_>, task: &Task, thing: Arc<str>) -> Result<()> {
+    step.put(Task {
+        wait: Wait::Parked(thing),
+        ..task.clone()
+    })
+}
+
+/// Lets out whoever can go on, after leases have ended or batons have left the line in this step.
+pub(super) fn hand_on(step: &mut Step<'_>) -> Result<()> {
+    while !(step.released.is_empty() && step.batons.is_empty()) {
+        let mut free: Vec<(Arc<str>, Option<Group>)> = step
+            .batons
+            .drain(..)
+            .map(|(thing, group)| (thing, Some(group)))
+            .collect();
+        for seq in std::mem::take(&mut step.released) {
+            let held = step.tx.held_by(step.project, seq)?;
+            free.extend(held.into_iter().map(|(name, _)| (name.into(), None)));
+            step.writes.released.push(seq);
+        }
+        // From here on the store itself tells what is held and who waits.
+        step.flush()?;
+        for (thing, group) in free {
+            let heads = step.tx.parked(step.project, &thing, group)?;
+            for head in heads {
+                let group = (head.class, head.run);
+                let_out(step, &thing, head, group)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lets `head` out, or moves it under what else is in its way and tries the next of its group.
+fn let_out(step: &mut Step<'_>, thing: &Arc<str>, head: Task, group: Group) -> Result<()> {
+    let mut head = head;
+    loop {
+        let guards = guards(step, head.seq)?;
+        step.adopt(head.clone());
+        match obstacle(step, &guards)? {
+            None => {
+                return step.put(Task {
+                    wait: Wait::Baton(thing.clone()),
+                    ..head
+                });
+            }
+            Some(other) if other == *thing => return Ok(()),
+            Some(other) => park(step, &head, other)?,
+        }
+        step.flush()?;
+        match step.tx.parked(step.project, thing, Some(group))?.pop() {
+            Some(next) => head = next,
+            None => return Ok(()),
+        }
+    }
+}

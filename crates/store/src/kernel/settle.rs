@@ -1,0 +1,203 @@
+//! What the end of a task means for those that wait for it, and for those that wait for them.
+
+use std::collections::VecDeque;
+
+use domain::decide::edges;
+use domain::id::{Project, Seq, TaskId};
+use domain::limits;
+use domain::store::Result;
+use domain::task::record::{Join, Outcome, Task};
+use domain::task::spec::Json;
+use domain::task::state::{Reason, State};
+use domain::time::Now;
+
+use super::step::Step;
+use super::tx::Tx;
+
+/// What became of the dependents, for the answer to the caller; bounded lists with the number left out.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    pub(super) unblocked: Vec<TaskId>,
+    pub(super) cancelled: Vec<TaskId>,
+    pub(super) more: u64,
+}
+
+impl Settled {
+    fn note(&mut self, task: &Task) {
+        let list = match task.state {
+            State::Ready => &mut self.unblocked,
+            State::Cancelled => &mut self.cancelled,
+            _ => return,
+        };
+        if list.len() < limits::PAGE_MAX {
+            list.push(task.id.clone())
+        } else {
+            self.more += 1
+        }
+    }
+}
+
+/// Settles the edges behind a task that has just ended, and behind every task that this ends in turn.
+///
+/// `budget` edges may be followed in this transaction; what is left is remembered durably and continued by
+/// [`settle_rest`], so that a fan-out of any width holds nobody up.
+pub(super) fn settle(step: &mut Step<'_>, ended: Seq, budget: &mut usize, out: &mut Settled) -> Result<()> {
+    let task = step.task(ended)?;
+    if task.dependents > 0 {
+        settle_from(step, ended, None, budget, out)?;
+    }
+    Ok(())
+}
+
+/// `stored` is the cursor that an earlier transaction left for this task.
+fn settle_from(
+    step: &mut Step<'_>,
+    ended: Seq,
+    stored: Option<Seq>,
+    budget: &mut usize,
+    out: &mut Settled,
+) -> Result<()> {
+    let mut work = VecDeque::from([(ended, stored.unwrap_or_default())]);
+    while let Some((seq, after)) = work.pop_front() {
+        if *budget == 0 {
+            step.writes.settled.push((seq, Some(after)));
+            out.more += 1;
+            continue;
+        }
+        let limit = *budget;
+        let edges = step.tx.dependents(step.project, seq, after, limit)?;
+        *budget -= edges.len();
+        let parent = step.task(seq)?.clone();
+        let dependents: Vec<Seq> = edges.iter().map(|(dependent, _)| *dependent).collect();
+        step.load(&dependents)?;
+        let now = step.now.wall;
+        for (dependent, when) in &edges {
+            let task = step.task(*dependent)?;
+            let fate = edges::fate(*when, parent.state, parent.reason, task.upstream);
+            let join = task.join;
+            let change = edges::settle(task, fate, now)?;
+            let moved = !change.moves.is_empty();
+            step.carry_out(change)?;
+            let task = step.task(*dependent)?.clone();
+            if !moved {
+                continue;
+            }
+            if task.state == State::Completed && join == Some(Join::Complete) {
+                join_results(step, &task)?;
+            }
+            out.note(&task);
+            if task.state.is_terminal() && task.dependents > 0 {
+                work.push_back((task.seq, Seq(0)));
+            }
+        }
+        if let (true, Some((last, _))) = (edges.len() == limit, edges.last()) {
+            work.push_back((seq, *last));
+        } else if seq == ended && stored.is_some() {
+            step.writes.settled.push((seq, None));
+        }
+    }
+    Ok(())
+}
+
+/// A parent that completes with its children's results: an object from key or id to result.
+fn join_results(step: &mut Step<'_>, parent: &Task) -> Result<()> {
+    step.flush()?;
+    let children = step.tx.children(step.project, parent.seq, limits::PAGE_MAX)?;
+    let outcomes = step.tx.outcomes(step.project, &children)?;
+    let bodies = step.tx.bodies(step.project, &children)?;
+    step.load(&children)?;
+    let mut results = serde_json::Map::new();
+    for (seq, body) in bodies {
+        let id = step.task(seq)?.id.to_string();
+        let name = body.key.map_or(id, |key| key.to_string());
+        let result = outcomes
+            .iter()
+            .find(|(of, _)| *of == seq)
+            .and_then(|(_, outcome)| outcome.result.as_ref());
+        let value = result
+            .and_then(|json| serde_json::from_str(json.get()).ok())
+            .unwrap_or_default();
+        results.insert(name, value);
+    }
+    let mut joined = Json::of(&results);
+    if joined.get().len() > limits::TEXT_BYTES {
+        joined = Json::of(&serde_json::json!({ "children": children.len() }));
+    }
+    let own = step
+        .tx
+        .outcomes(step.project, &[parent.seq])?
+        .pop()
+        .map(|(_, outcome)| outcome)
+        .unwrap_or_default();
+    step.writes.outcomes.push((
+        parent.seq,
+        Outcome {
+            result: Some(joined),
+            ..own
+        },
+    ));
+    Ok(())
+}
+
+/// A failed task is tried again: edges that its end had settled are open once more, and tasks that fell only
+/// because of it are revived, as are those that fell because of them.
+pub(super) fn reopen(step: &mut Step<'_>, before: &Task) -> Result<()> {
+    // A half-settled end cannot be taken back; finish it first.
+    loop {
+        step.flush()?;
+        let rest = step.tx.unsettled(step.project, usize::MAX)?;
+        if rest.is_empty() {
+            break;
+        }
+        for (seq, after) in rest {
+            let mut budget = limits::SETTLE_EDGES;
+            settle_from(step, seq, Some(after), &mut budget, &mut Settled::default())?;
+        }
+    }
+    let mut work = VecDeque::from([(before.seq, before.state, before.reason)]);
+    while let Some((seq, state, reason)) = work.pop_front() {
+        let mut after = Seq(0);
+        loop {
+            let edges = step
+                .tx
+                .dependents(step.project, seq, after, limits::SETTLE_EDGES)?;
+            let dependents: Vec<Seq> = edges.iter().map(|(dependent, _)| *dependent).collect();
+            step.load(&dependents)?;
+            for (dependent, when) in &edges {
+                let task = step.task(*dependent)?.clone();
+                let fate = edges::fate(*when, state, reason, task.upstream);
+                let change = edges::reopen(&task, fate, step.now.wall)?;
+                let revived = task.state == State::Cancelled && !change.moves.is_empty();
+                step.carry_out(change)?;
+                if revived && task.dependents > 0 {
+                    work.push_back((task.seq, State::Cancelled, Some(Reason::UpstreamFailed)));
+                }
+            }
+            match edges.last() {
+                Some((last, _)) if edges.len() == limits::SETTLE_EDGES => after = *last,
+                _ => break,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Continues what earlier transactions left unsettled; true when there is still more.
+pub fn settle_rest(tx: &mut dyn Tx, project: &Project, now: Now) -> Result<bool> {
+    let Some(no) = tx.project(project, false)? else {
+        return Ok(false);
+    };
+    let rest = tx.unsettled(no, 64)?;
+    if rest.is_empty() {
+        return Ok(false);
+    }
+    let mut step = Step::new(tx, no, now, "system".into())?;
+    let mut budget = limits::SETTLE_EDGES;
+    for (seq, after) in rest {
+        if budget > 0 {
+            settle_from(&mut step, seq, Some(after), &mut budget, &mut Settled::default())?;
+        }
+    }
+    step.finish()?;
+    Ok(!tx.unsettled(no, 1)?.is_empty())
+}

@@ -1,0 +1,351 @@
+//! One unit of work: rows as they were and as they will be, events numbered as they happen, one write at the end.
+
+use std::sync::Arc;
+
+use domain::code::{Code, Refusal};
+use domain::decide::Change;
+use domain::event::{Draft, Event, Kind};
+use domain::id::{EventNo, Seq};
+use domain::run::{Run, RunNo, RunState};
+use domain::store::Result;
+use domain::task::record::{Task, Wait};
+use domain::task::score::{self, Weights};
+use domain::task::spec::Json;
+use domain::task::state::{Reason, State};
+use domain::time::Now;
+use rustc_hash::FxHashMap;
+
+use super::tx::{Group, Head, ProjectNo, Tx, WriteSet};
+
+pub(super) struct Step<'a> {
+    pub(super) tx: &'a mut dyn Tx,
+    pub(super) project: ProjectNo,
+    pub(super) now: Now,
+    pub(super) actor: Arc<str>,
+    pub(super) writes: WriteSet,
+    rows: FxHashMap<Seq, Slot>,
+    runs: FxHashMap<RunNo, (Run, Run)>,
+    /// Guarded tasks whose lease has ended: what they held is free.
+    pub(super) released: Vec<Seq>,
+    /// Things under which tasks were let out that have left the line since, with their group.
+    pub(super) batons: Vec<(Arc<str>, Group)>,
+}
+
+struct Slot {
+    old: Task,
+    new: Task,
+    /// Not stored yet; written as a new row.
+    fresh: bool,
+}
+
+impl<'a> Step<'a> {
+    pub(super) fn new(tx: &'a mut dyn Tx, project: ProjectNo, now: Now, actor: Arc<str>) -> Result<Step<'a>> {
+        let head = tx.head(project)?;
+        Ok(Step {
+            tx,
+            project,
+            now,
+            actor,
+            writes: WriteSet::new(project, head),
+            rows: FxHashMap::default(),
+            runs: FxHashMap::default(),
+            released: Vec::new(),
+            batons: Vec::new(),
+        })
+    }
+
+    fn head(&mut self) -> &mut Head {
+        &mut self.writes.head.1
+    }
+
+    /// The number that the next event will have.
+    pub(super) fn next_event(&self) -> EventNo {
+        EventNo(self.writes.head.1.chain.last.0 + 1)
+    }
+
+    // ---- rows ----
+
+    /// Brings rows into the step, in one read.
+    pub(super) fn load(&mut self, seqs: &[Seq]) -> Result<()> {
+        let missing: Vec<Seq> = seqs
+            .iter()
+            .copied()
+            .filter(|seq| !self.rows.contains_key(seq))
+            .collect();
+        if !missing.is_empty() {
+            let rows = self.tx.tasks(self.project, &missing)?;
+            rows.into_iter().for_each(|task| self.adopt(task));
+        }
+        Ok(())
+    }
+
+    /// Takes a row that was read elsewhere in this transaction, unless the step has it already.
+    pub(super) fn adopt(&mut self, task: Task) {
+        self.rows.entry(task.seq).or_insert_with(|| Slot {
+            old: task.clone(),
+            new: task,
+            fresh: false,
+        });
+    }
+
+    pub(super) fn task(&mut self, seq: Seq) -> Result<&Task> {
+        self.load(&[seq])?;
+        match self.rows.get(&seq) {
+            Some(slot) => Ok(&slot.new),
+            None => Err(missing(seq)),
+        }
+    }
+
+    /// Adds a row that is not stored yet; counted at once, written by the caller as a new row.
+    pub(super) fn create(&mut self, task: Task) -> Result<()> {
+        let mut task = self.finished(task, None);
+        task.timer = timer(&task, self.now);
+        let head = self.head();
+        head.counts.add(task.state);
+        head.score_sum += i64::from(task.score.0);
+        head.max_depth = head.max_depth.max(task.depth);
+        head.newest = head.newest.max(Some(task.submitted_at));
+        if let Some(no) = task.run {
+            self.count_in_run(no, None, Some(&task))?;
+        }
+        self.rows.insert(
+            task.seq,
+            Slot {
+                old: task.clone(),
+                new: task,
+                fresh: true,
+            },
+        );
+        Ok(())
+    }
+
+    /// Replaces a row, keeping every counter that speaks of it.
+    pub(super) fn put(&mut self, task: Task) -> Result<()> {
+        let seq = task.seq;
+        let before = self.task(seq)?.clone();
+        let mut task = self.finished(task, Some(&before));
+        task.timer = timer(&task, self.now);
+        let head = self.head();
+        if before.state != task.state {
+            head.counts.remove(before.state);
+            head.counts.add(task.state);
+        }
+        head.dead_letters = head.dead_letters + u64::from(task.dead_letter) - u64::from(before.dead_letter);
+        head.score_sum += i64::from(task.score.0) - i64::from(before.score.0);
+        if let Some(no) = task.run
+            && (before.state, before.reason, before.superseded) != (task.state, task.reason, task.superseded)
+        {
+            self.count_in_run(no, Some(&before), Some(&task))?;
+        }
+        if task.guarded {
+            if before.lease.is_some() && task.lease.is_none() {
+                self.released.push(seq);
+            }
+            if let Wait::Baton(thing) = &before.wait
+                && task.wait != before.wait
+                && task.wait != Wait::Parked(thing.clone())
+            {
+                self.batons.push((thing.clone(), (task.class, task.run)));
+            }
+        }
+        self.rows.get_mut(&seq).expect("the row was loaded above").new = task;
+        Ok(())
+    }
+
+    /// Completes what follows from the rest of a row: a task that becomes ready is scored for that moment, and one
+    /// that is not ready waits in no line.
+    fn finished(&self, mut task: Task, before: Option<&Task>) -> Task {
+        if task.state == State::Ready && before.is_none_or(|before| before.state != State::Ready) {
+            task.score = score::score(&task.facts(), &Weights::default(), self.now.wall);
+        }
+        if task.state != State::Ready {
+            task.wait = Wait::No;
+        }
+        task
+    }
+
+    fn count_in_run(&mut self, no: RunNo, before: Option<&Task>, after: Option<&Task>) -> Result<()> {
+        let run = self.run_mut(no)?;
+        let skipped = |task: &Task| task.state == State::Cancelled && task.reason == Some(Reason::NotNeeded);
+        if let Some(task) = before.filter(|task| !task.superseded) {
+            run.counts.remove(task.state);
+            run.skipped -= u64::from(skipped(task));
+        }
+        if let Some(task) = after.filter(|task| !task.superseded) {
+            run.counts.add(task.state);
+            run.skipped += u64::from(skipped(task));
+        }
+        Ok(())
+    }
+
+    // ---- runs ----
+
+    pub(super) fn add_run(&mut self, run: Run) {
+        self.writes.new_runs.push(run.clone());
+        self.runs.insert(run.no, (run.clone(), run));
+    }
+
+    pub(super) fn run_mut(&mut self, no: RunNo) -> Result<&mut Run> {
+        if !self.runs.contains_key(&no) {
+            let run = self
+                .tx
+                .run(self.project, no)?
+                .ok_or_else(|| Refusal::new(Code::StoreCorrupt, format!("run number {} is missing", no.0)))?;
+            self.runs.insert(no, (run.clone(), run));
+        }
+        Ok(&mut self.runs.get_mut(&no).expect("it was inserted above").1)
+    }
+
+    /// Runs whose last task has ended are finished, and finished runs with an open task go on.
+    fn close_runs(&mut self) {
+        let mut numbers: Vec<RunNo> = self.runs.keys().copied().collect();
+        numbers.sort_unstable();
+        for no in numbers {
+            let run = &self.runs[&no].1;
+            let outcome = run.outcome();
+            let was_open = run.finished_at.is_none();
+            if was_open && run.counts.open() == 0 && run.counts.total() > 0 {
+                let data = Json::of(&serde_json::json!({ "state": outcome, "counts": run.counts }));
+                let at = self.now.wall;
+                let run = &mut self.runs.get_mut(&no).expect("it is in the map").1;
+                run.state = outcome;
+                run.finished_at = Some(at);
+                self.emit_run(Kind::RunFinished, no, Some(data));
+            } else if !was_open && run.counts.open() > 0 {
+                let run = &mut self.runs.get_mut(&no).expect("it is in the map").1;
+                run.state = RunState::Active;
+                run.finished_at = None;
+                self.emit_run(Kind::RunResumed, no, None);
+            }
+        }
+    }
+
+    // ---- events ----
+
+    /// Records a fact about a task and makes it the head of the task's history. Returns the row's new head.
+    fn emit(&mut self, fact: Draft, prev: EventNo) -> EventNo {
+        let no = self.next_event();
+        let chain = &mut self.head().chain;
+        let digest = chain.digest.next(no, prev, &fact);
+        chain.last = no;
+        chain.digest = digest;
+        self.writes.events.push(Event {
+            no,
+            fact,
+            prev,
+            digest,
+        });
+        no
+    }
+
+    pub(super) fn emit_run(&mut self, kind: Kind, run: RunNo, data: Option<Json>) {
+        let (at, actor) = (self.now.wall, self.actor.clone());
+        let fact = Draft {
+            at,
+            kind,
+            task: None,
+            run: Some(run),
+            actor,
+            reason: None,
+            data,
+        };
+        self.emit(fact, EventNo(0));
+    }
+
+    pub(super) fn emit_task(
+        &mut self,
+        task: &mut Task,
+        kind: Kind,
+        reason: Option<Reason>,
+        data: Option<Json>,
+    ) {
+        let (at, actor) = (self.now.wall, self.actor.clone());
+        let fact = Draft {
+            at,
+            kind,
+            task: Some(task.seq),
+            run: task.run,
+            actor,
+            reason,
+            data,
+        };
+        task.last_event = self.emit(fact, task.last_event);
+    }
+
+    /// Carries a decision into the step: its events, its outcome, its row. Returns the row before it.
+    pub(super) fn carry_out(&mut self, change: Change) -> Result<Task> {
+        let Change {
+            mut task,
+            moves,
+            outcome,
+        } = change;
+        for step in moves {
+            self.emit_task(&mut task, Kind::TaskEntered(step.to), step.reason, step.data);
+        }
+        if let Some(outcome) = outcome {
+            self.writes.outcomes.push((task.seq, outcome));
+        }
+        let before = self.task(task.seq)?.clone();
+        self.put(task)?;
+        Ok(before)
+    }
+
+    // ---- writing ----
+
+    /// Hands on what has become free, closes runs, writes.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        super::locks::hand_on(self)?;
+        self.close_runs();
+        self.flush()
+    }
+
+    /// Writes everything so far; the step goes on with what is now stored.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let mut seqs: Vec<Seq> = self.rows.keys().copied().collect();
+        seqs.sort_unstable();
+        for seq in seqs {
+            let slot = self.rows.get_mut(&seq).expect("the key was listed");
+            if slot.fresh {
+                // The row as it is now, under the body that the admission listed.
+                let at = self
+                    .writes
+                    .new_tasks
+                    .binary_search_by_key(&seq, |row| row.task.seq);
+                self.writes.new_tasks[at.expect("a new row has a body")].task = slot.new.clone();
+            } else if slot.old != slot.new {
+                self.writes.tasks.push((slot.old.clone(), slot.new.clone()));
+            }
+            slot.old = slot.new.clone();
+            slot.fresh = false;
+        }
+        let new: Vec<RunNo> = self.writes.new_runs.iter().map(|run| run.no).collect();
+        for run in &mut self.writes.new_runs {
+            *run = self.runs[&run.no].1.clone();
+        }
+        for (old, now) in self.runs.values_mut().filter(|(old, now)| old != now) {
+            if !new.contains(&now.no) {
+                self.writes.runs.push(now.clone());
+            }
+            *old = now.clone();
+        }
+        self.writes.runs.sort_by_key(|run| run.no);
+        if !self.writes.is_empty() {
+            self.tx.apply(&self.writes)?;
+        }
+        self.writes = WriteSet::new(self.project, self.writes.head.1.clone());
+        Ok(())
+    }
+}
+
+/// When a row next changes by itself.
+fn timer(task: &Task, now: Now) -> Option<domain::time::Timestamp> {
+    match task.state {
+        State::Pending | State::Retrying => task.run_at,
+        State::Ready if task.deadline.is_some() => score::next_change(&task.facts(), now.wall),
+        _ => None,
+    }
+}
+
+pub(super) fn missing(seq: Seq) -> Refusal {
+    Refusal::new(Code::StoreCorrupt, format!("task number {} is missing", seq.0))
+}
