@@ -1,1 +1,5 @@
 //! What happens when: submit, dispatch, execute, finish, recover.
+
+pub mod clock;
+pub mod home;
+pub mod ids;

@@ -46,7 +46,7 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
         }
         for task in line {
             step.adopt(task.clone());
-            take(&mut step, task, claim, &mut taken)?;
+            take(&mut step, &task, claim, &mut taken)?;
         }
         if all_seen {
             break;
@@ -58,11 +58,11 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
     answer(&mut step, &taken)
 }
 
-fn take(step: &mut Step<'_>, task: Task, claim: &Claim, taken: &mut Vec<Seq>) -> Result<()> {
+fn take(step: &mut Step<'_>, task: &Task, claim: &Claim, taken: &mut Vec<Seq>) -> Result<()> {
     if task.guarded
         && let Some(thing) = locks::acquire(step, task.seq)?
     {
-        return locks::park(step, &task, thing);
+        return locks::park(step, task, thing);
     }
     let terms = Terms {
         worker: &claim.worker,
@@ -70,7 +70,7 @@ fn take(step: &mut Step<'_>, task: Task, claim: &Claim, taken: &mut Vec<Seq>) ->
         start: claim.start,
         seed: claim.seed,
     };
-    let change = lease::grant(&task, &terms, step.next_event(), step.now)?;
+    let change = lease::grant(task, &terms, step.next_event(), step.now)?;
     taken.push(task.seq);
     step.carry_out(change)?;
     Ok(())
