@@ -30,9 +30,9 @@ impl Settled {
             _ => return,
         };
         if list.len() < limits::PAGE_MAX {
-            list.push(task.id.clone())
+            list.push(task.id.clone());
         } else {
-            self.more += 1
+            self.more += 1;
         }
     }
 }
