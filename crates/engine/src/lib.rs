@@ -1,1 +1,3 @@
 //! What happens when: submit, dispatch, execute, finish, recover.
+
+pub mod process;

@@ -1,0 +1,3 @@
+//! The only place that starts operating-system processes.
+
+pub mod output;
