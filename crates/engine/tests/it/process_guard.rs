@@ -26,22 +26,23 @@ fn __guard() {
     }
 }
 
-/// Not a test: what `<this program> __worker <folder> <lease ms> <script>` runs.
+/// Not a test: what `<this program> __worker <folder> <lease ms> <grace ms> <script>` runs.
 #[tokio::test]
 async fn __worker() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [first, folder, lease, script] = arguments.as_slice() else {
+    let [first, folder, lease, grace, script] = arguments.as_slice() else {
         return;
     };
     if first != "__worker" {
         return;
     }
     let folder = PathBuf::from(folder);
+    let [lease, grace] = [lease, grace].map(|ms| Duration::from_millis(ms.parse().unwrap()));
     let incarnation = format!("w-{}", uuid::Uuid::now_v7());
     let info = json!({ "pid": std::process::id() });
     let presence = Presence::enter(&folder.join("workers"), &incarnation, &info).unwrap();
-    let guard = Guard::start(&std::env::current_exe().unwrap(), &presence, GRACE).unwrap();
-    guard.renew(since_boot() + Duration::from_millis(lease.parse().unwrap()));
+    let guard = Guard::start(&std::env::current_exe().unwrap(), &presence, grace).unwrap();
+    guard.renew(since_boot() + lease);
     let launch = Launch::new(["sh", "-c", script], folder.clone(), folder.join("record"));
     let running = Launcher::guarded(guard.clone()).launch(launch).unwrap();
     let control = running.control();
@@ -75,11 +76,19 @@ struct Worker {
 
 impl Worker {
     fn start(lease: Duration, script: &str) -> Self {
+        Self::patient(lease, GRACE, script)
+    }
+
+    fn patient(lease: Duration, grace: Duration, script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let process = Command::new(std::env::current_exe().unwrap())
             .arg("__worker")
             .arg(folder.path())
-            .args([&lease.as_millis().to_string(), script])
+            .args([
+                &lease.as_millis().to_string(),
+                &grace.as_millis().to_string(),
+                script,
+            ])
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -188,6 +197,49 @@ fn a_dead_guard_is_replaced_and_told_what_lives() {
     worker.process.kill().unwrap();
     worker.process.wait().unwrap();
     dies(leader); // Without a mark it is only found by the number of its group.
+}
+
+#[tokio::test]
+async fn a_guard_that_does_not_listen_neither_blocks_nor_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let presence = Presence::enter(folder.path(), "w-deaf", &json!({})).unwrap();
+    let guard = Guard::start(&std::env::current_exe().unwrap(), &presence, GRACE).unwrap();
+    let launch = Launch::new(
+        ["sleep", "1000"],
+        folder.path().to_owned(),
+        folder.path().join("record"),
+    );
+    let running = Launcher::guarded(guard.clone()).launch(launch).unwrap();
+    let deaf = guard.pid().unwrap();
+    send(deaf, Signal::STOP);
+    eventually("another guard", || {
+        // It is found out when its pipe is full.
+        (0..1000).for_each(|_| guard.renew(since_boot() + HOUR));
+        guard.pid().filter(|pid| *pid != deaf)
+    });
+    let leader = running.pid();
+    assert!(is_dead(deaf) && !is_dead(leader));
+    drop(running);
+    guard.stop().await;
+    dies(leader);
+}
+
+#[test]
+fn a_worker_that_comes_back_stops_the_guard_from_ending_more() {
+    let script =
+        "trap 'touch termed' TERM; echo $$ > leader; until [ -e go ]; do sleep 0.01; done; touch done";
+    let worker = Worker::patient(Duration::from_secs(2), HOUR, script);
+    let (leader, first) = (worker.pid("leader"), worker.pid("guard"));
+    worker.signal(Signal::STOP);
+    eventually("TERM", || {
+        worker.folder.path().join("termed").exists().then_some(())
+    });
+    worker.touch("renew");
+    worker.signal(Signal::CONT);
+    eventually("another guard", || {
+        pid_in(&worker.folder.path().join("guard")).filter(|pid| *pid != first)
+    });
+    assert!(!is_dead(leader));
 }
 
 #[test]

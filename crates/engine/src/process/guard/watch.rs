@@ -1,7 +1,9 @@
 //! The guard's own side. Plain blocking code: it must work when everything else has failed.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Stdin};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -55,15 +57,22 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
-    let mut stdin = io::stdin();
-    rustix::io::ioctl_fionbio(&stdin, true)?;
-    let charge = watch(&mut stdin);
+    let charge = watch(&mut take_stdin()?);
     strays::end(&charge.groups, &mark, grace);
     if !charge.farewell {
         thread::sleep(UNMARKED);
         strays::end(&charge.groups, &mark, grace);
     }
     Ok(())
+}
+
+/// Takes the pipe away from stdin, so that dropping it closes it: a worker that was only stopped
+/// learns by its next write that we are ending its groups, and can stop us.
+fn take_stdin() -> io::Result<File> {
+    let stdin = io::stdin().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    rustix::io::ioctl_fionbio(&stdin, true)?;
+    Ok(stdin.into())
 }
 
 /// What the worker has entrusted to us.
@@ -99,16 +108,16 @@ impl Charge {
 }
 
 /// Returns when the groups must end.
-fn watch(stdin: &mut Stdin) -> Charge {
+fn watch(pipe: &mut File) -> Charge {
     let (mut charge, mut reader) = (Charge::default(), Reader::default());
     loop {
         wait(
-            stdin,
+            pipe,
             PollFlags::IN,
             charge.remaining().map(|left| left.min(JUDGE_EVERY)),
         );
-        wait(stdin, PollFlags::empty(), Some(NAP));
-        let is_open = drain(stdin, |bytes| {
+        wait(pipe, PollFlags::empty(), Some(NAP));
+        let is_open = drain(pipe, |bytes| {
             for news in reader.read(bytes) {
                 charge.hear(news);
             }
@@ -121,16 +130,16 @@ fn watch(stdin: &mut Stdin) -> Charge {
 }
 
 /// Waits for one of the events, for the other end to close, for the time, or for a signal.
-fn wait(stdin: &Stdin, events: PollFlags, limit: Option<Duration>) {
+fn wait(pipe: &File, events: PollFlags, limit: Option<Duration>) {
     let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-    let _ = poll(&mut [PollFd::new(stdin, events)], limit.as_ref());
+    let _ = poll(&mut [PollFd::new(pipe, events)], limit.as_ref());
 }
 
 /// Takes all there is. Returns whether more may come.
-fn drain(stdin: &mut Stdin, mut take: impl FnMut(&[u8])) -> bool {
+fn drain(pipe: &mut File, mut take: impl FnMut(&[u8])) -> bool {
     let mut bytes = [0; 4096];
     loop {
-        match stdin.read(&mut bytes) {
+        match pipe.read(&mut bytes) {
             Ok(0) => return false,
             Ok(count) => take(&bytes[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
