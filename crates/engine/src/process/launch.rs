@@ -136,10 +136,10 @@ impl Launcher {
             .envs(launch.env.iter().map(|(name, value)| (name, value)))
             .env(WORKER_VAR, &*self.incarnation)
             .env(LAUNCH_VAR, &name);
-        let child = command.spawn()?;
+        let leash = Leash::start(&mut command, self.guard.clone())?;
         drop(command); // It holds our copies of the pipe's writing end.
         Running::new(Parts {
-            leash: Leash::new(child, self.guard.clone()),
+            leash,
             output: reader,
             record: launch.output,
             watcher: launch.watcher,

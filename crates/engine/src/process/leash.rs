@@ -1,4 +1,5 @@
-use std::process::Child;
+use std::io;
+use std::process::{Child, Command};
 use std::thread;
 
 use rustix::process::{Pid, Signal};
@@ -17,16 +18,22 @@ pub(super) struct Leash {
 }
 
 impl Leash {
-    pub(super) fn new(child: Child, guard: Option<Guard>) -> Self {
+    /// Starts the command, which must be set to lead a group of its own.
+    pub(super) fn start(command: &mut Command, guard: Option<Guard>) -> io::Result<Self> {
+        if let Some(guard) = &guard {
+            guard.starting();
+        }
+        let started = command.spawn();
+        if let (Err(_), Some(guard)) = (&started, &guard) {
+            guard.not_started();
+        }
+        let child = started?;
         let group = Group::led_by(Pid::from_child(&child));
         if let Some(guard) = &guard {
             guard.started(group);
         }
-        Self {
-            child: Some(child),
-            group,
-            guard,
-        }
+        let child = Some(child);
+        Ok(Self { child, group, guard })
     }
 
     pub(super) fn group(&self) -> Group {

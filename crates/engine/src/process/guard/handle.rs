@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, PipeWriter, Write};
+use std::iter::repeat_n;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -33,6 +34,8 @@ struct Post {
     incarnation: Arc<str>,
     grace: Duration,
     presence: File,
+    /// How many launches are under way.
+    starting: usize,
     groups: BTreeSet<Group>,
     until: Option<Duration>,
     helper: Option<Helper>,
@@ -56,6 +59,7 @@ impl Guard {
             incarnation: incarnation.clone(),
             grace,
             presence: presence.share()?,
+            starting: 0,
             groups: BTreeSet::new(),
             until: None,
             helper: None,
@@ -93,10 +97,9 @@ impl Guard {
             let mut post = self.post();
             (post.helper.take(), post.grace * 2 + STOP_SLACK)
         };
-        let Some(Helper { mut child, mut pipe }) = helper else {
+        let Some(Helper { mut child, pipe }) = helper else {
             return;
         };
-        let _ = pipe.write_all(News::Farewell.to_string().as_bytes());
         drop(pipe);
         if let Ok(mut exit) = Exit::of(rustix::process::Pid::from_child(&child)) {
             let _ = tokio::time::timeout(limit, exit.wait()).await;
@@ -104,8 +107,22 @@ impl Guard {
         dismiss(&mut child);
     }
 
+    /// Comes before every launch, so that a worker stopped in the middle of one is not taken for idle.
+    pub(in crate::process) fn starting(&self) {
+        let mut post = self.post();
+        post.starting += 1;
+        post.tell(News::Starting);
+    }
+
+    pub(in crate::process) fn not_started(&self) {
+        let mut post = self.post();
+        post.starting -= 1;
+        post.tell(News::NotStarted);
+    }
+
     pub(in crate::process) fn started(&self, group: Group) {
         let mut post = self.post();
+        post.starting -= 1;
         post.groups.insert(group);
         post.tell(News::Started(group));
     }
@@ -132,7 +149,7 @@ impl Post {
             dismiss(&mut helper.child);
             self.helper = None;
         }
-        let is_needed = self.helper.is_none() && !self.groups.is_empty();
+        let is_needed = self.helper.is_none() && (self.starting > 0 || !self.groups.is_empty());
         if is_needed && self.started.elapsed() >= RESTART_EVERY {
             self.restart();
         }
@@ -167,13 +184,9 @@ impl Post {
             .stdout(self.presence.try_clone()?)
             .stderr(Stdio::null())
             .spawn()?;
-        let renewed = self.until.map(News::Renewed);
-        for news in self
-            .groups
-            .iter()
-            .map(|group| News::Started(*group))
-            .chain(renewed)
-        {
+        let groups = self.groups.iter().map(|group| News::Started(*group));
+        let starting = repeat_n(News::Starting, self.starting);
+        for news in groups.chain(starting).chain(self.until.map(News::Renewed)) {
             let _ = pipe.write_all(news.to_string().as_bytes()); // If this fails, so will what follows.
         }
         Ok(Helper { child, pipe })

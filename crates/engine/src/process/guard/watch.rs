@@ -25,7 +25,7 @@ const NAP: Duration = Duration::from_millis(50);
 /// While there is something to end, the renewal is judged at least this often, for `poll` does not
 /// count the time a machine sleeps.
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
-/// A worker that dies between `fork` and `exec` leaves a child that bears no mark yet.
+/// A worker that dies in the middle of a launch may leave a child that bears no mark yet.
 const UNMARKED: Duration = Duration::from_millis(250);
 
 /// Runs the guard to its end. Takes the arguments after [`super::SUBCOMMAND`].
@@ -59,7 +59,7 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     }
     let charge = watch(&mut take_stdin()?);
     strays::end(&charge.groups, &mark, grace);
-    if !charge.farewell {
+    if charge.starting > 0 {
         thread::sleep(UNMARKED);
         strays::end(&charge.groups, &mark, grace);
     }
@@ -79,17 +79,22 @@ fn take_stdin() -> io::Result<File> {
 #[derive(Debug, Default)]
 struct Charge {
     groups: Groups,
+    /// How many launches are under way.
+    starting: usize,
     until: Option<Duration>,
-    farewell: bool,
 }
 
 impl Charge {
     fn hear(&mut self, news: News) {
         match news {
-            News::Started(group) => _ = self.groups.insert(group, None),
+            News::Starting => self.starting += 1,
+            News::NotStarted => self.starting = self.starting.saturating_sub(1),
+            News::Started(group) => {
+                self.starting = self.starting.saturating_sub(1);
+                self.groups.insert(group, None);
+            }
             News::Ended(group) => _ = self.groups.remove(&group),
             News::Renewed(until) => self.until = Some(until),
-            News::Farewell => self.farewell = true,
         }
     }
 
@@ -100,9 +105,11 @@ impl Charge {
         }
     }
 
-    /// How long until the renewal runs out under a living group.
+    /// How long until the renewal runs out under something that lives.
     fn remaining(&self) -> Option<Duration> {
-        let until = self.until.filter(|_| !self.groups.is_empty())?;
+        let until = self
+            .until
+            .filter(|_| self.starting > 0 || !self.groups.is_empty())?;
         Some(until.saturating_sub(since_boot()))
     }
 }

@@ -7,21 +7,23 @@ use crate::process::group::Group;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
+    /// A command is about to be started; whether it was, the next two tell.
+    Starting,
     Started(Group),
+    NotStarted,
     Ended(Group),
     /// The worker's leases hold until this time since boot.
     Renewed(Duration),
-    /// The worker stops in good order: nothing is being started any more.
-    Farewell,
 }
 
 impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Starting => writeln!(f, "?"),
+            Self::NotStarted => writeln!(f, "!"),
             Self::Started(group) => writeln!(f, "+{}", group.as_raw()),
             Self::Ended(group) => writeln!(f, "-{}", group.as_raw()),
             Self::Renewed(until) => writeln!(f, "={}", until.as_millis()),
-            Self::Farewell => writeln!(f, "."),
         }
     }
 }
@@ -59,7 +61,8 @@ fn parse(line: &str) -> Option<News> {
             .parse()
             .ok()
             .map(|ms| News::Renewed(Duration::from_millis(ms))),
-        b'.' => Some(News::Farewell),
+        b'?' => Some(News::Starting),
+        b'!' => Some(News::NotStarted),
         _ => None,
     }
 }
@@ -71,11 +74,13 @@ mod tests {
     #[test]
     fn news_survive_any_cut() {
         let group = Group::from_raw(77).unwrap();
+        let renewed = News::Renewed(Duration::from_millis(5));
         let news = [
+            News::Starting,
             News::Started(group),
-            News::Renewed(Duration::from_millis(5)),
+            renewed,
             News::Ended(group),
-            News::Farewell,
+            News::NotStarted,
         ];
         let text: String = news.iter().map(ToString::to_string).collect();
         for size in 1..text.len() {
@@ -91,7 +96,7 @@ mod tests {
 
     #[test]
     fn nonsense_names_nobody() {
-        let read = Reader::default().read(b"+0\n+1\n+-5\n+x\n\n?\n\xff\n+9");
+        let read = Reader::default().read(b"+0\n+1\n+-5\n+x\n\n#\n\xff\n+9");
         assert_eq!(read, []);
     }
 }
