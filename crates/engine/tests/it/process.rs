@@ -308,13 +308,18 @@ async fn output_can_be_followed_while_it_grows() {
 async fn output_that_cannot_be_kept_is_counted() {
     let mut bench = Bench::new("echo lost");
     fs::write(bench.path("file"), "").unwrap();
-    bench.launch.output = bench.path("file/record");
-    let ended = bench.run().await;
-    assert_eq!(
-        (ended.how, ended.output.written, ended.output.lost),
-        (How::Exit(0), 0, 5)
-    );
-    assert!(ended.output.fault.is_some());
+    for (record, fault) in [
+        (bench.path("file/record"), "Not a directory"),
+        (PathBuf::from("/dev/full"), "No space"),
+    ] {
+        bench.launch.output = record;
+        let ended = bench.run().await;
+        assert_eq!(
+            (ended.how, ended.output.written, ended.output.lost),
+            (How::Exit(0), 0, 5)
+        );
+        assert!(ended.output.fault.unwrap().starts_with(fault));
+    }
 }
 
 #[tokio::test]
