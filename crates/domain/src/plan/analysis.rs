@@ -53,7 +53,7 @@ pub fn analyse(plan: &Plan, known: impl Fn(&PlanTask) -> Option<Duration>, now: 
     }
 }
 
-fn durations(plan: &Plan, known: impl Fn(&PlanTask) -> Option<Duration>) -> Vec<u64> {
+pub fn durations(plan: &Plan, known: impl Fn(&PlanTask) -> Option<Duration>) -> Vec<u64> {
     let ms = |span: Duration| u64::try_from(millis(span)).unwrap_or(0);
     let found: Vec<Option<u64>> = plan.tasks.iter().map(|task| known(task).map(ms)).collect();
     let mut sorted: Vec<u64> = found.iter().copied().flatten().collect();

@@ -24,7 +24,7 @@ mod values;
 mod work;
 mod yaml;
 
-pub use analysis::{Analysis, Report, analyse};
+pub use analysis::{Analysis, Report, analyse, durations};
 pub use fault::{FAULTS_MAX, Fault, Faults, Place, Warning};
 pub use model::{Format, Plan, PlanTask};
 pub use read::read;
