@@ -7,3 +7,6 @@ pub mod driver;
 pub mod kernel;
 pub mod local;
 pub mod memory;
+mod open;
+
+pub use open::{Options, open};
