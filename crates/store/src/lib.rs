@@ -5,3 +5,4 @@
 
 pub mod driver;
 pub mod kernel;
+pub mod sqlite;
