@@ -137,6 +137,7 @@ pub async fn work(
         seen: 0,
         hungry: true,
         steer: false,
+        next_tick: Instant::now(),
     };
     let result = dispatch.run(pace, activity, &house).await;
     house.close().await;
@@ -228,6 +229,8 @@ struct Dispatch {
     hungry: bool,
     /// Leases may have been changed by others.
     steer: bool,
+    /// When to look next for what is due by time.
+    next_tick: Instant,
 }
 
 /// How often the worker looks whether others have changed its leases, when the store is busy.
@@ -248,7 +251,6 @@ impl Dispatch {
         let mut changed = Box::pin(store.changed(self.seen));
         let mut beat = tokio::time::interval(self.options.heartbeat);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut next_tick = Instant::now();
         let mut last_steer = Instant::now();
         let mut deadline: Option<Instant> = None;
         house.promise(self.engine.now().mono + domain::time::millis(self.options.lease));
@@ -278,10 +280,15 @@ impl Dispatch {
             }
             let steer_at = self.steer.then(|| last_steer + STEER_EVERY);
             let retry_at = (!self.pending.is_empty()).then(|| Instant::now() + STORE_RETRY);
-            let wake = [Some(next_tick), steer_at, deadline.filter(|_| !overdue), retry_at]
-                .into_iter()
-                .flatten()
-                .min();
+            let wake = [
+                Some(self.next_tick),
+                steer_at,
+                deadline.filter(|_| !overdue),
+                retry_at,
+            ]
+            .into_iter()
+            .flatten()
+            .min();
             let wake = wake.expect("the tick is always set");
             tokio::select! {
                 biased;
@@ -295,8 +302,8 @@ impl Dispatch {
                 _ = pace.changed() => {}
                 _ = beat.tick() => self.renew(house).await,
                 () = tokio::time::sleep_until(wake.into()) => {
-                    if Instant::now() >= next_tick {
-                        next_tick = Instant::now() + self.tick().await;
+                    if Instant::now() >= self.next_tick {
+                        self.next_tick = Instant::now() + self.tick().await;
                     }
                 }
             }
@@ -438,11 +445,20 @@ impl Dispatch {
                     continue;
                 }
                 Err(refusal) => tracing::error!(error = %refusal, "an attempt's end was refused"),
-                Ok(_) => {}
+                Ok(reply) => self.expect_retry(reply.retry_at),
             }
             if self.slots.get(&token.seq).is_some_and(|slot| slot.token == token) {
                 self.slots.remove(&token.seq);
             }
+        }
+    }
+
+    /// A task of this worker is tried again at `at`: look at the clock no later than then.
+    fn expect_retry(&mut self, at: Option<domain::time::Timestamp>) {
+        if let Some(at) = at {
+            self.next_tick = self
+                .next_tick
+                .min(Instant::now() + at.since(self.engine.now().wall));
         }
     }
 

@@ -3,6 +3,7 @@
     reason = "helpers of tests fail by panicking, as tests do"
 )]
 
+mod plans;
 mod process;
 mod process_bench;
 mod process_guard;
