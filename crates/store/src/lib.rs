@@ -10,4 +10,4 @@ pub mod memory;
 mod open;
 pub mod sqlite;
 
-pub use open::{Options, open};
+pub use open::{Options, SCHEMES, Scheme, open, scheme};
