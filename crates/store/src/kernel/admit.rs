@@ -331,7 +331,8 @@ fn cycle(tasks: &[NewTask], after: &[Vec<(Seq, When)>], first: Seq, waits: &[u32
     let mut seen = FxHashMap::default();
     let mut path = Vec::new();
     let mut at = start;
-    while seen.insert(at, path.len()).is_none() {
+    while !seen.contains_key(&at) {
+        seen.insert(at, path.len());
         path.push(at);
         at = after[at]
             .iter()
