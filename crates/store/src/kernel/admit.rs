@@ -138,10 +138,10 @@ impl Plan {
         check_prerequisites(step, tasks, &after, first)?;
         let parents: Vec<Option<Seq>> = tasks
             .iter()
-            .map(|task| task.parent.as_ref().map(|id| known[id]))
+            .map(|task| task.parent.as_ref().map(|id| known.stored[id]))
             .collect();
         check_parents(step, admission, &parents)?;
-        let supersede = admission.supersede.iter().map(|id| known[id]).collect();
+        let supersede = admission.supersede.iter().map(|id| known.stored[id]).collect();
         Ok(Plan {
             run,
             first,
@@ -175,25 +175,25 @@ fn check_ids(step: &mut Step<'_>, tasks: &[NewTask]) -> Result<()> {
     }
 }
 
+/// Where the ids that an admission names lead: into the store, or into the batch itself.
+struct Known<'a> {
+    stored: FxHashMap<TaskId, Seq>,
+    own: FxHashMap<&'a TaskId, u32>,
+}
+
 /// Looks up every stored task that the admission names and loads its row.
-fn resolve(step: &mut Step<'_>, admission: &Admission) -> Result<FxHashMap<TaskId, Seq>> {
+fn resolve<'a>(step: &mut Step<'_>, admission: &'a Admission) -> Result<Known<'a>> {
+    let own: FxHashMap<&TaskId, u32> = admission.tasks.iter().map(|task| &task.id).zip(0..).collect();
     let mut ids: Vec<TaskId> = admission.supersede.clone();
     for task in &admission.tasks {
         ids.extend(task.parent.clone());
         ids.extend(task.after.iter().filter_map(|edge| match &edge.on {
-            On::Task(id) => Some(id.clone()),
-            On::Batch(_) => None,
+            On::Task(id) if !own.contains_key(id) => Some(id.clone()),
+            _ => None,
         }));
     }
     ids.sort_unstable();
     ids.dedup();
-    let own: FxHashSet<&TaskId> = admission.tasks.iter().map(|task| &task.id).collect();
-    if let Some(id) = ids.iter().find(|id| own.contains(id)) {
-        return Err(Refusal::new(
-            Code::DependencyCycle,
-            format!("task {id} waits for itself: {id} -> {id} (a self-dependency is not allowed)"),
-        ));
-    }
     let found = step.tx.find(step.project, &ids)?;
     let missing: Vec<String> = ids
         .iter()
@@ -210,19 +210,23 @@ fn resolve(step: &mut Step<'_>, admission: &Admission) -> Result<FxHashMap<TaskI
     }
     let seqs: Vec<Seq> = found.into_iter().flatten().collect();
     step.load(&seqs)?;
-    Ok(ids.into_iter().zip(seqs).collect())
+    Ok(Known {
+        stored: ids.into_iter().zip(seqs).collect(),
+        own,
+    })
 }
 
 /// The edges by number. Equal ones collapse; `finished` beside a stricter condition says nothing more.
-fn edges(admission: &Admission, known: &FxHashMap<TaskId, Seq>, first: Seq) -> Result<Vec<Vec<(Seq, When)>>> {
+fn edges(admission: &Admission, known: &Known<'_>, first: Seq) -> Result<Vec<Vec<(Seq, When)>>> {
     let count = admission.tasks.len();
+    let within = |index: u32| Seq(first.0 + u64::from(index));
     let number = |on: &On| match on {
-        On::Batch(index) if (*index as usize) < count => Ok(Seq(first.0 + u64::from(*index))),
+        On::Batch(index) if (*index as usize) < count => Ok(within(*index)),
         On::Batch(index) => Err(Refusal::new(
             Code::InvalidArgument,
             format!("the batch has no task number {index}"),
         )),
-        On::Task(id) => Ok(known[id]),
+        On::Task(id) => Ok(known.own.get(id).map_or_else(|| known.stored[id], |index| within(*index))),
     };
     let mut all = Vec::with_capacity(count);
     for task in &admission.tasks {
@@ -342,10 +346,11 @@ fn cycle(tasks: &[NewTask], after: &[Vec<(Seq, When)>], first: Seq, waits: &[u32
             .expect("a waiting task waits for a waiting one");
     }
     let round: Vec<String> = path[seen[&at]..].iter().chain([&at]).map(|&i| name(i)).collect();
-    Refusal::new(
-        Code::DependencyCycle,
-        format!("tasks wait for each other: {}", round.join(" -> ")),
-    )
+    let detail = match &round[..] {
+        [one, _] => format!("task {one} waits for itself: {one} -> {one} (a self-dependency is not allowed)"),
+        _ => format!("tasks wait for each other: {}", round.join(" -> ")),
+    };
+    Refusal::new(Code::DependencyCycle, detail)
 }
 
 /// A task whose edge is dead from the start could never run.
