@@ -16,6 +16,7 @@ use domain::time::Now;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::claim::run_not_found;
+use super::settle::{self, Settled};
 use super::step::Step;
 use super::tx::{NewRow, ProjectNo, Remembered, Tx};
 
@@ -419,9 +420,7 @@ fn check_parents(step: &mut Step<'_>, admission: &Admission, parents: &[Option<S
 /// Writes a checked admission into the step. Returns ids and first states in the order of the batch.
 pub(super) fn insert(step: &mut Step<'_>, admission: &Admission, plan: Plan) -> Result<Vec<(TaskId, State)>> {
     let run = open_run(step, admission, plan.run)?;
-    for seq in &plan.supersede {
-        supersede(step, *seq)?;
-    }
+    supersede_all(step, &plan.supersede)?;
     count_dependents(step, &plan)?;
     let mut answer = Vec::with_capacity(admission.tasks.len());
     let Plan {
@@ -438,7 +437,18 @@ pub(super) fn insert(step: &mut Step<'_>, admission: &Admission, plan: Plan) -> 
             Some(parent) => step.task(parent)?.run,
             None => None,
         };
-        let mut task = row(step, new, seq, run.or(parent_run), first, &after)?;
+        let stand = |step: &mut Step<'_>, on: Seq, when: When| match on {
+            on if on >= first => Ok(Fate::Open),
+            on => step.task(on).map(|on| fate(when, on.state, on.reason, new.head.upstream)),
+        };
+        let mut task = row(step, new, seq, run.or(parent_run))?;
+        for (on, when) in &after {
+            match stand(step, *on, *when)? {
+                Fate::Open => task.open += 1,
+                Fate::Dead(_) => task.dead += 1,
+                Fate::Holds => {}
+            }
+        }
         task.parent = parents[i];
         task.depth = depth[i];
         task.dependents = dependents[i];
@@ -504,7 +514,28 @@ fn open_run(step: &mut Step<'_>, admission: &Admission, existing: Option<RunNo>)
     }
 }
 
-/// Takes a task out of its run because a newer version of the plan replaces it. Work under way is cancelled.
+/// Takes tasks out of their run because a newer version of the plan replaces them. Those of their dependents that
+/// are not replaced as well learn that they are gone.
+fn supersede_all(step: &mut Step<'_>, seqs: &[Seq]) -> Result<()> {
+    let mut ended = Vec::new();
+    for seq in seqs {
+        let task = step.task(*seq)?;
+        if task.superseded {
+            continue;
+        }
+        if !task.state.is_terminal() {
+            ended.push(*seq);
+        }
+        supersede(step, *seq)?;
+    }
+    let mut budget = limits::SETTLE_EDGES;
+    for seq in ended {
+        settle::settle(step, seq, &mut budget, &mut Settled::default())?;
+    }
+    Ok(())
+}
+
+/// Work under way is cancelled.
 fn supersede(step: &mut Step<'_>, seq: Seq) -> Result<()> {
     let mut task = step.task(seq)?.clone();
     let now = step.now.wall;
@@ -549,27 +580,9 @@ fn count_dependents(step: &mut Step<'_>, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn row(
-    step: &mut Step<'_>,
-    new: &NewTask,
-    seq: Seq,
-    run: Option<RunNo>,
-    first: Seq,
-    after: &[(Seq, When)],
-) -> Result<Task> {
+/// The row as far as it follows from the task alone.
+fn row(step: &mut Step<'_>, new: &NewTask, seq: Seq, run: Option<RunNo>) -> Result<Task> {
     let class = step.tx.class(step.project, &new.class)?;
-    let (mut open, mut dead) = (0, 0);
-    for (on, when) in after {
-        let fate = match on {
-            on if *on >= first => Fate::Open,
-            on => {
-                let on = step.task(*on)?;
-                fate(*when, on.state, on.reason, new.head.upstream)
-            }
-        };
-        open += u32::from(fate == Fate::Open);
-        dead += u32::from(matches!(fate, Fate::Dead(_)));
-    }
     Ok(Task {
         seq,
         id: new.id.clone(),
@@ -593,8 +606,8 @@ fn row(
         started_at: None,
         finished_at: None,
         timer: None,
-        open,
-        dead,
+        open: 0,
+        dead: 0,
         upstream: new.head.upstream,
         dependents: 0,
         children: 0,
