@@ -421,6 +421,7 @@ fn check_parents(step: &mut Step<'_>, admission: &Admission, parents: &[Option<S
 pub(super) fn insert(step: &mut Step<'_>, admission: &Admission, plan: Plan) -> Result<Vec<(TaskId, State)>> {
     let run = open_run(step, admission, plan.run)?;
     supersede_all(step, &plan.supersede)?;
+    let settling = settling(step, &plan)?;
     count_dependents(step, &plan)?;
     let mut answer = Vec::with_capacity(admission.tasks.len());
     let Plan {
@@ -438,7 +439,7 @@ pub(super) fn insert(step: &mut Step<'_>, admission: &Admission, plan: Plan) -> 
             None => None,
         };
         let stand = |step: &mut Step<'_>, on: Seq, when: When| match on {
-            on if on >= first => Ok(Fate::Open),
+            on if on >= first || settling.contains(&on) => Ok(Fate::Open),
             on => step.task(on).map(|on| fate(when, on.state, on.reason, new.head.upstream)),
         };
         let mut task = row(step, new, seq, run.or(parent_run))?;
@@ -512,6 +513,17 @@ fn open_run(step: &mut Step<'_>, admission: &Admission, existing: Option<RunNo>)
             Ok(Some(no))
         }
     }
+}
+
+/// Prerequisites that have ended, but whose dependents are still being settled. The newcomer will be found among
+/// them, so until then its edge is open.
+fn settling(step: &mut Step<'_>, plan: &Plan) -> Result<FxHashSet<Seq>> {
+    if plan.outside().next().is_none() {
+        return Ok(FxHashSet::default());
+    }
+    step.flush()?;
+    let unsettled = step.tx.unsettled(step.project, usize::MAX)?;
+    Ok(unsettled.into_iter().map(|(ended, _)| ended).collect())
 }
 
 /// Takes tasks out of their run because a newer version of the plan replaces them. Those of their dependents that
