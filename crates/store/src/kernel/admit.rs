@@ -227,7 +227,10 @@ fn edges(admission: &Admission, known: &Known<'_>, first: Seq) -> Result<Vec<Vec
             Code::InvalidArgument,
             format!("the batch has no task number {index}"),
         )),
-        On::Task(id) => Ok(known.own.get(id).map_or_else(|| known.stored[id], |index| within(*index))),
+        On::Task(id) => Ok(known
+            .own
+            .get(id)
+            .map_or_else(|| known.stored[id], |index| within(*index))),
     };
     let mut all = Vec::with_capacity(count);
     for task in &admission.tasks {
@@ -440,7 +443,9 @@ pub(super) fn insert(step: &mut Step<'_>, admission: &Admission, plan: Plan) -> 
         };
         let stand = |step: &mut Step<'_>, on: Seq, when: When| match on {
             on if on >= first || settling.contains(&on) => Ok(Fate::Open),
-            on => step.task(on).map(|on| fate(when, on.state, on.reason, new.head.upstream)),
+            on => step
+                .task(on)
+                .map(|on| fate(when, on.state, on.reason, new.head.upstream)),
         };
         let mut task = row(step, new, seq, run.or(parent_run))?;
         for (on, when) in &after {
