@@ -1,8 +1,8 @@
 //! Where tasks are kept: memory and SQLite behind one kernel.
 //!
 //! In reading order: the transaction that a driver offers and the verbs over it ([`kernel`]), what makes a back
-//! end ([`driver`]), the store over a driver ([`local`]), the back ends ([`memory`]), and
-//! what each of them must do (`conformance`, a feature for tests).
+//! end ([`driver`]), the store over a driver ([`local`]), the back ends ([`memory`], [`sqlite`]), and what each of
+//! them must do (`conformance`, a feature for tests).
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -11,5 +11,6 @@ pub mod kernel;
 pub mod local;
 pub mod memory;
 mod open;
+pub mod sqlite;
 
-pub use open::{Options, open};
+pub use open::{Options, SCHEMES, Scheme, open, scheme};
