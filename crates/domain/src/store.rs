@@ -372,6 +372,7 @@ pub enum Command {
 #[derive(Clone, Debug)]
 pub struct Children {
     pub admission: Box<Admission>,
+    /// With nothing admitted there is nothing to wait for, and the parent completes.
     pub join: Option<Join>,
 }
 

@@ -1,0 +1,4 @@
+//! What stores do, seen from outside.
+
+mod conformance;
+mod memory;
