@@ -22,14 +22,30 @@ use store::sqlite::{Options, SqliteDriver};
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
-    let tasks = args.next().map_or(50_000, |n| n.parse().expect("TASKS is a number"));
+    let tasks = args
+        .next()
+        .map_or(50_000, |n| n.parse().expect("TASKS is a number"));
     let root = args.next().map_or_else(|| PathBuf::from("."), PathBuf::from);
     let dir = tempfile::tempdir_in(root).expect("a folder to work in");
     println!("{tasks} tasks, synchronous=FULL, microseconds per task");
-    println!("{:>5} {:>6} | {:>9} {:>7} {:>6} | {:>9} {:>7} {:>6}", "dist", "batch", "raw insert", "admit", "ratio", "raw drain", "drain", "ratio");
+    println!(
+        "{:>5} {:>6} | {:>9} {:>7} {:>6} | {:>9} {:>7} {:>6}",
+        "dist", "batch", "raw insert", "admit", "ratio", "raw drain", "drain", "ratio"
+    );
     for (dist, batch) in [(1, 1_000), (10, 1_000), (10, 100), (1_000, 100), (1_000, 1_000)] {
-        let raw = raw(&dir.path().join(format!("raw{dist}-{batch}.db")), tasks, dist, batch).expect("raw SQLite works");
-        let ours = ours(&dir.path().join(format!("bell{dist}-{batch}.db")), tasks, dist, batch)?;
+        let raw = raw(
+            &dir.path().join(format!("raw{dist}-{batch}.db")),
+            tasks,
+            dist,
+            batch,
+        )
+        .expect("raw SQLite works");
+        let ours = ours(
+            &dir.path().join(format!("bell{dist}-{batch}.db")),
+            tasks,
+            dist,
+            batch,
+        )?;
         let us = |span: Duration| span.as_secs_f64() * 1e6 / tasks as f64;
         println!(
             "{dist:>5} {batch:>6} | {:>9.2} {:>7.2} {:>6.2} | {:>9.2} {:>7.2} {:>6.2}",
@@ -49,7 +65,10 @@ fn score(i: usize, dist: usize) -> i32 {
 }
 
 fn body(i: usize) -> String {
-    format!(r#"{{"name":"task {i}","kind":"command","work":{{"shell":"{:0>90}"}},"priority":5,"source":"human"}}"#, i)
+    format!(
+        r#"{{"name":"task {i}","kind":"command","work":{{"shell":"{:0>90}"}},"priority":5,"source":"human"}}"#,
+        i
+    )
 }
 
 // ---- bare SQLite: one table with its payload and a partial index, no events, no fencing ----
@@ -110,7 +129,9 @@ fn ours(path: &Path, tasks: usize, dist: usize, batch: usize) -> Result<(Duratio
     let mut leased = Vec::new();
     loop {
         driver.write(&mut |tx| {
-            let project = tx.project(&Project::default(), false)?.expect("it was admitted to");
+            let project = tx
+                .project(&Project::default(), false)?
+                .expect("it was admitted to");
             finish(tx, project, &leased)?;
             leased = claim(tx, project, batch)?;
             Ok(())
@@ -135,7 +156,12 @@ fn admit(tx: &mut dyn Tx, tasks: std::ops::Range<usize>, dist: usize) -> Result<
     let class = tx.class(project, &class)?;
     let first = tx.next_seq(project)?;
     for (seq, i) in (first.0..).zip(tasks) {
-        let mut task = row(Seq(seq), class, Score(score(i, dist)), Timestamp(1_700_000_000_000 + i as i64 / 100));
+        let mut task = row(
+            Seq(seq),
+            class,
+            Score(score(i, dist)),
+            Timestamp(1_700_000_000_000 + i as i64 / 100),
+        );
         emit(&mut writes, &mut task, Kind::TaskSubmitted);
         let body = Body {
             key: None,
@@ -210,7 +236,12 @@ fn emit(writes: &mut WriteSet, task: &mut Task, kind: Kind) {
     let digest = chain.digest.next(no, task.last_event, &fact);
     (chain.last, chain.digest) = (no, digest);
     let prev = std::mem::replace(&mut task.last_event, no);
-    writes.events.push(Event { no, fact, prev, digest });
+    writes.events.push(Event {
+        no,
+        fact,
+        prev,
+        digest,
+    });
 }
 
 fn count(head: &mut Head, state: State, tasks: usize) {

@@ -197,8 +197,7 @@ pub(super) fn rewrite(old: &Task, new: &Task) -> Rewrite {
             _ => Rewrite::All,
         },
         (Some(_), Some(_))
-            if same_row(old, new)
-                && (old.attempts, old.finished_at) == (new.attempts, new.finished_at) =>
+            if same_row(old, new) && (old.attempts, old.finished_at) == (new.attempts, new.finished_at) =>
         {
             Rewrite::Nothing
         }
@@ -281,7 +280,11 @@ fn same_row(old: &Task, new: &Task) -> bool {
 
 /// The state that the `task` row tells.
 fn row_state(task: &Task) -> State {
-    if task.lease.is_some() { State::Assigned } else { task.state }
+    if task.lease.is_some() {
+        State::Assigned
+    } else {
+        task.state
+    }
 }
 
 /// Binds [`INSERT`].
@@ -332,7 +335,12 @@ pub(super) fn end(binds: &mut Binds<'_, '_>, task: &Task) -> Sql<()> {
 }
 
 /// Binds [`LEASE_INSERT`].
-pub(super) fn insert_lease(binds: &mut Binds<'_, '_>, project: ProjectNo, task: &Task, lease: &Lease) -> Sql<()> {
+pub(super) fn insert_lease(
+    binds: &mut Binds<'_, '_>,
+    project: ProjectNo,
+    task: &Task,
+    lease: &Lease,
+) -> Sql<()> {
     binds.seq(task.seq)?.project(project)?;
     leased(binds, task, lease)
 }
