@@ -4,7 +4,7 @@ import os
 import pathlib
 import time
 
-SYNC_SAMPLES = 200
+SYNC_SAMPLES = 50
 
 
 def describe(folder: pathlib.Path) -> dict:
@@ -12,8 +12,6 @@ def describe(folder: pathlib.Path) -> dict:
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "file_system": file_system(folder),
-        "load_before": round(os.getloadavg()[0], 2),
-        "fdatasync_4k_us": sync_cost(folder),
     }
 
 

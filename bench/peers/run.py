@@ -3,7 +3,7 @@
     python3 bench/peers/run.py [--json] [--quick] [--bell PATH] [--only PEER] [--rounds N]
 
 Peers are installed once, by pinned version, under target/peers/. Rounds are interleaved over all peers, so that a
-busy moment does not fall on one of them; the table gives the median and the range. A peer that fails becomes a row
+busy moment does not fall on one of them; the table gives the best and the median. A peer that fails becomes a row
 that says so. Progress goes to standard error, the table (or the JSON) to standard output.
 """
 
@@ -80,8 +80,7 @@ def main():
     if options.json:
         print(json.dumps({"machine": found, "sizes": sizes, "rows": rows}, indent=2, ensure_ascii=False))
     else:
-        print(f"{found['cores']} cores, {found['memory_gib']} GiB, {found['file_system']}; load before {found['load_before']}, ", end="")
-        print(f"fdatasync of 4 KiB {found['fdatasync_4k_us']} µs\n")
+        print(f"{found['cores']} cores, {found['memory_gib']} GiB, {found['file_system']}\n")
         print(table.render(rows))
 
 
@@ -119,7 +118,9 @@ def measure(entry, command, sizes, counter):
     named = {"peer": entry.peer, "version": pinned_version(entry.kind, entry.package), "variant": entry.variant}
     if isinstance(command, Unavailable):
         return {(name, 0): {**named, "workload": name, "failed": str(command)} for name in WORKLOADS}
+    before = machine.sync_cost(CACHE)
     printed, problem = run_peer(entry, command, sizes, counter)
+    named["disk_us"] = max(before, machine.sync_cost(CACHE))
     rows = {}
     for row in printed:
         position = sum(1 for name, _ in rows if name == row["workload"])
