@@ -15,6 +15,19 @@ def describe(folder: pathlib.Path) -> dict:
     }
 
 
+class Patience:
+    """Waits for a disk that is not busy, before each peer, but not for ever: one allowance for the whole run."""
+
+    def __init__(self, quiet_us: int | None, allowance_s: float = 300):
+        self.quiet_us = quiet_us
+        self.left_s = allowance_s
+
+    def wait(self, folder: pathlib.Path):
+        while self.quiet_us and self.left_s > 0 and sync_cost(folder) > self.quiet_us:
+            time.sleep(1)
+            self.left_s -= 1
+
+
 def file_system(folder: pathlib.Path) -> str:
     """Returns the type of the mount that holds the folder; "unknown" where /proc does not tell."""
     best, kind = "", "unknown"
