@@ -1,5 +1,19 @@
 //! What happens when: submit, dispatch, execute, finish, recover.
+//!
+//! In reading order: the handle ([`engine`]) with its clock, ids and folder; how a plan becomes tasks ([`submit`]); how
+//! tasks are leased and settled ([`worker`]) and attempts carried out ([`execute`], [`process`]); what is done about
+//! the dead ([`recover`]); and a plan from beginning to end ([`runner`], watched by [`follow`], forecast by
+//! [`simulate`]).
 
 pub mod clock;
+pub mod engine;
+pub mod execute;
+pub mod follow;
 pub mod home;
 pub mod ids;
+pub mod process;
+pub mod recover;
+pub mod runner;
+pub mod simulate;
+pub mod submit;
+pub mod worker;

@@ -88,3 +88,407 @@ pub fn derive(task: &Task, now: Timestamp) -> (State, Option<Reason>) {
     }
     (State::Ready, None)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::edges::{Fate, fate};
+    use super::lease::{Terms, grant, lose};
+    use super::*;
+    use crate::id::{EventNo, Seq, TaskId, Token, WorkerId};
+    use crate::store::Command;
+    use crate::task::record::{ClassNo, Failure, Wait};
+    use crate::task::retry::Retry;
+    use crate::task::score::Score;
+    use crate::task::spec::{OnUpstreamFailure, Priority, Source, When};
+    use crate::time::Now;
+
+    const NOW: Now = Now {
+        wall: Timestamp(1_000_000),
+        mono: 5_000,
+    };
+    const TTL: Duration = Duration::from_secs(30);
+
+    fn ready() -> Task {
+        Task {
+            seq: Seq(1),
+            id: TaskId::new("t").unwrap(),
+            class: ClassNo(0),
+            run: None,
+            parent: None,
+            state: State::Ready,
+            reason: None,
+            left: None,
+            dead_letter: false,
+            superseded: false,
+            priority: Priority::NORMAL,
+            source: Source::Human,
+            depth: 0,
+            path_share: None,
+            score: Score(32_500),
+            submitted_at: Timestamp(1),
+            run_at: None,
+            deadline: None,
+            estimate: None,
+            started_at: None,
+            finished_at: None,
+            timer: None,
+            open: 0,
+            dead: 0,
+            upstream: OnUpstreamFailure::Cancel,
+            dependents: 0,
+            children: 0,
+            join: None,
+            attempts: 0,
+            failures: 0,
+            lost: 0,
+            guarded: false,
+            asks: false,
+            wait: Wait::No,
+            last_event: EventNo(1),
+            lease: None,
+        }
+    }
+
+    fn worker() -> WorkerId {
+        WorkerId::new("w").unwrap()
+    }
+
+    fn leased(start: bool) -> (Task, Token) {
+        let worker = worker();
+        let terms = Terms {
+            worker: &worker,
+            ttl: TTL,
+            start,
+            seed: 7,
+        };
+        let task = grant(&ready(), &terms, EventNo(2), NOW).unwrap().task;
+        let token = task.token().unwrap();
+        (task, token)
+    }
+
+    fn by_holder(task: &Task, token: &Token, asked: &Command, now: Now) -> Result<Change, Refusal> {
+        command(
+            task,
+            asked,
+            &Context {
+                token: Some(token),
+                retry: None,
+                now,
+            },
+        )
+    }
+
+    fn by_anyone(task: &Task, asked: &Command) -> Result<Change, Refusal> {
+        command(
+            task,
+            asked,
+            &Context {
+                token: None,
+                retry: None,
+                now: NOW,
+            },
+        )
+    }
+
+    fn complete() -> Command {
+        Command::Complete {
+            outcome: Outcome::default(),
+            cached: false,
+            children: None,
+        }
+    }
+
+    fn failing(message: &str) -> Command {
+        Command::Fail {
+            failure: Failure::new(message),
+            usage: None,
+            timed_out: false,
+            no_retry: false,
+        }
+    }
+
+    fn path(change: &Change) -> Vec<State> {
+        change.moves.iter().map(|step| step.to).collect()
+    }
+
+    // proves: SPEC 1.2, SPEC 2.1, DESIGN 3
+    #[test]
+    fn an_attempt_that_was_never_started_is_started_when_it_ends() {
+        let (task, token) = leased(false);
+        let change = by_holder(&task, &token, &complete(), NOW).unwrap();
+        assert_eq!(path(&change), [State::Running, State::Completed]);
+        assert_eq!((change.task.attempts, change.task.lease), (1, None));
+    }
+
+    #[test]
+    fn only_the_holder_of_a_living_lease_may_act() {
+        let (task, token) = leased(true);
+        let late = Now {
+            mono: NOW.mono + 30_000,
+            ..NOW
+        };
+        let stale = Token {
+            fence: EventNo(1),
+            ..token
+        };
+        let guessed = Token {
+            secret: token.secret ^ 1,
+            ..token
+        };
+        for asked in [
+            Command::Start,
+            complete(),
+            failing("x"),
+            Command::Renew {
+                ttl: None,
+                progress: None,
+            },
+            Command::Release,
+        ] {
+            assert_eq!(
+                by_holder(&task, &stale, &asked, NOW).unwrap_err().code,
+                Code::LeaseLost
+            );
+            assert_eq!(
+                by_holder(&task, &guessed, &asked, NOW).unwrap_err().code,
+                Code::LeaseLost
+            );
+            assert_eq!(
+                by_holder(&task, &token, &asked, late).unwrap_err().code,
+                Code::LeaseLost
+            );
+            assert_eq!(by_anyone(&task, &asked).unwrap_err().code, Code::InvalidArgument);
+            assert!(by_holder(&task, &token, &asked, NOW).is_ok());
+        }
+    }
+
+    #[test]
+    fn failures_are_retried_within_their_policy() {
+        let (task, token) = leased(true);
+        let policy = Retry {
+            attempts: 2,
+            jitter: 0.0,
+            ..Retry::operation()
+        };
+        let fail = |task: &Task, message: &str| {
+            let ctx = Context {
+                token: Some(&token),
+                retry: Some(&policy),
+                now: NOW,
+            };
+            command(task, &failing(message), &ctx).unwrap()
+        };
+        let again = fail(&task, "connection reset");
+        assert_eq!(path(&again), [State::Retrying]);
+        assert_eq!(again.task.run_at, Some(Timestamp(NOW.wall.0 + 1_000)));
+        let second = Task {
+            failures: 1,
+            ..task.clone()
+        };
+        let last = fail(&second, "connection reset");
+        assert_eq!(
+            (path(&last), last.task.reason),
+            (vec![State::Failed], Some(Reason::Exhausted))
+        );
+        assert!(last.task.dead_letter);
+        let hopeless = fail(&task, "permission denied");
+        assert_eq!(hopeless.task.reason, Some(Reason::NotRetryable));
+    }
+
+    #[test]
+    fn suspending_keeps_a_running_attempt_and_gives_an_idle_lease_back() {
+        let (task, _) = leased(true);
+        let held = by_anyone(&task, &Command::Suspend).unwrap().task;
+        assert!(held.lease.is_some());
+        assert_eq!(by_anyone(&held, &Command::Suspend).unwrap().moves, []);
+        assert_eq!(
+            by_anyone(&held, &Command::Resume).unwrap().task.state,
+            State::Running
+        );
+        assert_eq!(lose(&held, NOW).unwrap().task.state, State::Ready);
+        assert_eq!(lose(&held, NOW).unwrap().task.lost, 0);
+        let (task, _) = leased(false);
+        let back = by_anyone(&task, &Command::Suspend).unwrap().task;
+        assert_eq!((back.lease.is_none(), back.left), (true, Some(State::Ready)));
+        assert_eq!(
+            by_anyone(&back, &Command::Resume).unwrap().task.state,
+            State::Ready
+        );
+    }
+
+    #[test]
+    fn the_third_lost_attempt_is_the_last() {
+        let (mut task, _) = leased(true);
+        for expected in [State::Ready, State::Ready, State::Failed] {
+            let change = lose(&task, NOW).unwrap();
+            assert_eq!(change.task.state, expected);
+            let lost = change.task.lost;
+            task = Task {
+                lost,
+                ..leased(true).0
+            };
+        }
+        let (task, token) = leased(true);
+        let back = by_holder(&task, &token, &Command::Release, NOW).unwrap().task;
+        assert_eq!((back.state, back.lost, back.failures), (State::Ready, 0, 0));
+    }
+
+    #[test]
+    fn a_cancelled_attempt_keeps_its_lease_until_its_work_has_stopped() {
+        let (task, token) = leased(true);
+        let cancelled = by_anyone(
+            &task,
+            &Command::Cancel {
+                reason: Reason::Cancelled,
+            },
+        )
+        .unwrap()
+        .task;
+        assert!(cancelled.lease.is_some());
+        assert_eq!(
+            by_holder(&cancelled, &token, &complete(), NOW).unwrap_err().code,
+            Code::LeaseLost
+        );
+        let late = Now {
+            mono: NOW.mono + 60_000,
+            ..NOW
+        };
+        let confirmed = by_holder(&cancelled, &token, &Command::Release, late).unwrap();
+        assert_eq!((confirmed.moves.len(), confirmed.task.lease), (0, None));
+    }
+
+    // proves: DESIGN 4
+    #[test]
+    fn edges_hold_stay_open_or_die() {
+        use Reason::{Cancelled as ByUser, NotNeeded, UpstreamCancelled, UpstreamFailed};
+        let cancel = OnUpstreamFailure::Cancel;
+        let dead = |reason| Fate::Dead(reason);
+        for (state, reason, success, failure, finished) in [
+            (State::Running, None, Fate::Open, Fate::Open, Fate::Open),
+            (State::Completed, None, Fate::Holds, dead(NotNeeded), Fate::Holds),
+            (
+                State::Failed,
+                None,
+                dead(UpstreamFailed),
+                Fate::Holds,
+                Fate::Holds,
+            ),
+            (
+                State::Cancelled,
+                Some(UpstreamFailed),
+                dead(UpstreamFailed),
+                Fate::Holds,
+                Fate::Holds,
+            ),
+            (
+                State::Cancelled,
+                Some(ByUser),
+                dead(UpstreamCancelled),
+                dead(UpstreamCancelled),
+                Fate::Holds,
+            ),
+            (
+                State::Cancelled,
+                Some(UpstreamCancelled),
+                dead(UpstreamCancelled),
+                dead(UpstreamCancelled),
+                Fate::Holds,
+            ),
+            (
+                State::Cancelled,
+                Some(NotNeeded),
+                dead(NotNeeded),
+                dead(NotNeeded),
+                Fate::Holds,
+            ),
+        ] {
+            assert_eq!(
+                fate(When::Success, state, reason, cancel),
+                success,
+                "{state} {reason:?}"
+            );
+            assert_eq!(
+                fate(When::Failure, state, reason, cancel),
+                failure,
+                "{state} {reason:?}"
+            );
+            assert_eq!(
+                fate(When::Finished, state, reason, cancel),
+                finished,
+                "{state} {reason:?}"
+            );
+        }
+        assert_eq!(
+            fate(When::Success, State::Failed, None, OnUpstreamFailure::Continue),
+            Fate::Holds
+        );
+    }
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        prop_oneof![
+            Just(Command::Start),
+            Just(Command::Renew {
+                ttl: None,
+                progress: None
+            }),
+            Just(complete()),
+            Just(failing("boom")),
+            Just(Command::Release),
+            Just(Command::Cancel {
+                reason: Reason::Cancelled
+            }),
+            Just(Command::Suspend),
+            Just(Command::Resume),
+            Just(Command::Retry { at: None }),
+            Just(Command::Retry {
+                at: Some(Timestamp(NOW.wall.0 + 99))
+            }),
+            Just(Command::Resolve {
+                accept: true,
+                outcome: Outcome::default()
+            }),
+            Just(Command::Resolve {
+                accept: false,
+                outcome: Outcome::default()
+            }),
+            Just(Command::DropLetter),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is asked of a task, it only ever makes moves of the table, holds a lease exactly in the states
+        /// that may, and refuses without changing.
+        #[test]
+        fn commands_never_leave_the_table(commands in prop::collection::vec((any_command(), 0u8..4), 1..40)) {
+            let (mut task, mut token) = leased(false);
+            let retry = Retry { attempts: 2, ..Retry::operation() };
+            for (asked, then) in commands {
+                let ctx = Context { token: Some(&token), retry: Some(&retry), now: NOW };
+                if let Ok(change) = command(&task, &asked, &ctx) {
+                    let mut state = task.state;
+                    for step in &change.moves {
+                        prop_assert!(state.may_become(step.to), "{state} -> {}", step.to);
+                        state = step.to;
+                    }
+                    prop_assert_eq!(state, change.task.state);
+                    task = change.task;
+                }
+                if then == 0 && task.state == State::Ready {
+                    let worker = worker();
+                    let terms = Terms { worker: &worker, ttl: TTL, start: true, seed: 1 };
+                    task = grant(&task, &terms, EventNo(9), NOW).unwrap().task;
+                    token = task.token().unwrap();
+                }
+                let may_hold = matches!(task.state, State::Assigned | State::Running | State::Suspended | State::Cancelled);
+                prop_assert!(may_hold || task.lease.is_none(), "{} with a lease", task.state);
+                let must_hold = matches!(task.state, State::Assigned | State::Running);
+                prop_assert!(!must_hold || task.lease.is_some(), "{} without a lease", task.state);
+                prop_assert_eq!(task.state.is_terminal(), task.finished_at.is_some());
+            }
+        }
+    }
+}

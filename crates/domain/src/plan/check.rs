@@ -1,0 +1,194 @@
+//! What only the whole plan can tell: names that must exist, names twice, circles.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use crate::code::{Code, nearest};
+use crate::graph::{Cycle, Dag, Graph};
+use crate::id::Key;
+
+use super::at::Findings;
+use super::draft::{Link, Read};
+use super::fault::{Fault, Faults};
+use super::keys::Head;
+use super::model::{Plan, PlanTask};
+
+/// Tasks of a circle that are shown; a longer one is cut in the middle.
+const SHOWN: usize = 24;
+/// Typos are looked up among this many tasks at most: nobody mistypes his way through more.
+const NEAREST_AMONG: usize = 10_000;
+
+pub(super) fn check(head: Head, tasks: Vec<Read>, mut found: Findings) -> Result<Plan, Faults> {
+    let mut index = index(&tasks, &mut found.faults);
+    let edges = resolve(&tasks, &index, &mut found.faults);
+    let graph = Graph::build(tasks.len() as u32, edges);
+    let dag = match Dag::new(graph) {
+        Ok(dag) => dag,
+        Err(cycles) => {
+            for cycle in &cycles {
+                found.faults.push(circle(cycle, &tasks, &index));
+            }
+            return Err(found.faults);
+        }
+    };
+    if !found.faults.is_empty() {
+        return Err(found.faults);
+    }
+    let mut finish = Finish {
+        hasher: blake3::Hasher::new(),
+        bytes: Vec::new(),
+    };
+    let tasks: Vec<PlanTask> = tasks
+        .into_iter()
+        .map(|task| finish.task(task, &mut index))
+        .collect();
+    found.unsupported.sort();
+    found.warnings.sort_by_key(|warning| warning.place);
+    Ok(Plan {
+        digest: finish.plan(head.name.as_deref(), &tasks),
+        name: head.name,
+        description: head.description,
+        tasks,
+        dag,
+        unsupported: found.unsupported,
+        warnings: found.warnings,
+    })
+}
+
+/// Ids by key. Only a list of tasks can still have a key twice; mappings were checked as such.
+fn index(tasks: &[Read], faults: &mut Faults) -> HashMap<Key, u32> {
+    let mut index = HashMap::with_capacity(tasks.len());
+    for (id, task) in tasks.iter().enumerate() {
+        let first = *index.entry(task.key.clone()).or_insert(id as u32);
+        if first != id as u32 {
+            let detail = format!(
+                "the task `{}` stands twice, first at {}",
+                task.key, tasks[first as usize].place
+            );
+            let fault = Fault::new(Code::PlanDuplicate, task.place, detail);
+            faults.push(
+                fault
+                    .at(format_args!("tasks.{}", task.key))
+                    .help("rename one of them"),
+            );
+        }
+    }
+    index
+}
+
+/// The edges between tasks that exist, and faults for the others and for self-edges.
+fn resolve(tasks: &[Read], index: &HashMap<Key, u32>, faults: &mut Faults) -> Vec<(u32, u32)> {
+    let mut edges = Vec::with_capacity(tasks.iter().map(|task| task.after.len()).sum());
+    for (id, task) in tasks.iter().enumerate() {
+        for link in &task.after {
+            match index.get(&link.after.task) {
+                Some(&prerequisite) if tasks[id].key == tasks[prerequisite as usize].key => {
+                    let detail = format!("task `{0}` waits for itself: {0} -> {0}", task.key);
+                    let fault = Fault::new(Code::PlanSelfEdge, link.place, detail);
+                    faults.push(fault.at(after(task)).help("remove this entry of `after`"));
+                }
+                Some(&prerequisite) => edges.push((prerequisite, id as u32)),
+                None => faults.push(unknown(task, link, tasks)),
+            }
+        }
+    }
+    edges
+}
+
+fn after(task: &Read) -> String {
+    format!("tasks.{}.after", task.key)
+}
+
+fn unknown(task: &Read, link: &Link, tasks: &[Read]) -> Fault {
+    let missing = &link.after.task;
+    let detail = format!(
+        "task `{}` waits for `{missing}`, which is no task of this plan",
+        task.key
+    );
+    let known = tasks.iter().take(NEAREST_AMONG).map(|task| task.key.as_str());
+    let help = match nearest(missing.as_str(), known) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("add a task `{missing}`, or remove the entry"),
+    };
+    Fault::new(Code::PlanUnknownTask, link.place, detail)
+        .at(after(task))
+        .help(help)
+}
+
+fn circle(cycle: &Cycle, tasks: &[Read], index: &HashMap<Key, u32>) -> Fault {
+    let key = |v: u32| &tasks[v as usize].key;
+    let first = cycle.path[0];
+    let second = cycle.path.get(1).copied().unwrap_or(first);
+    let mut detail = format!("tasks wait for each other: {}", key(first));
+    let hidden = cycle.path.len().saturating_sub(SHOWN);
+    for (i, &v) in cycle.path.iter().enumerate().skip(1) {
+        if hidden > 0 && i == SHOWN / 2 {
+            let _ = write!(detail, " -> ({hidden} more)");
+        }
+        if hidden == 0 || i < SHOWN / 2 || i >= SHOWN / 2 + hidden {
+            let _ = write!(detail, " -> {}", key(v));
+        }
+    }
+    let _ = write!(detail, " -> {}", key(first));
+    if cycle.group > cycle.path.len() {
+        let _ = write!(
+            detail,
+            " ({} tasks hang together in circles like this)",
+            cycle.group
+        );
+    }
+    let task = &tasks[first as usize];
+    let entry = task
+        .after
+        .iter()
+        .find(|link| index.get(&link.after.task) == Some(&second));
+    let place = entry.map_or(task.place, |link| link.place);
+    Fault::new(Code::PlanCycle, place, detail)
+        .at(after(task))
+        .help("remove one of these entries of `after`; `a -> b` says that a waits for b")
+}
+
+/// Turns checked tasks into their final form; keeps its buffers over a million of them.
+struct Finish {
+    hasher: blake3::Hasher,
+    bytes: Vec<u8>,
+}
+
+impl Finish {
+    fn task(&mut self, read: Read, index: &mut HashMap<Key, u32>) -> PlanTask {
+        // Equal keys share their text: an edge then costs a pointer, not another copy of the name.
+        let shared = |link: Link| {
+            let known = index.get_key_value(&link.after.task);
+            let task = known.map_or(link.after.task.clone(), |(key, _)| key.clone());
+            crate::task::spec::After { task, ..link.after }
+        };
+        let after: Vec<_> = read.after.into_iter().map(shared).collect();
+        self.hasher.reset();
+        self.bytes.clear();
+        let mut sorted: Vec<_> = after.iter().collect();
+        sorted.sort_unstable();
+        serde_json::to_writer(&mut self.bytes, &(&read.spec, sorted)).expect("specifications serialise");
+        self.hasher.update(&self.bytes);
+        PlanTask {
+            key: read.key,
+            place: read.place,
+            digest: self.hasher.finalize().into(),
+            spec: read.spec,
+            after,
+        }
+    }
+
+    fn plan(&mut self, name: Option<&str>, tasks: &[PlanTask]) -> [u8; 32] {
+        let mut digests: Vec<&[u8; 32]> = tasks.iter().map(|task| &task.digest).collect();
+        digests.sort_unstable();
+        self.hasher.reset();
+        self.hasher.update(&[u8::from(name.is_some())]);
+        let name = name.unwrap_or_default();
+        self.hasher.update(&(name.len() as u64).to_le_bytes());
+        self.hasher.update(name.as_bytes());
+        for digest in digests {
+            self.hasher.update(digest);
+        }
+        self.hasher.finalize().into()
+    }
+}

@@ -1,0 +1,129 @@
+//! What a task holds or reuses: `locks`, `concurrency`, `cache`.
+
+use std::collections::BTreeMap;
+
+use crate::limits;
+use crate::task::lock::{Lock, Mode};
+use crate::task::spec::{Cache, Concurrency};
+
+use super::at::{At, Findings, Key};
+use super::draft::Draft;
+use super::node::Value;
+use super::schema;
+use super::values::{label, texts};
+
+/// The same name twice is one lock, exclusive if either is.
+pub(super) fn locks(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
+    let mut locks: BTreeMap<String, Mode> = BTreeMap::new();
+    at.each(found, |at, found| {
+        let mut lock = LockKeys::default();
+        match &at.node.value {
+            Value::Mapping(entries) => {
+                at.keys(found, "a mapping of `name` and `shared`", LOCK, &mut lock);
+                if !entries.iter().any(|entry| entry.key == "name") {
+                    at.missing(found, "has no name", "add `name`");
+                }
+            }
+            _ => lock.name = at.text(found).map(str::to_owned),
+        }
+        let Some(name) = lock.name else { return };
+        let mode = if lock.shared {
+            Mode::Shared
+        } else {
+            Mode::Exclusive
+        };
+        if let Some(lock) = at.accept(found, Lock::new(&name, mode)) {
+            let kept = locks.entry(lock.name).or_insert(lock.mode);
+            *kept = (*kept).min(lock.mode);
+        }
+    });
+    if locks.len() > limits::LOCKS {
+        let detail = format!(
+            "{} locks are more than the limit of {}",
+            locks.len(),
+            limits::LOCKS
+        );
+        at.wrong(found, detail, "lock a folder above them");
+    }
+    let lock = |(name, mode)| Lock { name, mode };
+    draft.spec.locks = locks.into_iter().map(lock).collect();
+}
+
+#[derive(Debug, Default)]
+pub(super) struct LockKeys {
+    name: Option<String>,
+    shared: bool,
+}
+
+pub(super) const LOCK: &[Key<LockKeys>] = &[
+    Key::new("name", "The lock's name.", schema::label, |lock, at, found| {
+        lock.name = at.text(found).map(str::to_owned);
+    }),
+    Key::new(
+        "shared",
+        "Whether others may hold it too, as long as they share.",
+        schema::flag,
+        |lock, at, found| lock.shared = at.flag(found).unwrap_or_default(),
+    ),
+];
+
+pub(super) fn concurrency(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
+    let mut value = Concurrency {
+        key: String::new(),
+        limit: 1,
+    };
+    if let Value::Mapping(entries) = &at.node.value {
+        at.keys(found, "a mapping of `key` and `limit`", CONCURRENCY, &mut value);
+        if !entries.iter().any(|entry| entry.key == "key") {
+            at.missing(found, "has no key", "add `key`");
+        }
+    } else {
+        value.key = label(at, found).unwrap_or_default();
+    }
+    draft.spec.concurrency = Some(value);
+}
+
+pub(super) const CONCURRENCY: &[Key<Concurrency>] = &[
+    Key::new(
+        "key",
+        "What the tasks have in common.",
+        schema::label,
+        |value, at, found| {
+            value.key = label(at, found).unwrap_or_default();
+        },
+    ),
+    Key::new("limit", "How many at once.", schema::count, |value, at, found| {
+        let limit = at.whole(found, 1, i64::MAX);
+        value.limit = limit.map_or(1, |limit| u32::try_from(limit).unwrap_or(u32::MAX));
+    }),
+];
+
+pub(super) fn cache(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
+    let mut cache = Cache::default();
+    at.keys(found, "a mapping of `files`, `env` and `ttl`", CACHE, &mut cache);
+    if cache.files.is_empty() && cache.env.is_empty() {
+        at.warn(found, "names neither files nor variables, so nothing is cached");
+    }
+    draft.spec.cache = Some(cache);
+}
+
+pub(super) const CACHE: &[Key<Cache>] = &[
+    Key::new(
+        "files",
+        "Globs of files whose content counts.",
+        schema::texts,
+        |cache, at, found| cache.files = texts(at, found),
+    ),
+    Key::new(
+        "env",
+        "Names of variables whose values count.",
+        schema::texts,
+        |cache, at, found| cache.env = texts(at, found),
+    ),
+    Key::new(
+        "ttl",
+        "How long a stored result may be used.",
+        schema::duration,
+        |cache, at, found| cache.ttl = at.positive(found),
+    ),
+];

@@ -1,0 +1,31 @@
+//! Plans: text in, a plan or all of its faults out. Nothing here reads a file.
+//!
+//! In reading order: bytes become text ([`text`]), text a tree of values with their places ([`yaml`], [`json`],
+//! [`toml`] → [`node`]), the tree tasks ([`decode`] by the tables of [`keys`]), tasks a checked [`Plan`]
+//! ([`check`]); [`analysis`] tells what the plan will be like, [`schema()`] what a plan may be.
+
+mod analysis;
+mod at;
+mod check;
+mod decode;
+mod draft;
+mod fault;
+mod holds;
+mod json;
+mod keys;
+mod model;
+mod node;
+mod read;
+mod retry;
+mod schema;
+mod text;
+mod toml;
+mod values;
+mod work;
+mod yaml;
+
+pub use analysis::{Analysis, Report, analyse, durations};
+pub use fault::{FAULTS_MAX, Fault, Faults, Place, Warning};
+pub use model::{Format, Plan, PlanTask};
+pub use read::read;
+pub use schema::schema;

@@ -1,0 +1,125 @@
+//! The keys that say what a task does.
+
+use crate::limits;
+use crate::task::spec::{Work, check_text};
+
+use super::at::{At, Findings, Key};
+use super::draft::Draft;
+use super::node::Value;
+use super::schema;
+use super::values::label;
+
+impl Draft {
+    fn does(&mut self, key: &'static str, work: Option<Work>) {
+        self.works.push(key);
+        self.work = self.work.take().or(work);
+    }
+}
+
+pub(super) fn run(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
+    let work = match &at.node.value {
+        Value::Sequence(items) if items.is_empty() => {
+            at.wrong(found, "the list is empty", "name at least the program");
+            None
+        }
+        Value::Sequence(_) => {
+            let (mut argv, mut bytes) = (Vec::new(), 0);
+            at.each(found, |at, found| {
+                if let Some(text) = at.text(found) {
+                    bytes += text.len() + 1;
+                    at.accept(found, check_text("the argument", text));
+                    argv.push(text.to_owned());
+                }
+            });
+            if argv.first().is_some_and(|program| program.trim().is_empty()) {
+                at.wrong(found, "the program is empty", "name a program");
+            }
+            if bytes > limits::TEXT_BYTES {
+                let detail = format!(
+                    "the arguments have {bytes} bytes, the limit is {}",
+                    limits::TEXT_BYTES
+                );
+                at.wrong(found, detail, "put them into a file and name the file");
+            }
+            Some(Work::Argv(argv))
+        }
+        _ => at.content(found).map(Work::Shell),
+    };
+    draft.does("run", work);
+}
+
+pub(super) fn prompt(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
+    draft.does("prompt", at.content(found).map(Work::Prompt));
+}
+
+pub(super) fn handler(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
+    draft.does("handler", label(at, found).map(Work::Handler));
+}
+
+pub(super) fn breakpoint(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
+    draft.does("breakpoint", at.content(found).map(Work::Breakpoint));
+}
+
+pub(super) fn http(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
+    match &at.node.value {
+        Value::Mapping(entries) if entries.iter().any(|entry| entry.key == "url") => {}
+        Value::Mapping(_) => at.missing(found, "has no `url`", "add `url`"),
+        _ => {
+            at.content(found);
+        }
+    }
+    draft.does("http", at.json(found).map(Work::Http));
+}
+
+pub(super) fn wait(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
+    let mut waits = 0;
+    at.keys(
+        found,
+        "a mapping with `file`, `http` or `signal`",
+        WAIT,
+        &mut waits,
+    );
+    if waits != 1 && at.node.is_mapping() {
+        let detail = format!("expected one of `file`, `http` and `signal`, found {waits}");
+        at.wrong(found, detail, "name the one thing to wait for");
+    }
+    draft.does("wait", at.json(found).map(Work::Wait));
+}
+
+pub(super) const WAIT: &[Key<u32>] = &[
+    Key::new(
+        "file",
+        "A glob that some file shall match.",
+        schema::text,
+        |waits, at, found| {
+            *waits += 1;
+            at.content(found);
+        },
+    ),
+    Key::new(
+        "http",
+        "An endpoint that shall answer.",
+        schema::http,
+        |waits, at, found| {
+            *waits += 1;
+            http(&mut Draft::new(), at, found);
+        },
+    ),
+    Key::new(
+        "signal",
+        "A signal that shall come.",
+        schema::label,
+        |waits, at, found| {
+            *waits += 1;
+            label(at, found);
+        },
+    ),
+    Key::new(
+        "stable",
+        "How long the file must not change.",
+        schema::duration,
+        |_, at, found| {
+            at.duration(found);
+        },
+    ),
+];

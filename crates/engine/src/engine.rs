@@ -1,0 +1,27 @@
+//! The handle that everything else in this crate works through.
+
+use std::sync::Arc;
+
+use domain::id::Project;
+use domain::store::Store;
+use domain::time::Now;
+
+use crate::clock::Clock;
+use crate::home::Home;
+
+/// A store, a project in it, the clock and the folder of this machine. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub store: Arc<dyn Store>,
+    pub project: Project,
+    pub clock: Arc<dyn Clock>,
+    pub home: Home,
+    /// Who acts, as events name it: `user:NAME`.
+    pub actor: Arc<str>,
+}
+
+impl Engine {
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+}

@@ -1,0 +1,179 @@
+//! The executor `command`: a program in a process group of its own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use domain::limits;
+use domain::task::record::{Failure, Outcome};
+use domain::task::spec::{Json, Work};
+
+use super::files::Files;
+use super::{Finish, Job};
+use crate::engine::Engine;
+use crate::process::{Cause, Ended, How, Launch, LaunchError, Launcher, output};
+
+/// What commands of one worker share.
+#[derive(Clone, Debug)]
+pub struct Commands {
+    pub launcher: Launcher,
+    /// Holds the files of attempts; exists while the worker lives.
+    pub scratch: PathBuf,
+    /// For tasks that name none.
+    pub timeout: Duration,
+    pub grace: Duration,
+    /// The store's URL, for `bell` inside of attempts.
+    pub store_url: String,
+}
+
+impl Commands {
+    /// Runs one attempt to its end. Never fails: what goes wrong is the attempt's failure.
+    pub async fn run(&self, engine: &Engine, job: &Job) -> Finish {
+        let files = Files::new(&self.scratch, job);
+        let finish = self
+            .attempt(engine, job, &files)
+            .await
+            .unwrap_or_else(Finish::failed);
+        files.remove();
+        finish
+    }
+
+    /// The attempt's latest progress document.
+    pub fn progress(&self, job: &Job) -> Option<Json> {
+        Files::new(&self.scratch, job).progress()
+    }
+
+    async fn attempt(&self, engine: &Engine, job: &Job, files: &Files) -> Result<Finish, Failure> {
+        let project = engine.project.as_str();
+        files.prepare(job, &self.store_url, project).map_err(|e| {
+            Failure::new(format!(
+                "the attempt's files could not be written to {}: {e}",
+                self.scratch.display()
+            ))
+        })?;
+        let record = engine
+            .home
+            .output(&engine.project, job.leased.task.seq, job.attempt());
+        let cwd = job
+            .spec
+            .cwd
+            .as_ref()
+            .map_or_else(|| PathBuf::from("."), PathBuf::from);
+        let mut launch = Launch::new(argv(&job.spec.work), cwd, record.clone());
+        launch.env = job
+            .spec
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        launch
+            .env
+            .extend(files.environment(job, &self.store_url, project));
+        launch.timeout = Some(job.spec.timeout.unwrap_or(self.timeout));
+        launch.grace = self.grace;
+        let timeout = launch.timeout;
+        let running = self.launcher.launch(launch).map_err(|e| could_not_start(&e))?;
+        job.steering.attach(running.control());
+        let ended = running.wait().await;
+        if ended.how == How::Cancelled {
+            return Ok(Finish::Stopped);
+        }
+        if ended.how == How::Exit(0) {
+            return completed(engine, job, files).await;
+        }
+        let usage = files.usage().ok().flatten();
+        let last = tokio::task::spawn_blocking(move || last_line(&record))
+            .await
+            .ok()
+            .flatten();
+        Ok(Finish::Failed {
+            failure: failure(&ended, timeout, last.as_deref()),
+            usage,
+            timed_out: ended.how == How::TimedOut,
+        })
+    }
+}
+
+fn argv(work: &Work) -> Vec<String> {
+    match work {
+        Work::Shell(line) => vec!["sh".into(), "-c".into(), line.clone()],
+        Work::Argv(argv) => argv.clone(),
+        other => unreachable!("{} is not a command", other.name()),
+    }
+}
+
+async fn completed(engine: &Engine, job: &Job, files: &Files) -> Result<Finish, Failure> {
+    let mut result = files.result()?;
+    if let Some(large) = result.take_if(|result| result.get().len() > limits::RESULT_BYTES) {
+        result = Some(set_aside(engine, job, &large)?);
+    }
+    let usage = files.usage()?;
+    let children = files.subtasks(job, &engine.actor, engine.now().wall)?;
+    Ok(Finish::Completed {
+        outcome: Outcome {
+            result,
+            error: None,
+            usage,
+        },
+        cached: false,
+        children,
+    })
+}
+
+/// A result that is too large for the store travels as a file: `{"file": PATH, "bytes": N}`.
+fn set_aside(engine: &Engine, job: &Job, result: &Json) -> Result<Json, Failure> {
+    let folder = engine.home.results(&engine.project);
+    let path = folder.join(format!("{}-{}.json", job.leased.task.seq.0, job.attempt()));
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(&path, result.get()))
+        .map_err(|e| {
+            Failure::new(format!(
+                "the result could not be written to {}: {e}",
+                path.display()
+            ))
+        })?;
+    Ok(Json::of(
+        &serde_json::json!({ "file": path, "bytes": result.get().len() }),
+    ))
+}
+
+fn could_not_start(error: &LaunchError) -> Failure {
+    let class = match error.cause {
+        _ if error.is_transient() => "unavailable",
+        Cause::Denied => "permission denied",
+        _ => "not found",
+    };
+    Failure {
+        message: error.to_string(),
+        class: Some(class.into()),
+        exit: None,
+    }
+}
+
+/// The exit with the last line of output, where programs usually say what is wrong.
+fn failure(ended: &Ended, timeout: Option<Duration>, last: Option<&str>) -> Failure {
+    let (what, class, exit) = match ended.how {
+        How::Exit(code) => (format!("exit status {code}"), None, Some(code)),
+        How::Signal(signal) => (format!("killed by signal {signal}"), None, None),
+        How::TimedOut => {
+            let after = timeout.map(domain::time::show_duration).unwrap_or_default();
+            (format!("no end within {after}"), Some("timeout".to_owned()), None)
+        }
+        How::Cancelled | How::Unknown => ("ended without a status".to_owned(), None, None),
+    };
+    let message = match last {
+        Some(line) => format!("{what}: {line}"),
+        None => what,
+    };
+    Failure { message, class, exit }
+}
+
+/// The last line of the output that is not blank, cut to a length that fits a table.
+fn last_line(record: &std::path::Path) -> Option<String> {
+    const MAX: usize = 500;
+    let output = output::read(record).ok()?;
+    let tail = &output.bytes[output.bytes.len().saturating_sub(4 * MAX)..];
+    let text = String::from_utf8_lossy(tail);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty())?.trim();
+    let clean: String = line.chars().filter(|c| !c.is_control()).take(MAX).collect();
+    Some(clean)
+}

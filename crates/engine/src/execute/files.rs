@@ -1,0 +1,372 @@
+//! The files and variables through which an attempt and its program speak. `docs/tasks.md` is the reference for
+//! those who write such programs.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use domain::id::{Key, TaskId};
+use domain::limits;
+use domain::plan::{self, Format};
+use domain::store::{Admission, AdmitLimits, Children, IntoRun, NewEdge, NewTask, On, Upstream};
+use domain::task::record::{Failure, Join};
+use domain::task::spec::{Json, Source, Spec, When};
+use domain::time::Timestamp;
+use rustc_hash::FxHashMap;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Job;
+use crate::ids;
+
+/// Results up to this size also travel in the environment.
+const RESULT_VARIABLE_BYTES: usize = 8 * 1024;
+
+/// The scratch files of one attempt; removed with [`Files::remove`].
+#[derive(Clone, Debug)]
+pub struct Files {
+    base: PathBuf,
+}
+
+/// What the program finds in `BELL_INPUT`.
+#[derive(Serialize)]
+struct Input<'a> {
+    store: &'a str,
+    project: &'a str,
+    run: Option<String>,
+    task: &'a TaskId,
+    key: Option<&'a Key>,
+    name: &'a str,
+    attempt: u32,
+    inputs: Option<&'a Json>,
+    results: serde_json::Map<String, Value>,
+    children: serde_json::Map<String, Value>,
+}
+
+impl Files {
+    /// `folder` must exist.
+    pub fn new(folder: &Path, job: &Job) -> Files {
+        let task = &job.leased.task;
+        Files {
+            base: folder.join(format!("{}-{}", task.seq.0, job.attempt())),
+        }
+    }
+
+    fn path(&self, what: &str) -> PathBuf {
+        let mut name = self.base.clone().into_os_string();
+        name.push(".");
+        name.push(what);
+        name.into()
+    }
+
+    /// Writes the input document.
+    pub fn prepare(&self, job: &Job, store: &str, project: &str) -> io::Result<()> {
+        let leased = &job.leased;
+        let input = Input {
+            store,
+            project,
+            run: job.run.map(|run| run.to_string()),
+            task: &leased.task.id,
+            key: leased.body.key.as_ref(),
+            name: &job.spec.name,
+            attempt: job.attempt(),
+            inputs: job.spec.inputs.as_ref(),
+            results: by_name(&job.results),
+            children: by_name(&job.children),
+        };
+        std::fs::write(self.path("input.json"), serde_json::to_vec(&input)?)
+    }
+
+    /// The variables of this attempt, beside those of the task itself.
+    pub fn environment(&self, job: &Job, store: &str, project: &str) -> Vec<(String, String)> {
+        let leased = &job.leased;
+        let path = |what: &str| self.path(what).display().to_string();
+        let mut env: Vec<(String, String)> = vec![
+            ("BELLWETHER_STORE".into(), store.to_owned()),
+            ("BELLWETHER_PROJECT".into(), project.to_owned()),
+            ("BELL_TASK".into(), leased.task.id.to_string()),
+            ("BELL_ATTEMPT".into(), job.attempt().to_string()),
+            ("BELL_ATTEMPT_KEY".into(), job.attempt_key()),
+            ("BELL_TOKEN".into(), leased.token.to_string()),
+            ("BELL_INPUT".into(), path("input.json")),
+            ("BELL_RESULT".into(), path("result.json")),
+            ("BELL_PROGRESS".into(), path("progress.json")),
+            ("BELL_USAGE".into(), path("usage.json")),
+            ("BELL_SUBTASKS".into(), path("subtasks.jsonl")),
+        ];
+        env.extend(
+            leased
+                .body
+                .key
+                .as_ref()
+                .map(|key| ("BELL_KEY".to_owned(), key.to_string())),
+        );
+        env.extend(job.run.map(|run| ("BELL_RUN".to_owned(), run.to_string())));
+        if !job.children.is_empty() {
+            env.push(("BELL_JOINED".into(), "1".into()));
+        }
+        env.extend(job.results.iter().filter_map(result_variable));
+        env
+    }
+
+    /// The result document, if the program left one.
+    pub fn result(&self) -> Result<Option<Json>, Failure> {
+        self.document(
+            "result.json",
+            "the result in $BELL_RESULT",
+            limits::RESULT_FILE_BYTES,
+        )
+    }
+
+    pub fn usage(&self) -> Result<Option<Json>, Failure> {
+        self.document(
+            "usage.json",
+            "the usage in $BELL_USAGE",
+            limits::RESULT_BYTES as u64,
+        )
+    }
+
+    /// The latest progress document; one that is being written is read next time.
+    pub fn progress(&self) -> Option<Json> {
+        self.document("progress.json", "the progress", limits::RESULT_BYTES as u64)
+            .ok()
+            .flatten()
+    }
+
+    fn document(&self, name: &str, what: &str, max: u64) -> Result<Option<Json>, Failure> {
+        let path = self.path(name);
+        match std::fs::metadata(&path) {
+            Err(_) => return Ok(None),
+            Ok(about) if about.len() > max => {
+                return Err(validation(format!(
+                    "{what} has {} bytes, the limit is {max}",
+                    about.len()
+                )));
+            }
+            Ok(about) if about.len() == 0 => return Ok(None),
+            Ok(_) => {}
+        }
+        let text = std::fs::read_to_string(&path).map_err(|e| validation(format!("{what}: {e}")))?;
+        Json::parse(text.trim())
+            .map(Some)
+            .map_err(|e| validation(format!("{what} is not JSON: {e}")))
+    }
+
+    /// The subtasks that the program left, if any.
+    pub fn subtasks(&self, job: &Job, actor: &Arc<str>, now: Timestamp) -> Result<Option<Children>, Failure> {
+        let path = self.path("subtasks.jsonl");
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(validation(format!("the subtasks in $BELL_SUBTASKS: {e}"))),
+        };
+        read_subtasks(&text, job, actor, now).map_err(validation)
+    }
+
+    pub fn remove(&self) {
+        for what in [
+            "input.json",
+            "result.json",
+            "progress.json",
+            "usage.json",
+            "subtasks.jsonl",
+        ] {
+            let _ = std::fs::remove_file(self.path(what));
+        }
+    }
+}
+
+fn validation(message: String) -> Failure {
+    Failure {
+        message,
+        class: Some("validation".into()),
+        exit: None,
+    }
+}
+
+fn name(of: &Upstream) -> String {
+    of.key
+        .as_ref()
+        .map_or_else(|| of.id.to_string(), ToString::to_string)
+}
+
+fn by_name(all: &[Upstream]) -> serde_json::Map<String, Value> {
+    all.iter()
+        .map(|of| {
+            let outcome = of.outcome.as_ref();
+            let result = outcome.and_then(|outcome| outcome.result.as_ref());
+            let result: Value = result
+                .and_then(|json| serde_json::from_str(json.get()).ok())
+                .unwrap_or_default();
+            let error = outcome
+                .and_then(|outcome| outcome.error.as_ref())
+                .map(|error| error.message.as_str());
+            (
+                name(of),
+                serde_json::json!({ "task": of.id, "state": of.state, "result": result, "error": error }),
+            )
+        })
+        .collect()
+}
+
+/// `BELL_RESULT_<KEY>`: strings as they are, everything else as JSON.
+fn result_variable(of: &Upstream) -> Option<(String, String)> {
+    let result = of.outcome.as_ref()?.result.as_ref()?;
+    if result.get().len() > RESULT_VARIABLE_BYTES {
+        return None;
+    }
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
+    let key: String = name(of).chars().map(safe).collect();
+    let value = serde_json::from_str::<String>(result.get()).unwrap_or_else(|_| result.get().to_owned());
+    (!value.contains('\0')).then(|| (format!("BELL_RESULT_{key}"), value))
+}
+
+/// JSON lines: each a task in the form of a plan with its `key`, or `{"join": "complete" | "continue"}`.
+/// `after` names siblings by key, or other tasks by id.
+fn read_subtasks(
+    text: &str,
+    job: &Job,
+    actor: &Arc<str>,
+    now: Timestamp,
+) -> Result<Option<Children>, String> {
+    let mut join = None;
+    let mut tasks = serde_json::Map::new();
+    let mut outside: Vec<Vec<NewEdge>> = Vec::new();
+    let mut entries: Vec<(usize, String, serde_json::Map<String, Value>)> = Vec::new();
+    for (number, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
+        let at = |why: String| format!("line {} of the subtasks: {why}", number + 1);
+        let value: Value = serde_json::from_str(line).map_err(|e| at(e.to_string()))?;
+        let Value::Object(mut entry) = value else {
+            return Err(at("a JSON object is needed".into()));
+        };
+        if let Some(mode) = entry.get("join") {
+            join = Some(serde_json::from_value::<Join>(mode.clone()).map_err(|e| at(e.to_string()))?);
+            continue;
+        }
+        match entry.remove("key") {
+            Some(Value::String(key)) => entries.push((number, key, entry)),
+            _ => return Err(at("`key` is missing or no text".into())),
+        }
+    }
+    let keys: Vec<String> = entries.iter().map(|(_, key, _)| key.clone()).collect();
+    for (number, key, mut entry) in entries {
+        let at = |why: String| format!("line {} of the subtasks: {why}", number + 1);
+        outside.push(split_after(&mut entry, &keys).map_err(at)?);
+        if tasks.insert(key.clone(), Value::Object(entry)).is_some() {
+            return Err(at(format!("the key `{key}` stands twice")));
+        }
+    }
+    if tasks.is_empty() {
+        return Ok(None);
+    }
+    let document = serde_json::json!({ "tasks": tasks }).to_string();
+    let plan =
+        plan::read(document.as_bytes(), Format::Json, "subtasks").map_err(|faults| faults.to_string())?;
+    if !plan.unsupported.is_empty() {
+        return Err(plan.unsupported.to_string());
+    }
+    let order: FxHashMap<&Key, u32> = plan
+        .tasks
+        .iter()
+        .zip(0..)
+        .map(|(task, i)| (&task.key, i))
+        .collect();
+    let outside: FxHashMap<String, Vec<NewEdge>> = keys.into_iter().zip(outside).collect();
+    let new = plan
+        .tasks
+        .iter()
+        .map(|task| {
+            let source = if task.spec.source == Source::Human {
+                job.spec.source
+            } else {
+                task.spec.source
+            };
+            let cwd = task.spec.cwd.clone().or_else(|| job.spec.cwd.clone());
+            let spec = Spec {
+                source,
+                cwd,
+                ..task.spec.clone()
+            };
+            let mut new = NewTask::new(ids::task(), Some(task.key.clone()), &spec, now);
+            new.after = outside.get(task.key.as_str()).cloned().unwrap_or_default();
+            let sibling = |after: &domain::task::spec::After| NewEdge {
+                on: On::Batch(order[&after.task]),
+                when: after.when,
+            };
+            new.after.extend(task.after.iter().map(sibling));
+            new
+        })
+        .collect();
+    let admission = Admission {
+        tasks: new,
+        run: IntoRun::None,
+        supersede: Vec::new(),
+        limits: limits_for(&job.spec),
+        actor: actor.clone(),
+        idempotency_key: None,
+    };
+    Ok(Some(Children {
+        admission: Box::new(admission),
+        join,
+    }))
+}
+
+/// What agents may submit is bounded more tightly than what a plan's own commands may.
+fn limits_for(spec: &Spec) -> AdmitLimits {
+    if spec.source == Source::Human {
+        AdmitLimits {
+            prerequisites: limits::PLAN_PREREQUISITES,
+            children: u32::MAX,
+        }
+    } else {
+        AdmitLimits {
+            prerequisites: limits::AGENT_PREREQUISITES,
+            children: limits::AGENT_SUBTASKS,
+        }
+    }
+}
+
+/// Takes the entries of `after` that name no sibling out of `entry`: they are ids of other tasks.
+fn split_after(
+    entry: &mut serde_json::Map<String, Value>,
+    siblings: &[String],
+) -> Result<Vec<NewEdge>, String> {
+    let mut outside = Vec::new();
+    let Some(Value::Array(after)) = entry.get_mut("after") else {
+        return Ok(outside);
+    };
+    let mut wrong = None;
+    after.retain(|item| {
+        let (task, when) = match item {
+            Value::String(task) => (Some(task.as_str()), None),
+            Value::Object(edge) => (
+                edge.get("task").and_then(Value::as_str),
+                edge.get("when").and_then(Value::as_str),
+            ),
+            _ => (None, None),
+        };
+        let Some(task) = task.filter(|task| !siblings.iter().any(|key| key == task)) else {
+            return true;
+        };
+        let when = when.map_or(Ok(When::Success), When::parse);
+        match (TaskId::new(task), when) {
+            (Ok(id), Ok(when)) => outside.push(NewEdge {
+                on: On::Task(id),
+                when,
+            }),
+            (Err(refusal), _) | (_, Err(refusal)) => wrong = Some(refusal.detail),
+        }
+        false
+    });
+    wrong.map_or(Ok(outside), Err)
+}

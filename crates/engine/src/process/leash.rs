@@ -1,0 +1,72 @@
+use std::io;
+use std::process::{Child, Command};
+use std::thread;
+
+use rustix::process::{Pid, Signal};
+
+use super::group::Group;
+use super::guard::Guard;
+
+/// Holds a started group from its announcement to the reaping of its leader, in that order: the
+/// number cannot change hands while the guard knows it. Dropping the leash kills the group.
+#[derive(Debug)]
+pub(super) struct Leash {
+    /// Until it has been reaped.
+    child: Option<Child>,
+    group: Group,
+    guard: Option<Guard>,
+}
+
+impl Leash {
+    /// Starts the command, which must be set to lead a group of its own.
+    pub(super) fn start(command: &mut Command, guard: Option<Guard>) -> io::Result<Self> {
+        if let Some(guard) = &guard {
+            guard.starting();
+        }
+        let started = command.spawn();
+        if let (Err(_), Some(guard)) = (&started, &guard) {
+            guard.not_started();
+        }
+        let child = started?;
+        let group = Group::led_by(Pid::from_child(&child));
+        if let Some(guard) = &guard {
+            guard.started(group);
+        }
+        let child = Some(child);
+        Ok(Self { child, group, guard })
+    }
+
+    pub(super) fn group(&self) -> Group {
+        self.group
+    }
+
+    /// Reaps the leader, which must have ended; the rest of the group must have been killed.
+    pub(super) fn release(mut self) {
+        if let Some(mut child) = self.let_go() {
+            let _ = child.wait();
+        }
+    }
+
+    fn let_go(&mut self) -> Option<Child> {
+        let child = self.child.take()?;
+        if let Some(guard) = &self.guard {
+            guard.ended(self.group);
+        }
+        Some(child)
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        if self.child.is_none() {
+            return;
+        }
+        self.group.signal(&[Signal::KILL]);
+        if let Some(mut child) = self.let_go() {
+            // It ends in a moment, but a destructor must not wait for it.
+            let _ = thread::Builder::new()
+                .name("reaper".to_owned())
+                .spawn(move || child.wait());
+        }
+    }
+}

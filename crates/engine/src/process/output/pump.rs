@@ -1,0 +1,170 @@
+use std::io::{self, PipeReader};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::record::Record;
+
+/// As much as a pipe holds.
+const PIECE: usize = 64 * 1024;
+/// What an escaped child may still add once its command is over.
+const REST_MAX: usize = 16;
+/// How long a disk that hangs may hold up the end of an attempt.
+const DISK_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// What became of an attempt's output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// The bytes that went into the record, kept or since overwritten.
+    pub written: u64,
+    /// The bytes that could not be written at all.
+    pub lost: u64,
+    /// Why the first of them was lost.
+    pub fault: Option<String>,
+}
+
+/// Moves output from the pipe to the record, and copies of it to whoever watches.
+///
+/// The disk is touched on a blocking thread, one piece at a time: a slow disk slows the command, as a
+/// terminal would, and nothing else. A silent command costs neither thread nor file.
+#[derive(Debug)]
+pub(crate) struct Pump {
+    pipe: Option<Receiver>,
+    watcher: Option<mpsc::Sender<Vec<u8>>>,
+    desk: Desk,
+    unrecorded: u64,
+}
+
+/// The record is either here or out with the thread that writes to it.
+#[derive(Debug)]
+enum Desk {
+    Here(Box<Record>, Vec<u8>),
+    Out(JoinHandle<(Box<Record>, Vec<u8>)>),
+    /// The runtime went down under the writer.
+    Closed,
+}
+
+impl Pump {
+    pub(crate) fn new(
+        pipe: PipeReader,
+        record: PathBuf,
+        watcher: Option<mpsc::Sender<Vec<u8>>>,
+    ) -> io::Result<Self> {
+        let pipe = Some(Receiver::from_owned_fd(OwnedFd::from(pipe))?);
+        let desk = Desk::Here(Box::new(Record::new(record)), Vec::new());
+        Ok(Self {
+            pipe,
+            watcher,
+            desk,
+            unrecorded: 0,
+        })
+    }
+
+    /// Whether anybody may still print.
+    pub(crate) fn is_open(&self) -> bool {
+        self.pipe.is_some()
+    }
+
+    /// Moves one piece. Cancel safe: a piece that is being written when the future is dropped is
+    /// waited for by the next call.
+    pub(crate) async fn step(&mut self) {
+        self.settle().await;
+        let Some(pipe) = &self.pipe else { return };
+        match pipe.readable().await {
+            Ok(()) => _ = self.take(Receiver::try_read_buf),
+            Err(_) => self.pipe = None,
+        }
+    }
+
+    /// Takes what is left in the pipe without waiting for those who may still hold it.
+    pub(crate) async fn finish(mut self) -> Captured {
+        let rest = async {
+            for _ in 0..REST_MAX {
+                self.settle().await;
+                // Asks the pipe itself: readiness that the runtime has not seen yet counts as well.
+                let read = |pipe: &Receiver, buffer: &mut Vec<u8>| {
+                    Ok(rustix::io::read(pipe, rustix::buffer::spare_capacity(buffer))?)
+                };
+                if !self.take(read) {
+                    break;
+                }
+            }
+            self.settle().await;
+        };
+        let in_time = tokio::time::timeout(DISK_WAIT_MAX, rest).await.is_ok();
+        match self.desk {
+            Desk::Here(record, _) => Captured {
+                written: record.written(),
+                lost: record.lost() + self.unrecorded,
+                fault: record.into_fault(),
+            },
+            Desk::Out(_) | Desk::Closed => {
+                let fault = if in_time {
+                    "capture was stopped"
+                } else {
+                    "the disk does not answer"
+                };
+                Captured {
+                    written: 0,
+                    lost: self.unrecorded,
+                    fault: Some(fault.to_owned()),
+                }
+            }
+        }
+    }
+
+    /// Waits until the record is back.
+    async fn settle(&mut self) {
+        if let Desk::Out(writing) = &mut self.desk {
+            self.desk = match writing.await {
+                Ok((record, mut buffer)) => {
+                    buffer.clear();
+                    Desk::Here(record, buffer)
+                }
+                Err(_) => Desk::Closed,
+            };
+        }
+    }
+
+    /// Reads one piece and sends the record off with it. Returns whether there may be more.
+    fn take(&mut self, read: impl FnOnce(&Receiver, &mut Vec<u8>) -> io::Result<usize>) -> bool {
+        let Some(pipe) = &self.pipe else { return false };
+        let (record, mut buffer) = match std::mem::replace(&mut self.desk, Desk::Closed) {
+            Desk::Here(record, buffer) => (Some(record), buffer),
+            _ => (None, Vec::new()),
+        };
+        buffer.reserve_exact(PIECE);
+        let count = read(pipe, &mut buffer);
+        match count {
+            Ok(0) => self.pipe = None,
+            Ok(_) => self.show(&buffer),
+            Err(ref error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(ref error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => self.pipe = None,
+        }
+        let Some(mut record) = record else {
+            self.unrecorded += buffer.len() as u64;
+            return !buffer.is_empty();
+        };
+        if buffer.is_empty() {
+            self.desk = Desk::Here(record, buffer);
+            return false;
+        }
+        self.desk = Desk::Out(spawn_blocking(move || {
+            record.append(&buffer);
+            (record, buffer)
+        }));
+        true
+    }
+
+    /// A watcher that does not keep up misses pieces; the record has them.
+    fn show(&self, bytes: &[u8]) {
+        if let Some(watcher) = &self.watcher {
+            let _ = watcher.try_send(bytes.to_vec());
+        }
+    }
+}

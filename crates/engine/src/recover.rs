@@ -1,0 +1,54 @@
+//! What a dead process leaves behind is taken back, once, and only after nothing of it runs any more.
+
+use std::time::Duration;
+
+use domain::id::{RunId, WorkerId};
+use domain::store::Result;
+use serde_json::Value;
+
+use crate::engine::Engine;
+use crate::process::presence;
+
+/// How long strays of a dead worker may take to end before they are killed.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Looks for workers of this machine that have died, ends what is left of their processes, and hands their leases
+/// back. Returns how many tasks were recovered.
+///
+/// A worker's lock file is free only when the worker and its guard are gone, and whoever recovers holds the lock
+/// meanwhile: so a living worker is never robbed, and two rescuers do not meet. When this process dies half
+/// way, the next one begins again.
+pub async fn recover(engine: &Engine) -> Result<usize> {
+    let folder = engine.home.workers();
+    let found = tokio::task::spawn_blocking(move || {
+        let dead = presence::dead(&folder).unwrap_or_default();
+        dead.iter().for_each(|worker| {
+            worker.reap(GRACE);
+        });
+        dead
+    });
+    let mut recovered = 0;
+    for worker in found.await.unwrap_or_default() {
+        if let Ok(id) = WorkerId::new(&worker.incarnation) {
+            for project in engine.store.projects().await? {
+                recovered += engine.store.lose(&project, &id, engine.now()).await?.len();
+            }
+        }
+        let scratch = engine.home.scratch(&worker.incarnation);
+        let _ = std::fs::remove_dir_all(scratch);
+        if let Err(e) = worker.remove() {
+            tracing::warn!(error = %e, "a dead worker's lock file could not be removed");
+        }
+    }
+    Ok(recovered)
+}
+
+/// Whether another living process of this machine works on the run.
+pub fn is_worked_on(engine: &Engine, run: RunId) -> bool {
+    let own = u64::from(std::process::id());
+    let live = presence::live(&engine.home.workers()).unwrap_or_default();
+    live.iter().any(|worker| {
+        let info = &worker.info;
+        info["run"] == Value::String(run.to_string()) && info["pid"].as_u64() != Some(own)
+    })
+}

@@ -1,0 +1,304 @@
+//! A plan from beginning to end in this process: submit or continue, work, watch, and tell how it ended.
+
+use std::path::Path;
+use std::time::Duration;
+
+use domain::id::{RunId, TaskId};
+use domain::limits;
+use domain::plan::Plan;
+use domain::run::{Run, RunState};
+use domain::store::{Filter, Result, Seen, View};
+use domain::task::state::{Reason, State};
+use tokio::sync::watch;
+
+use crate::engine::Engine;
+use crate::follow::{Follower, Snapshot};
+use crate::recover;
+use crate::submit::{self, Submitted};
+use crate::worker::{self, Activity, Pace};
+
+/// How a run ended for this process.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub run: Run,
+    pub how: How,
+    pub took: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub enum How {
+    Finished(RunState),
+    /// Nothing runs, and nothing can become ready by itself.
+    Stuck(Vec<Waiting>),
+    /// Stopped by a signal; the run can be continued.
+    Interrupted,
+}
+
+/// A task that only somebody outside can set going again.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    pub task: TaskId,
+    pub name: String,
+    pub state: State,
+    /// What it waits for, and what to do about it.
+    pub cause: String,
+    pub cure: String,
+}
+
+/// What there is to tell on the way.
+#[derive(Debug)]
+pub enum Update<'a> {
+    Submitted(&'a Submitted, usize),
+    Recovered(usize),
+    Events(&'a [Seen], &'a Snapshot),
+}
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub submit: submit::Options,
+    pub worker: worker::Options,
+    /// Stay when nothing can go on by itself.
+    pub wait: bool,
+    /// The pause between two looks at the log.
+    pub refresh: Duration,
+}
+
+/// Submits a plan and works on its run until it has finished, is stuck, or `pace` stops it.
+pub async fn run(
+    engine: &Engine,
+    plan: &Plan,
+    file: &Path,
+    options: Options,
+    pace: watch::Receiver<Pace>,
+    tell: &mut (dyn FnMut(Update<'_>) + Send),
+) -> Result<Ended> {
+    let recovered = recover::recover(engine).await?;
+    if recovered > 0 {
+        tell(Update::Recovered(recovered));
+    }
+    let before = engine.store.chain(&engine.project).await?.last;
+    let submitted = submit::submit(engine, plan, file, &options.submit).await?;
+    tell(Update::Submitted(&submitted, plan.tasks.len()));
+    let follower = Follower::new(engine, submitted.run, before, plan, options.worker.jobs).await?;
+    work_on(engine, submitted.run, follower, options, pace, tell).await
+}
+
+async fn work_on(
+    engine: &Engine,
+    run: RunId,
+    mut follower: Follower,
+    options: Options,
+    mut pace: watch::Receiver<Pace>,
+    tell: &mut (dyn FnMut(Update<'_>) + Send),
+) -> Result<Ended> {
+    // The worker's own pace: it also drains when the run has ended for another reason than a signal.
+    let (own, worker_pace) = watch::channel(*pace.borrow());
+    let (activity, mut doing) = watch::channel(Activity::default());
+    let worker_options = worker::Options {
+        run: Some(run),
+        ..options.worker.clone()
+    };
+    let rescue = Rescue::start(engine.clone());
+    let mut work = tokio::spawn(worker::work(
+        engine.clone(),
+        worker_options,
+        worker_pace,
+        activity,
+    ));
+    let mut seen = 0;
+    let how = loop {
+        let events = follower.events().await?;
+        let snapshot = follower.snapshot().await?;
+        tell(Update::Events(&events, &snapshot));
+        if snapshot.run.finished_at.is_some() {
+            break How::Finished(snapshot.run.state);
+        }
+        let idle = doing.borrow_and_update().idle;
+        if idle
+            && !options.wait
+            && let Some(waiting) = stuck(engine, &snapshot.run).await?
+        {
+            break How::Stuck(waiting);
+        }
+        tokio::select! {
+            ended = &mut work => {
+                ended.map_err(|e| domain::code::Refusal::new(domain::code::Code::Internal, e.to_string()))??;
+                follower.events().await?;
+                return finish(&mut follower, How::Interrupted, tell).await;
+            }
+            changed = pace.changed() => {
+                if changed.is_ok() {
+                    own.send_replace(*pace.borrow());
+                }
+            }
+            _ = doing.changed() => {}
+            moment = engine.store.changed(seen) => {
+                seen = moment;
+                // Many commits make one look.
+                tokio::time::sleep(options.refresh).await;
+            }
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    };
+    drop(rescue);
+    own.send_replace(Pace::Drain);
+    let ended = work
+        .await
+        .map_err(|e| domain::code::Refusal::new(domain::code::Code::Internal, e.to_string()))?;
+    ended?;
+    finish(&mut follower, how, tell).await
+}
+
+/// Looks after the dead while a run goes on: other processes on the same store may be killed at any time.
+struct Rescue(tokio::task::JoinHandle<()>);
+
+impl Rescue {
+    const EVERY: Duration = Duration::from_secs(2);
+
+    fn start(engine: Engine) -> Rescue {
+        Rescue(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Rescue::EVERY).await;
+                match recover::recover(&engine).await {
+                    Ok(0) => {}
+                    Ok(tasks) => tracing::info!(tasks, "took over from a worker that died"),
+                    Err(refusal) => tracing::warn!(error = %refusal, "could not look after dead workers"),
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for Rescue {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn finish(
+    follower: &mut Follower,
+    how: How,
+    tell: &mut (dyn FnMut(Update<'_>) + Send),
+) -> Result<Ended> {
+    let events = follower.events().await?;
+    let snapshot = follower.snapshot().await?;
+    tell(Update::Events(&events, &snapshot));
+    let how = match (how, snapshot.run.finished_at) {
+        (How::Interrupted, Some(_)) => How::Finished(snapshot.run.state),
+        (how, _) => how,
+    };
+    Ok(Ended {
+        run: snapshot.run,
+        how,
+        took: snapshot.elapsed,
+    })
+}
+
+/// Waits shown at the most; the rest is like them.
+const SHOWN: usize = 20;
+
+/// What the run waits for when it cannot go on by itself: every open task is with a person, suspended, behind one
+/// of those, or of a sort that this process cannot do and nobody is doing.
+async fn stuck(engine: &Engine, run: &Run) -> Result<Option<Vec<Waiting>>> {
+    let moving = [State::Assigned, State::Running, State::Pending, State::Retrying];
+    if moving.into_iter().any(|state| run.counts.of(state) > 0) {
+        return Ok(None);
+    }
+    let filter = Filter {
+        run: Some(run.id),
+        states: vec![State::Ready, State::Awaiting, State::Suspended],
+        ..Filter::default()
+    };
+    let mut views = engine
+        .store
+        .list(
+            &engine.project,
+            filter.clone(),
+            Default::default(),
+            limits::PAGE_MAX,
+        )
+        .await?;
+    // A task parked behind a lock goes on when its holder ends, wherever that is.
+    if views
+        .iter()
+        .any(|view| view.task.parked_under().is_some() || is_command(view))
+    {
+        return Ok(None);
+    }
+    if views.is_empty() {
+        let filter = Filter {
+            states: vec![State::Blocked],
+            ..filter
+        };
+        views = engine
+            .store
+            .list(&engine.project, filter, Default::default(), SHOWN)
+            .await?;
+    }
+    views.truncate(SHOWN);
+    Ok(Some(views.iter().map(waiting).collect()))
+}
+
+fn is_command(view: &View) -> bool {
+    view.task.state == State::Ready
+        && view.class.agent.is_none()
+        && view.class.needs.is_empty()
+        && view.class.work == "command"
+}
+
+fn waiting(view: &View) -> Waiting {
+    let task = &view.task;
+    let name = view
+        .body
+        .key
+        .as_ref()
+        .map_or_else(|| task.id.to_string(), ToString::to_string);
+    let id = &task.id;
+    let (cause, cure) = match task.state {
+        State::Suspended => ("suspended by a user".to_owned(), format!("bell task resume {id}")),
+        State::Awaiting if task.reason == Some(Reason::Breakpoint) => (
+            "a person has to decide".to_owned(),
+            format!("bell breakpoint resolve {id} --answer JSON"),
+        ),
+        State::Awaiting => (
+            "a person has to decide".to_owned(),
+            format!("bell task show {id}"),
+        ),
+        State::Blocked => (
+            "a task that it waits for has failed".to_owned(),
+            format!("bell task why {id}"),
+        ),
+        _ => waits_for_a_doer(view),
+    };
+    Waiting {
+        task: id.clone(),
+        name,
+        state: task.state,
+        cause,
+        cure,
+    }
+}
+
+fn waits_for_a_doer(view: &View) -> (String, String) {
+    let needs: Vec<&str> = view
+        .class
+        .needs
+        .iter()
+        .map(domain::id::Capability::as_str)
+        .collect();
+    let flags: String = needs.iter().map(|need| format!(" --capability {need}")).collect();
+    match (&view.class.agent, needs.is_empty()) {
+        (Some(agent), _) => (
+            format!("the agent {agent} has to take it"),
+            format!("bell task claim --worker {agent}{flags}"),
+        ),
+        (None, false) => (
+            format!("nobody here offers {}", needs.join(", ")),
+            format!("bell task claim --worker NAME{flags}"),
+        ),
+        (None, true) => (
+            "somebody has to take it".to_owned(),
+            "bell task claim --worker NAME".to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,698 @@
+//! A worker: leases what it can do, carries it out, and settles it.
+//!
+//! One task owns all state ([`Dispatch`]); attempts run beside it and report back over a channel. Each turn of its
+//! loop gathers what has finished, and sends the finishes and the next claim to the store together, so that both
+//! share one commit and a finished layer of a graph lets the next one start at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::code::{Code, Refusal};
+use domain::id::{AgentName, Capability, Kind, RunId, Seq, Token, WorkerId};
+use domain::store::{Claim, Command, Leased, Request, Result, Target, Wants};
+use domain::task::spec::{Json, Spec, Work};
+use domain::task::state::State;
+use rustc_hash::FxHashMap;
+use tokio::sync::{mpsc, watch};
+
+use crate::engine::Engine;
+use crate::execute::command::Commands;
+use crate::execute::handler::Handlers;
+use crate::execute::{Finish, Job, Steering, cache};
+use crate::ids;
+use crate::process::guard::Guard;
+use crate::process::presence::Presence;
+use crate::process::{Launch, Launcher};
+use domain::store::CacheEntry;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Attempts at the same time.
+    pub jobs: usize,
+    pub lease: Duration,
+    /// How often leases are renewed; well below `lease`.
+    pub heartbeat: Duration,
+    /// Of one attempt, for tasks that name none.
+    pub timeout: Duration,
+    /// From `TERM` to `KILL`.
+    pub grace: Duration,
+    /// How long a drain waits for attempts under way.
+    pub drain: Duration,
+    /// Work on one run and its subtasks only.
+    pub run: Option<RunId>,
+    pub kinds: Vec<Kind>,
+    pub capabilities: Vec<Capability>,
+    pub agent: Option<AgentName>,
+    pub handlers: Handlers,
+    /// Run commands.
+    pub commands: bool,
+    /// The binary that can serve as guard (`bell`); without one, commands outlive a worker that is killed.
+    pub guard: Option<PathBuf>,
+    /// Handed to attempts so that `bell` inside of them finds the same store.
+    pub store_url: String,
+    /// Results kept in the cache.
+    pub cache_bound: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            jobs: 10,
+            lease: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(10),
+            timeout: Duration::from_secs(3_600),
+            grace: Launch::GRACE,
+            drain: Duration::from_secs(10),
+            run: None,
+            kinds: Vec::new(),
+            capabilities: Vec::new(),
+            agent: None,
+            handlers: Handlers::default(),
+            commands: true,
+            guard: None,
+            store_url: String::new(),
+            cache_bound: 1_000,
+        }
+    }
+}
+
+/// How far a worker shall go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pace {
+    #[default]
+    Work,
+    /// Lease nothing more; end when the attempts under way have ended, or after `Options::drain`.
+    Drain,
+    /// Stop the attempts and hand their leases back now.
+    Stop,
+}
+
+/// What a worker is doing, for whoever waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    pub running: usize,
+    /// Nothing could be claimed at the last try, and nothing has happened since.
+    pub idle: bool,
+}
+
+/// Works until `pace` says otherwise. The worker ends with every lease finished or handed back.
+pub async fn work(
+    engine: Engine,
+    options: Options,
+    pace: watch::Receiver<Pace>,
+    activity: watch::Sender<Activity>,
+) -> Result<()> {
+    let id = ids::worker();
+    let house = House::open(&engine, &options, &id)?;
+    let (done, finished) = mpsc::unbounded_channel();
+    let works = [
+        options.commands.then_some("command"),
+        (!options.handlers.names().is_empty()).then_some("handler"),
+    ];
+    let dispatch = Dispatch {
+        wants: Wants {
+            capabilities: options.capabilities.clone(),
+            kinds: options.kinds.clone(),
+            works: works.into_iter().flatten().collect(),
+            handlers: options.handlers.names(),
+            agent: options.agent.clone(),
+            run: options.run,
+        },
+        commands: Commands {
+            launcher: house.launcher.clone(),
+            scratch: house.scratch.clone(),
+            timeout: options.timeout,
+            grace: options.grace,
+            store_url: options.store_url.clone(),
+        },
+        engine,
+        options,
+        id,
+        slots: FxHashMap::default(),
+        pending: Vec::new(),
+        held_back: Vec::new(),
+        done,
+        finished,
+        seen: 0,
+        hungry: true,
+        steer: false,
+        next_tick: Instant::now(),
+    };
+    let result = dispatch.run(pace, activity, &house).await;
+    house.close().await;
+    result
+}
+
+/// What a worker has on this machine: its lock, its guard, its scratch folder.
+struct House {
+    presence: Presence,
+    guard: Option<Guard>,
+    launcher: Launcher,
+    scratch: PathBuf,
+}
+
+impl House {
+    fn open(engine: &Engine, options: &Options, id: &WorkerId) -> Result<House> {
+        let scratch = engine.home.scratch(id.as_str());
+        let io = |what: &str, e: &std::io::Error| {
+            let dir = engine.home.dir().display();
+            Refusal::new(Code::StoreUnavailable, format!("{what} in {dir} failed: {e}"))
+        };
+        std::fs::create_dir_all(&scratch).map_err(|e| io("making the scratch folder", &e))?;
+        let info = serde_json::json!({
+            "worker": id,
+            "pid": std::process::id(),
+            "project": engine.project,
+            "run": options.run,
+            "jobs": options.jobs,
+            "started_at": engine.now().wall.to_string(),
+        });
+        let presence = Presence::enter(&engine.home.workers(), id.as_str(), &info)
+            .map_err(|e| io("registering the worker", &e))?;
+        let guard = match &options.guard {
+            None => None,
+            Some(exe) => {
+                Some(Guard::start(exe, &presence, options.grace).map_err(|e| io("starting the guard", &e))?)
+            }
+        };
+        let launcher = guard
+            .clone()
+            .map_or_else(|| Launcher::unguarded(id.as_str()), Launcher::guarded);
+        Ok(House {
+            presence,
+            guard,
+            launcher,
+            scratch,
+        })
+    }
+
+    /// The guard ends the worker's commands unless it is told again before `until` (milliseconds since boot).
+    fn promise(&self, until: i64) {
+        if let Some(guard) = &self.guard {
+            guard.renew(Duration::from_millis(until.max(0).unsigned_abs()));
+        }
+    }
+
+    async fn close(self) {
+        if let Some(guard) = &self.guard {
+            guard.stop().await;
+        }
+        let _ = self.presence.leave();
+        let _ = std::fs::remove_dir_all(&self.scratch);
+    }
+}
+
+struct Slot {
+    job: Job,
+    token: Token,
+    /// Sent to the store with the next renewal, if it has changed.
+    progress: Option<Json>,
+}
+
+struct Dispatch {
+    engine: Engine,
+    options: Options,
+    id: WorkerId,
+    wants: Wants,
+    commands: Commands,
+    slots: FxHashMap<Seq, Slot>,
+    /// Finishes that are not yet acknowledged by the store.
+    pending: Vec<(Token, Finish)>,
+    /// Finishes of tasks that were suspended at that moment; sent again when they are resumed.
+    held_back: Vec<(Token, Finish)>,
+    done: mpsc::UnboundedSender<(Token, Finish)>,
+    finished: mpsc::UnboundedReceiver<(Token, Finish)>,
+    /// The moment of the store up to which this worker has looked.
+    seen: u64,
+    /// There may be something to claim.
+    hungry: bool,
+    /// Leases may have been changed by others.
+    steer: bool,
+    /// When to look next for what is due by time.
+    next_tick: Instant,
+}
+
+/// How often the worker looks whether others have changed its leases, when the store is busy.
+const STEER_EVERY: Duration = Duration::from_millis(50);
+/// How often what is due by time is looked for, when nothing nearer is known.
+const TICK_EVERY: Duration = Duration::from_secs(1);
+/// How long a failing store is left alone before the next try.
+const STORE_RETRY: Duration = Duration::from_millis(500);
+
+impl Dispatch {
+    async fn run(
+        mut self,
+        mut pace: watch::Receiver<Pace>,
+        activity: watch::Sender<Activity>,
+        house: &House,
+    ) -> Result<()> {
+        let store = Arc::clone(&self.engine.store);
+        let mut changed = Box::pin(store.changed(self.seen));
+        let mut beat = tokio::time::interval(self.options.heartbeat);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut last_steer = Instant::now();
+        let mut deadline: Option<Instant> = None;
+        house.promise(self.engine.now().mono + domain::time::millis(self.options.lease));
+        loop {
+            let now_pace = *pace.borrow_and_update();
+            if now_pace >= Pace::Drain && deadline.is_none() {
+                deadline = Some(Instant::now() + self.options.drain);
+            }
+            let overdue = deadline.is_some_and(|at| Instant::now() >= at);
+            if now_pace == Pace::Stop || overdue {
+                self.slots.values().for_each(|slot| slot.job.steering.cancel());
+            }
+            self.turn(now_pace).await?;
+            if self.steer && last_steer.elapsed() >= STEER_EVERY {
+                self.follow_leases().await?;
+                last_steer = Instant::now();
+            }
+            activity.send_if_modified(|seen| {
+                let now = Activity {
+                    running: self.slots.len(),
+                    idle: !self.hungry && self.slots.is_empty(),
+                };
+                std::mem::replace(seen, now) != now
+            });
+            if now_pace >= Pace::Drain && self.slots.is_empty() && self.pending.is_empty() {
+                return Ok(());
+            }
+            let steer_at = self.steer.then(|| last_steer + STEER_EVERY);
+            let retry_at = (!self.pending.is_empty()).then(|| Instant::now() + STORE_RETRY);
+            let wake = [
+                Some(self.next_tick),
+                steer_at,
+                deadline.filter(|_| !overdue),
+                retry_at,
+            ]
+            .into_iter()
+            .flatten()
+            .min();
+            let wake = wake.expect("the tick is always set");
+            tokio::select! {
+                biased;
+                Some(end) = self.finished.recv() => self.pending.push(end),
+                moment = &mut changed => {
+                    self.seen = moment;
+                    self.hungry = true;
+                    self.steer = !self.slots.is_empty();
+                    changed = Box::pin(store.changed(moment));
+                }
+                _ = pace.changed() => {}
+                _ = beat.tick() => self.renew(house).await,
+                () = tokio::time::sleep_until(wake.into()) => {
+                    if Instant::now() >= self.next_tick {
+                        self.next_tick = Instant::now() + self.tick().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Settles what has finished and claims what there is room for, in one go.
+    async fn turn(&mut self, pace: Pace) -> Result<()> {
+        while let Ok(end) = self.finished.try_recv() {
+            self.pending.push(end);
+        }
+        let ends = std::mem::take(&mut self.pending);
+        let busy = self.slots.len()
+            - ends
+                .iter()
+                .filter(|(token, _)| self.slots.contains_key(&token.seq))
+                .count();
+        let room = if pace == Pace::Work {
+            self.options.jobs.saturating_sub(busy)
+        } else {
+            0
+        };
+        let claims = room > 0 && (self.hungry || !ends.is_empty());
+        if ends.is_empty() && !claims {
+            return Ok(());
+        }
+        let now = self.engine.now();
+        let store = Arc::clone(&self.engine.store);
+        let project = self.engine.project.clone();
+        let settle = async {
+            if ends.is_empty() {
+                return Ok(Vec::new());
+            }
+            store
+                .change(
+                    &project,
+                    ends.iter()
+                        .map(|(token, finish)| self.request(token, finish))
+                        .collect(),
+                    now,
+                )
+                .await
+        };
+        let claim = async {
+            if !claims {
+                return Ok(None);
+            }
+            store.claim(&project, self.claim(room), now).await.map(Some)
+        };
+        let (settled, leased) = tokio::join!(settle, claim);
+        match settled {
+            Ok(replies) => self.acknowledged(ends, replies),
+            Err(refusal) => {
+                tracing::warn!(error = %refusal, "finished attempts could not be stored yet");
+                self.pending = ends;
+            }
+        }
+        match leased {
+            Ok(None) => {}
+            Ok(Some(leased)) => {
+                self.hungry = leased.len() == room;
+                for lease in leased {
+                    self.begin(lease).await;
+                }
+            }
+            Err(refusal) if refusal.code.kind() == domain::code::Kind::Store => {
+                tracing::warn!(error = %refusal, "nothing could be claimed");
+                tokio::time::sleep(STORE_RETRY).await;
+            }
+            Err(refusal) => return Err(refusal),
+        }
+        Ok(())
+    }
+
+    fn claim(&self, room: usize) -> Claim {
+        Claim {
+            worker: self.id.clone(),
+            wants: self.wants.clone(),
+            max: room,
+            ttl: self.options.lease,
+            start: true,
+            seed: ids::seed(),
+        }
+    }
+
+    fn request(&self, token: &Token, finish: &Finish) -> Request {
+        let command = match finish.clone() {
+            Finish::Completed {
+                outcome,
+                cached,
+                children,
+            } => Command::Complete {
+                outcome,
+                cached,
+                children,
+            },
+            Finish::Failed {
+                failure,
+                usage,
+                timed_out,
+            } => Command::Fail {
+                failure,
+                usage,
+                timed_out,
+                no_retry: false,
+            },
+            Finish::Stopped => Command::Release,
+        };
+        self.holder(*token, command)
+    }
+
+    fn holder(&self, token: Token, command: Command) -> Request {
+        Request {
+            target: Target::Holder(token, None),
+            command,
+            actor: format!("worker:{}", self.id).into(),
+            idempotency_key: None,
+        }
+    }
+
+    fn acknowledged(&mut self, ends: Vec<(Token, Finish)>, replies: Vec<Result<domain::store::Reply>>) {
+        for ((token, finish), reply) in ends.into_iter().zip(replies) {
+            match reply {
+                Err(refusal) if refusal.code == Code::InvalidTransition => {
+                    self.held_back.push((token, finish));
+                    continue;
+                }
+                Err(refusal) if refusal.code == Code::LeaseLost => {
+                    tracing::info!(token = %token, "an attempt ended after its lease");
+                }
+                Err(refusal) if matches!(finish, Finish::Completed { .. }) => {
+                    // The attempt asked for something that cannot be stored, such as a subtask in a circle.
+                    let failure = domain::task::record::Failure {
+                        message: refusal.to_string(),
+                        class: Some("validation".into()),
+                        exit: None,
+                    };
+                    self.pending.push((token, Finish::failed(failure)));
+                    continue;
+                }
+                Err(refusal) => tracing::error!(error = %refusal, "an attempt's end was refused"),
+                Ok(reply) => self.expect_retry(reply.retry_at),
+            }
+            if self.slots.get(&token.seq).is_some_and(|slot| slot.token == token) {
+                self.slots.remove(&token.seq);
+            }
+        }
+    }
+
+    /// A task of this worker is tried again at `at`: look at the clock no later than then.
+    fn expect_retry(&mut self, at: Option<domain::time::Timestamp>) {
+        if let Some(at) = at {
+            self.next_tick = self
+                .next_tick
+                .min(Instant::now() + at.since(self.engine.now().wall));
+        }
+    }
+
+    /// Starts one attempt beside the loop.
+    async fn begin(&mut self, leased: Leased) {
+        let (seq, token) = (leased.task.seq, leased.token);
+        let job = match self.job(leased).await {
+            Ok(job) => job,
+            Err(refusal) => {
+                let failure = domain::task::record::Failure::new(refusal.to_string());
+                self.pending.push((token, Finish::failed(failure)));
+                return;
+            }
+        };
+        self.slots.insert(
+            seq,
+            Slot {
+                job: job.clone(),
+                token,
+                progress: None,
+            },
+        );
+        let (engine, commands) = (self.engine.clone(), self.commands.clone());
+        let (handlers, timeout) = (self.options.handlers.clone(), self.options.timeout);
+        let (done, bound) = (self.done.clone(), self.options.cache_bound);
+        tokio::spawn(async move {
+            let finish = attempt(&engine, &commands, &handlers, timeout, bound, &job).await;
+            let _ = done.send((token, finish));
+        });
+    }
+
+    async fn job(&self, leased: Leased) -> Result<Job> {
+        let spec: Spec = leased.body.read_spec().map_err(|e| {
+            Refusal::new(
+                Code::StoreCorrupt,
+                format!("the spec of task {}: {e}", leased.task.id),
+            )
+        })?;
+        let (store, project) = (&self.engine.store, &self.engine.project);
+        let after: Vec<Seq> = leased.body.after.iter().map(|(seq, _)| *seq).collect();
+        let results = if after.is_empty() {
+            Vec::new()
+        } else {
+            store.results(project, &after).await?
+        };
+        let children = if leased.task.children > 0 {
+            let near = store
+                .neighbours(project, &leased.task.id, domain::limits::PAGE_MAX)
+                .await?;
+            store
+                .results(
+                    project,
+                    &near.children.iter().map(|child| child.seq).collect::<Vec<_>>(),
+                )
+                .await?
+        } else {
+            Vec::new()
+        };
+        Ok(Job {
+            leased: Arc::new(leased),
+            spec: Arc::new(spec),
+            run: self.options.run,
+            results,
+            children,
+            steering: Steering::default(),
+        })
+    }
+
+    /// Renews every lease, with the latest progress, and tells the guard how long that holds.
+    async fn renew(&mut self, house: &House) {
+        for slot in self
+            .slots
+            .values_mut()
+            .filter(|slot| !matches!(slot.job.spec.work, Work::Handler(_)))
+        {
+            slot.progress = self.commands.progress(&slot.job);
+        }
+        let requests: Vec<Request> = self
+            .slots
+            .values()
+            .map(|slot| {
+                self.holder(
+                    slot.token,
+                    Command::Renew {
+                        ttl: None,
+                        progress: slot.progress.clone(),
+                    },
+                )
+            })
+            .collect();
+        let now = self.engine.now();
+        if !requests.is_empty()
+            && let Err(refusal) = self
+                .engine
+                .store
+                .change(&self.engine.project, requests, now)
+                .await
+        {
+            tracing::warn!(error = %refusal, "leases could not be renewed");
+            return;
+        }
+        self.steer = !self.slots.is_empty();
+        house.promise(now.mono + domain::time::millis(self.options.lease));
+    }
+
+    /// Looks at what others did to this worker's leases: cancelled and lost ones are stopped, suspended ones
+    /// are halted, resumed ones go on.
+    async fn follow_leases(&mut self) -> Result<()> {
+        self.steer = false;
+        let held = match self
+            .engine
+            .store
+            .leased(&self.engine.project, Some(&self.id))
+            .await
+        {
+            Ok(held) => held,
+            Err(refusal) => {
+                tracing::warn!(error = %refusal, "leases could not be read");
+                return Ok(());
+            }
+        };
+        let states: FxHashMap<Seq, (Token, State)> = held
+            .into_iter()
+            .map(|held| (held.token.seq, (held.token, held.state)))
+            .collect();
+        let mut resumed = Vec::new();
+        for (seq, slot) in &self.slots {
+            match states.get(seq).filter(|(token, _)| *token == slot.token) {
+                Some((_, State::Running | State::Assigned)) => {
+                    slot.job.steering.suspend(false);
+                    resumed.push(slot.token);
+                }
+                Some((_, State::Suspended)) => slot.job.steering.suspend(true),
+                _ => {
+                    slot.job.steering.cancel();
+                    resumed.push(slot.token);
+                }
+            }
+        }
+        let (back, still) = std::mem::take(&mut self.held_back)
+            .into_iter()
+            .partition(|(token, _)| resumed.contains(token));
+        self.held_back = still;
+        let back: Vec<_> = back;
+        self.pending.extend(back);
+        Ok(())
+    }
+
+    /// Does what is due by time, and says when to look again.
+    async fn tick(&mut self) -> Duration {
+        let now = self.engine.now();
+        match self.engine.store.tick(&self.engine.project, now).await {
+            Ok(ticked) => {
+                self.hungry |= ticked.moved > 0;
+                let next = ticked.next.map_or(TICK_EVERY, |at| at.since(now.wall));
+                if ticked.more {
+                    Duration::ZERO
+                } else {
+                    next.clamp(Duration::from_millis(5), TICK_EVERY)
+                }
+            }
+            Err(refusal) => {
+                tracing::warn!(error = %refusal, "what is due could not be done");
+                TICK_EVERY
+            }
+        }
+    }
+}
+
+/// One attempt: from the cache if its result is known there, else by its executor.
+async fn attempt(
+    engine: &Engine,
+    commands: &Commands,
+    handlers: &Handlers,
+    timeout: Duration,
+    bound: usize,
+    job: &Job,
+) -> Finish {
+    let key = content_key(job).await;
+    if let Some(key) = key
+        && let Ok(Some(entry)) = engine
+            .store
+            .cache_get(&engine.project, &key, engine.now().wall)
+            .await
+    {
+        let outcome = domain::task::record::Outcome {
+            result: entry.result,
+            error: None,
+            usage: None,
+        };
+        return Finish::Completed {
+            outcome,
+            cached: true,
+            children: None,
+        };
+    }
+    let finish = match &job.spec.work {
+        Work::Handler(_) => handlers.run(job, timeout).await,
+        _ => commands.run(engine, job).await,
+    };
+    if let (
+        Some(key),
+        Finish::Completed {
+            outcome,
+            children: None,
+            ..
+        },
+    ) = (key, &finish)
+    {
+        let now = engine.now().wall;
+        let ttl = job.spec.cache.as_ref().and_then(|cache| cache.ttl);
+        let entry = CacheEntry {
+            key,
+            result: outcome.result.clone(),
+            stored_at: now,
+            expires_at: ttl.map(|ttl| now.after(ttl)),
+            made_by: job.leased.task.id.clone(),
+        };
+        if let Err(refusal) = engine.store.cache_put(&engine.project, entry, bound).await {
+            tracing::warn!(error = %refusal, "a result could not be cached");
+        }
+    }
+    finish
+}
+
+async fn content_key(job: &Job) -> Option<[u8; 32]> {
+    let cache = job.spec.cache.clone()?;
+    let job = job.clone();
+    match tokio::task::spawn_blocking(move || cache::key(&job, &cache)).await {
+        Ok(Ok(key)) => Some(key),
+        Ok(Err(why)) => {
+            tracing::warn!(why, "the content key could not be told; the work is done");
+            None
+        }
+        Err(_) => None,
+    }
+}

@@ -1,0 +1,10 @@
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as tests do"
+)]
+
+mod plans;
+mod process;
+mod process_bench;
+mod process_guard;
+mod process_presence;

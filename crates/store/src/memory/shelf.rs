@@ -1,0 +1,367 @@
+//! A project's tables, and how they change.
+
+use std::sync::Arc;
+
+use domain::event::{ChainHead, Digest, Event};
+use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, WorkerId};
+use domain::run::{Counts, Run, RunNo};
+use domain::store::CacheEntry;
+use domain::task::lock::Mode;
+use domain::task::record::{Body, Class, ClassNo, Outcome, Place, Task};
+use domain::task::spec::When;
+use domain::task::state::State;
+use domain::time::Timestamp;
+
+use super::table::{Table, Undo};
+use crate::kernel::tx::{Group, Head, Remembered, WriteSet, place_in_line};
+
+#[derive(Debug)]
+pub(super) struct Shelf {
+    pub(super) name: Project,
+    /// One row.
+    pub(super) head: Table<(), Head>,
+
+    // ---- what is written ----
+    pub(super) tasks: Table<Seq, Task>,
+    pub(super) bodies: Table<Seq, Body>,
+    pub(super) outcomes: Table<Seq, Outcome>,
+    pub(super) ids: Table<TaskId, Seq>,
+    /// Of one key, the newest run sorts last; outside any run sorts first.
+    pub(super) keys: Table<(Key, Option<RunNo>), Seq>,
+    /// (prerequisite, dependent).
+    pub(super) edges: Table<(Seq, Seq), When>,
+    pub(super) holders: Table<(String, Seq), Mode>,
+    pub(super) held: Table<(Seq, String), Mode>,
+    pub(super) classes: Table<ClassNo, Class>,
+    pub(super) class_nos: Table<Class, ClassNo>,
+    pub(super) runs: Table<RunNo, Run>,
+    pub(super) run_nos: Table<RunId, RunNo>,
+    pub(super) events: Table<EventNo, Event>,
+    /// Ended task and the last dependent that is settled.
+    pub(super) unsettled: Table<Seq, Seq>,
+    pub(super) remembered: Table<String, Remembered>,
+    /// Beside each entry when it was last used, counted in uses.
+    pub(super) cache: Table<[u8; 32], (u64, CacheEntry)>,
+    pub(super) cache_uses: Table<u64, [u8; 32]>,
+
+    // ---- what follows from the rows ----
+    pub(super) derived: Derived,
+    /// All of `classes`, once somebody has asked.
+    pub(super) class_list: Option<Arc<Vec<(ClassNo, Class)>>>,
+}
+
+/// Everything that [`Derived::entries`] makes of the rows, kept in order.
+#[derive(Debug, Default)]
+pub(super) struct Derived {
+    /// (parent, child).
+    pub(super) children: Table<(Seq, Seq)>,
+    pub(super) line: Table<(ClassNo, Place)>,
+    pub(super) run_line: Table<(RunNo, ClassNo, Place)>,
+    pub(super) parked: Table<(Arc<str>, Group, Place)>,
+    pub(super) timers: Table<(Timestamp, Seq)>,
+    pub(super) expiries: Table<(i64, Seq)>,
+    pub(super) workers: Table<(WorkerId, Seq)>,
+    /// Pending and blocked tasks, oldest first.
+    pub(super) waiting: Table<(Timestamp, Seq)>,
+}
+
+/// One entry of [`Derived`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Entry {
+    Child(Seq, Seq),
+    Line(ClassNo, Place),
+    RunLine(RunNo, ClassNo, Place),
+    Parked(Arc<str>, Group, Place),
+    Timer(Timestamp, Seq),
+    Expiry(i64, Seq),
+    Worker(WorkerId, Seq),
+    Waiting(Timestamp, Seq),
+}
+
+impl Entry {
+    /// All entries that follow from one row.
+    pub(super) fn of(task: &Task) -> Vec<Entry> {
+        let mut entries = Vec::with_capacity(4);
+        if let Some(parent) = task.parent {
+            entries.push(Entry::Child(parent, task.seq));
+        }
+        if let Some((class, place, run)) = place_in_line(task) {
+            entries.push(Entry::Line(class, place));
+            entries.extend(run.map(|run| Entry::RunLine(run, class, place)));
+        }
+        if let Some(thing) = task.parked_under() {
+            entries.push(Entry::Parked(thing.clone(), (task.class, task.run), task.place()));
+        }
+        if let Some(at) = task.timer {
+            entries.push(Entry::Timer(at, task.seq));
+        }
+        if let Some(lease) = &task.lease {
+            entries.push(Entry::Expiry(lease.expires, task.seq));
+            entries.push(Entry::Worker(lease.worker.clone(), task.seq));
+        }
+        if matches!(task.state, State::Pending | State::Blocked) {
+            entries.push(Entry::Waiting(task.submitted_at, task.seq));
+        }
+        entries
+    }
+}
+
+impl Derived {
+    fn put(&mut self, entry: Entry) {
+        match entry {
+            Entry::Child(parent, child) => self.children.put((parent, child), ()),
+            Entry::Line(class, place) => self.line.put((class, place), ()),
+            Entry::RunLine(run, class, place) => self.run_line.put((run, class, place), ()),
+            Entry::Parked(thing, group, place) => self.parked.put((thing, group, place), ()),
+            Entry::Timer(at, seq) => self.timers.put((at, seq), ()),
+            Entry::Expiry(at, seq) => self.expiries.put((at, seq), ()),
+            Entry::Worker(worker, seq) => self.workers.put((worker, seq), ()),
+            Entry::Waiting(at, seq) => self.waiting.put((at, seq), ()),
+        }
+    }
+
+    fn take(&mut self, entry: Entry) {
+        match entry {
+            Entry::Child(parent, child) => self.children.take(&(parent, child)),
+            Entry::Line(class, place) => self.line.take(&(class, place)),
+            Entry::RunLine(run, class, place) => self.run_line.take(&(run, class, place)),
+            Entry::Parked(thing, group, place) => self.parked.take(&(thing, group, place)),
+            Entry::Timer(at, seq) => self.timers.take(&(at, seq)),
+            Entry::Expiry(at, seq) => self.expiries.take(&(at, seq)),
+            Entry::Worker(worker, seq) => self.workers.take(&(worker, seq)),
+            Entry::Waiting(at, seq) => self.waiting.take(&(at, seq)),
+        }
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        let children = self.children.keys().map(|&(a, b)| Entry::Child(a, b));
+        let line = self.line.keys().map(|&(a, b)| Entry::Line(a, b));
+        let run_line = self.run_line.keys().map(|&(a, b, c)| Entry::RunLine(a, b, c));
+        let parked = self
+            .parked
+            .keys()
+            .map(|(a, b, c)| Entry::Parked(a.clone(), *b, *c));
+        let timers = self.timers.keys().map(|&(a, b)| Entry::Timer(a, b));
+        let expiries = self.expiries.keys().map(|&(a, b)| Entry::Expiry(a, b));
+        let workers = self.workers.keys().map(|(a, b)| Entry::Worker(a.clone(), *b));
+        let waiting = self.waiting.keys().map(|&(a, b)| Entry::Waiting(a, b));
+        children
+            .chain(line)
+            .chain(run_line)
+            .chain(parked)
+            .chain(timers)
+            .chain(expiries)
+            .chain(workers)
+            .chain(waiting)
+    }
+}
+
+impl Shelf {
+    pub(super) fn new(name: Project) -> Shelf {
+        let mut shelf = Shelf {
+            head: Table::default(),
+            tasks: Table::default(),
+            bodies: Table::default(),
+            outcomes: Table::default(),
+            ids: Table::default(),
+            keys: Table::default(),
+            edges: Table::default(),
+            holders: Table::default(),
+            held: Table::default(),
+            classes: Table::default(),
+            class_nos: Table::default(),
+            runs: Table::default(),
+            run_nos: Table::default(),
+            events: Table::default(),
+            unsettled: Table::default(),
+            remembered: Table::default(),
+            cache: Table::default(),
+            cache_uses: Table::default(),
+            derived: Derived::default(),
+            class_list: None,
+            name,
+        };
+        let empty = empty_head(&shelf.name);
+        shelf.head.put((), empty);
+        shelf
+    }
+
+    /// Every table: the pattern makes it impossible to forget one.
+    fn tables(&mut self) -> [&mut dyn Undo; 26] {
+        let Shelf {
+            name: _,
+            class_list: _,
+            head,
+            tasks,
+            bodies,
+            outcomes,
+            ids,
+            keys,
+            edges,
+            holders,
+            held,
+            classes,
+            class_nos,
+            runs,
+            run_nos,
+            events,
+            unsettled,
+            remembered,
+            cache,
+            cache_uses,
+            derived:
+                Derived {
+                    children,
+                    line,
+                    run_line,
+                    parked,
+                    timers,
+                    expiries,
+                    workers,
+                    waiting,
+                },
+        } = self;
+        [
+            head, tasks, bodies, outcomes, ids, keys, edges, holders, held, classes, class_nos, runs,
+            run_nos, events, unsettled, remembered, cache, cache_uses, children, line, run_line, parked,
+            timers, expiries, workers, waiting,
+        ]
+    }
+
+    pub(super) fn commit(&mut self) {
+        self.tables().into_iter().for_each(Undo::commit);
+    }
+
+    pub(super) fn roll_back(&mut self) {
+        self.class_list = None;
+        self.tables().into_iter().for_each(Undo::roll_back);
+    }
+
+    pub(super) fn head(&self) -> &Head {
+        &self.head[&()]
+    }
+
+    pub(super) fn last_seq(&self) -> Seq {
+        self.tasks.keys().next_back().copied().unwrap_or_default()
+    }
+
+    pub(super) fn last_run(&self) -> RunNo {
+        self.runs.keys().next_back().copied().unwrap_or(RunNo(0))
+    }
+
+    /// Writes a row and what follows from it.
+    fn put_task(&mut self, before: Option<&Task>, after: &Task) {
+        debug_assert_eq!(
+            self.tasks.get(&after.seq),
+            before,
+            "the row changed since it was read"
+        );
+        for entry in before.map(Entry::of).into_iter().flatten() {
+            self.derived.take(entry);
+        }
+        for entry in Entry::of(after) {
+            self.derived.put(entry);
+        }
+        self.tasks.put(after.seq, after.clone());
+    }
+
+    pub(super) fn apply(&mut self, writes: &WriteSet) {
+        debug_assert_eq!(self.head(), &writes.head.0, "the head changed since it was read");
+        self.head.put((), writes.head.1.clone());
+        for row in &writes.new_tasks {
+            let seq = row.task.seq;
+            debug_assert!(
+                !self.ids.contains_key(&row.task.id),
+                "{} is there already",
+                row.task.id
+            );
+            self.ids.put(row.task.id.clone(), seq);
+            self.bodies.put(seq, row.body.clone());
+            self.put_task(None, &row.task);
+        }
+        for &(parent, child, when) in &writes.new_edges {
+            self.edges.put((parent, child), when);
+        }
+        for (before, after) in &writes.tasks {
+            self.put_task(Some(before), after);
+        }
+        for (seq, outcome) in &writes.outcomes {
+            self.outcomes.put(*seq, outcome.clone());
+        }
+        for holder in &writes.released {
+            for (name, _) in self.held_by(*holder) {
+                self.holders.take(&(name.clone(), *holder));
+                self.held.take(&(*holder, name));
+            }
+        }
+        for (name, holder, mode) in &writes.acquired {
+            self.holders.put((name.clone(), *holder), *mode);
+            self.held.put((*holder, name.clone()), *mode);
+        }
+        for run in &writes.new_runs {
+            self.run_nos.put(run.id, run.no);
+        }
+        for run in writes.new_runs.iter().chain(&writes.runs) {
+            self.runs.put(run.no, run.clone());
+        }
+        for (run, key, seq) in &writes.keys {
+            self.keys.put((key.clone(), *run), *seq);
+        }
+        for event in &writes.events {
+            self.events.put(event.no, event.clone());
+        }
+        for &(seq, settled) in &writes.settled {
+            match settled {
+                Some(last) => self.unsettled.put(seq, last),
+                None => self.unsettled.take(&seq),
+            }
+        }
+        for (key, remembered) in &writes.remember {
+            self.remembered.put(key.clone(), remembered.clone());
+        }
+    }
+
+    pub(super) fn held_by(&self, holder: Seq) -> Vec<(String, Mode)> {
+        self.held
+            .range((holder, String::new())..)
+            .take_while(|((seq, _), _)| *seq == holder)
+            .map(|((_, name), mode)| (name.clone(), *mode))
+            .collect()
+    }
+
+    /// The entry becomes the most recently used one.
+    pub(super) fn use_cache(&mut self, entry: CacheEntry) {
+        let next = self.cache_uses.keys().next_back().map_or(1, |last| last + 1);
+        if let Some(&(used, _)) = self.cache.get(&entry.key) {
+            self.cache_uses.take(&used);
+        }
+        self.cache_uses.put(next, entry.key);
+        self.cache.put(entry.key, (next, entry));
+    }
+
+    /// Drops what was not used for longest.
+    pub(super) fn shrink_cache(&mut self, bound: usize) {
+        while self.cache.len() > bound {
+            let Some((&used, &key)) = self.cache_uses.first_key_value() else {
+                return;
+            };
+            self.cache_uses.take(&used);
+            self.cache.take(&key);
+        }
+    }
+}
+
+/// The head of a project in which nothing has happened.
+pub(super) fn empty_head(project: &Project) -> Head {
+    Head {
+        chain: ChainHead {
+            last: EventNo(0),
+            digest: Digest::root(project),
+        },
+        counts: Counts::default(),
+        dead_letters: 0,
+        score_sum: 0,
+        max_depth: 0,
+        newest: None,
+    }
+}
