@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use crate::code::{Code, nearest};
+use crate::code::Code;
 use crate::graph::{Cycle, Dag, Graph};
 use crate::id::Key;
 
@@ -12,11 +12,10 @@ use super::draft::{Link, Read};
 use super::fault::{Fault, Faults};
 use super::keys::Head;
 use super::model::{Plan, PlanTask};
+use super::near::near;
 
 /// Tasks of a circle that are shown; a longer one is cut in the middle.
 const SHOWN: usize = 24;
-/// Typos are looked up among this many tasks at most: nobody mistypes his way through more.
-const NEAREST_AMONG: usize = 10_000;
 
 pub(super) fn check(head: Head, tasks: Vec<Read>, mut found: Findings) -> Result<Plan, Faults> {
     let mut index = index(&tasks, &mut found.faults);
@@ -88,6 +87,7 @@ fn resolve(tasks: &[Read], index: &HashMap<Key, u32>, faults: &mut Faults) -> Ve
                     faults.push(fault.at(after(task)).help("remove this entry of `after`"));
                 }
                 Some(&prerequisite) => edges.push((prerequisite, id as u32)),
+                None if faults.is_full() => faults.more += 1,
                 None => faults.push(unknown(task, link, tasks)),
             }
         }
@@ -105,8 +105,8 @@ fn unknown(task: &Read, link: &Link, tasks: &[Read]) -> Fault {
         "task `{}` waits for `{missing}`, which is no task of this plan",
         task.key
     );
-    let known = tasks.iter().take(NEAREST_AMONG).map(|task| task.key.as_str());
-    let help = match nearest(missing.as_str(), known) {
+    let known = tasks.iter().map(|task| task.key.as_str());
+    let help = match near(missing.as_str(), known) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("add a task `{missing}`, or remove the entry"),
     };

@@ -1,4 +1,4 @@
-//! Plans run from beginning to end, with real commands, over the store in memory.
+//! Plans run from beginning to end, with real commands, over a real store file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +32,14 @@ impl Bundle {
     fn new() -> Bundle {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine {
-            store: store::open("memory:", store::Options::default()).unwrap(),
+            store: store::open(
+                &format!("sqlite:{}/.bellwether/bell.db", folder.path().display()),
+                store::Options {
+                    create: true,
+                    ..Default::default()
+                },
+            )
+            .unwrap(),
             project: Project::default(),
             clock: Arc::new(SystemClock),
             home: Home::new(folder.path().join(".bellwether")),
