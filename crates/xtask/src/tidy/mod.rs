@@ -64,6 +64,7 @@ const RULES: &[(&str, Rule)] = &[
     ("test files are listed", code::listed),
     ("proofs name parts of the contract", code::proofs),
     ("links lead somewhere", pages::links),
+    ("plans that are shown can be run", pages::plans),
     ("decisions are numbered and listed", pages::decisions),
 ];
 

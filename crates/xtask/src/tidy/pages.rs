@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use domain::plan::{self, Format};
+
 use super::Finding;
 use crate::repo::{File, Repo};
 
@@ -83,6 +85,49 @@ fn headings(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
+/// Plans under `examples/` and plans shown in pages have neither faults nor warnings, and can be run.
+pub(super) fn plans(repo: &Repo) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let files = repo
+        .ending(".yaml")
+        .filter(|file| file.path.starts_with("examples/"));
+    for file in files {
+        judge(&file.path, 0, &file.text, &mut findings);
+    }
+    for page in repo.ending(".md") {
+        for (line, text) in shown(&page.text) {
+            judge(&page.path, line, text, &mut findings);
+        }
+    }
+    findings
+}
+
+/// The plans among a page's blocks of YAML, with the line before their first.
+fn shown(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.match_indices("```yaml\n").filter_map(move |(at, fence)| {
+        let start = at + fence.len();
+        let block = &text[start..start + text[start..].find("```")?];
+        let is_plan = block.lines().any(|line| line == "tasks:");
+        is_plan.then(|| (text[..start].lines().count(), block))
+    })
+}
+
+fn judge(path: &str, above: usize, text: &str, findings: &mut Vec<Finding>) {
+    let plan = match plan::read(text.as_bytes(), Format::Yaml, path) {
+        Ok(plan) => plan,
+        Err(faults) => {
+            findings.push(Finding::new(path, above, faults.to_string()));
+            return;
+        }
+    };
+    if !plan.unsupported.is_empty() {
+        findings.push(Finding::new(path, above, plan.unsupported.to_string()));
+    }
+    for warning in &plan.warnings {
+        findings.push(Finding::new(path, above, warning.to_string()));
+    }
+}
+
 const DECISIONS: &str = "docs/decisions/";
 
 /// Decision records have unique numbers and stand in their list.
@@ -143,6 +188,21 @@ mod tests {
             said,
             ["`gone.md` leads nowhere", "`README.md` has no heading `gone`"]
         );
+    }
+
+    #[test]
+    fn plans_shown_in_pages_are_read() {
+        let plan = |after: &str| {
+            format!("# A\n```yaml\ntasks:\n  a: {{ run: x }}\n  b: {{ run: y, after: [{after}] }}\n```\n")
+        };
+        let (good, bad) = (plan("a"), plan("c"));
+        let findings = plans(&repo(&[
+            ("a.md", &good),
+            ("b.md", &bad),
+            ("c.md", "```yaml\nother: 1\n```\n"),
+        ]));
+        assert_eq!(findings.len(), 1);
+        assert_eq!((findings[0].path.as_str(), findings[0].line), ("b.md", 2));
     }
 
     #[test]
