@@ -196,7 +196,7 @@ fn completed(stdout: &str, expected: u64) -> Result<()> {
 }
 
 /// Builds `bell` and returns its path.
-fn build(repo: &Repo) -> Result<PathBuf> {
+pub(crate) fn build(repo: &Repo) -> Result<PathBuf> {
     let args = ["build", "--locked", "--bin", "bell", "--message-format", "json"];
     let said = capture(cargo(&repo.root).args(args))?;
     ensure!(said.ok, "cargo build failed:\n{}", said.stderr);

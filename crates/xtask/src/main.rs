@@ -9,6 +9,7 @@ mod docs;
 mod examples;
 mod machine;
 mod repo;
+mod soak;
 mod step;
 mod test;
 mod tidy;
@@ -42,6 +43,8 @@ enum Chore {
     },
     /// Run the plans of `examples/` and check what they promise.
     Examples(examples::Options),
+    /// Kill workers at random for a while and check that nothing is lost or done by two at once.
+    Soak(soak::Options),
     /// Build the binary that is handed out.
     Dist,
 }
@@ -53,6 +56,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Chore::Tidy => tidy::run(&repo)?,
         Chore::Gen { check } => docs::run(&repo, check)?,
         Chore::Examples(options) => examples::run(&repo, &options)?,
+        Chore::Soak(options) => soak::run(&repo, &options)?,
         Chore::Dist => dist::run(&repo)?,
     };
     Ok(if sound {
