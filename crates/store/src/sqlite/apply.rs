@@ -15,13 +15,18 @@ use super::task::Rewrite;
 use super::{body, line, log, runs, task};
 use crate::kernel::tx::{NewRow, ProjectNo, Remembered, WriteSet};
 
-pub(super) const EDGE_INSERT: &str = "INSERT OR REPLACE INTO edge (parent, child, condition) VALUES (?1, ?2, ?3)";
-pub(super) const NAME_WRITE: &str = "INSERT OR REPLACE INTO name (project, key, run, seq) VALUES (?1, ?2, ?3, ?4)";
-pub(super) const HOLD: &str = "INSERT OR REPLACE INTO held (project, name, seq, mode) VALUES (?1, ?2, ?3, ?4)";
+pub(super) const EDGE_INSERT: &str =
+    "INSERT OR REPLACE INTO edge (parent, child, condition) VALUES (?1, ?2, ?3)";
+pub(super) const NAME_WRITE: &str =
+    "INSERT OR REPLACE INTO name (project, key, run, seq) VALUES (?1, ?2, ?3, ?4)";
+pub(super) const HOLD: &str =
+    "INSERT OR REPLACE INTO held (project, name, seq, mode) VALUES (?1, ?2, ?3, ?4)";
 pub(super) const RELEASE: &str = "DELETE FROM held WHERE seq = ?1";
-pub(super) const SETTLE_WRITE: &str = "INSERT OR REPLACE INTO settle (project, seq, dependent) VALUES (?1, ?2, ?3)";
+pub(super) const SETTLE_WRITE: &str =
+    "INSERT OR REPLACE INTO settle (project, seq, dependent) VALUES (?1, ?2, ?3)";
 pub(super) const SETTLE_DELETE: &str = "DELETE FROM settle WHERE project = ?1 AND seq = ?2";
-pub(super) const REMEMBER: &str = "INSERT OR REPLACE INTO idem (project, key, digest, answer, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+pub(super) const REMEMBER: &str =
+    "INSERT OR REPLACE INTO idem (project, key, digest, answer, at) VALUES (?1, ?2, ?3, ?4, ?5)";
 pub(super) const CACHE_WRITE: &str = "INSERT OR REPLACE INTO cache (project, key, used, stored_at, expires_at, made_by, \
      result) VALUES (?1, ?2, (SELECT ifnull(max(used), 0) + 1 FROM cache WHERE project = ?1), ?3, ?4, ?5, ?6)";
 pub(super) const CACHE_USE: &str = "UPDATE cache SET used = (SELECT max(used) + 1 FROM cache WHERE project = ?1) \
@@ -169,19 +174,33 @@ fn edges(conn: &Connection, edges: &[(Seq, Seq, When)]) -> Sql<()> {
     }
     let mut statement = conn.prepare_cached(EDGE_INSERT)?;
     for (parent, child, when) in edges {
-        Binds::of(&mut statement).seq(*parent)?.seq(*child)?.put(*when as u8)?.run()?;
+        Binds::of(&mut statement)
+            .seq(*parent)?
+            .seq(*child)?
+            .put(*when as u8)?
+            .run()?;
     }
     Ok(())
 }
 
-fn hold(conn: &Connection, project: ProjectNo, released: &[Seq], acquired: &[(String, Seq, Mode)]) -> Sql<()> {
+fn hold(
+    conn: &Connection,
+    project: ProjectNo,
+    released: &[Seq],
+    acquired: &[(String, Seq, Mode)],
+) -> Sql<()> {
     let mut release = Lazy::new(conn, RELEASE);
     for seq in released {
         release.bind()?.seq(*seq)?.run()?;
     }
     let mut hold = Lazy::new(conn, HOLD);
     for (name, seq, mode) in acquired {
-        hold.bind()?.project(project)?.put(&**name)?.seq(*seq)?.put(*mode as u8)?.run()?;
+        hold.bind()?
+            .project(project)?
+            .put(&**name)?
+            .seq(*seq)?
+            .put(*mode as u8)?
+            .run()?;
     }
     Ok(())
 }
@@ -190,14 +209,24 @@ fn names(conn: &Connection, project: ProjectNo, keys: &[(Option<RunNo>, Key, Seq
     let mut write = Lazy::new(conn, NAME_WRITE);
     for (run, key, seq) in keys {
         let run = run.map_or(0, |no| no.0 as i64);
-        write.bind()?.project(project)?.put(key.as_str())?.put(run)?.seq(*seq)?.run()?;
+        write
+            .bind()?
+            .project(project)?
+            .put(key.as_str())?
+            .put(run)?
+            .seq(*seq)?
+            .run()?;
     }
     Ok(())
 }
 
 fn settle(conn: &Connection, project: ProjectNo, settled: &[(Seq, Option<Seq>)]) -> Sql<()> {
     for (seq, dependent) in settled {
-        let mut statement = conn.prepare_cached(if dependent.is_some() { SETTLE_WRITE } else { SETTLE_DELETE })?;
+        let mut statement = conn.prepare_cached(if dependent.is_some() {
+            SETTLE_WRITE
+        } else {
+            SETTLE_DELETE
+        })?;
         let mut binds = Binds::of(&mut statement);
         binds.project(project)?.seq(*seq)?;
         if let Some(dependent) = dependent {
@@ -212,7 +241,13 @@ fn remember(conn: &Connection, project: ProjectNo, answers: &[(String, Remembere
     let mut write = Lazy::new(conn, REMEMBER);
     for (key, Remembered { digest, answer, at }) in answers {
         let mut binds = write.bind()?;
-        binds.project(project)?.put(&**key)?.put(&digest[..])?.put(&**answer)?.time(*at)?.run()?;
+        binds
+            .project(project)?
+            .put(&**key)?
+            .put(&digest[..])?
+            .put(&**answer)?
+            .time(*at)?
+            .run()?;
     }
     Ok(())
 }
@@ -231,9 +266,18 @@ pub(super) fn cache_put(
     }
     let mut statement = conn.prepare_cached(CACHE_WRITE)?;
     let mut binds = Binds::of(&mut statement);
-    binds.project(project)?.put(&entry.key[..])?.time(entry.stored_at)?.time_or(entry.expires_at)?;
-    binds.task_id(&entry.made_by)?.json_or(entry.result.as_ref())?.run()?;
-    let count: i64 = conn.prepare_cached(CACHE_COUNT)?.query_row([project.0], |row| row.get(0))?;
+    binds
+        .project(project)?
+        .put(&entry.key[..])?
+        .time(entry.stored_at)?
+        .time_or(entry.expires_at)?;
+    binds
+        .task_id(&entry.made_by)?
+        .json_or(entry.result.as_ref())?
+        .run()?;
+    let count: i64 = conn
+        .prepare_cached(CACHE_COUNT)?
+        .query_row([project.0], |row| row.get(0))?;
     let excess = count.saturating_sub(i64::try_from(bound).unwrap_or(i64::MAX));
     if excess > 0 {
         let mut statement = conn.prepare_cached(CACHE_SHRINK)?;

@@ -21,8 +21,10 @@ macro_rules! outcome_columns {
 pub(super) use {columns, outcome_columns};
 
 pub(super) const LOAD: &str = concat!("SELECT ", columns!(), " FROM body b WHERE b.seq = ?1");
-pub(super) const OUTCOME_LOAD: &str = concat!("SELECT ", outcome_columns!(), " FROM outcome o WHERE o.seq = ?1");
-pub(super) const INSERT: &str = "INSERT INTO body (seq, key, digest, after, spec) VALUES (?1, ?2, ?3, ?4, ?5)";
+pub(super) const OUTCOME_LOAD: &str =
+    concat!("SELECT ", outcome_columns!(), " FROM outcome o WHERE o.seq = ?1");
+pub(super) const INSERT: &str =
+    "INSERT INTO body (seq, key, digest, after, spec) VALUES (?1, ?2, ?3, ?4, ?5)";
 pub(super) const OUTCOME_WRITE: &str =
     "INSERT OR REPLACE INTO outcome (seq, error, usage, result) VALUES (?1, ?2, ?3, ?4)";
 
@@ -74,8 +76,13 @@ pub(super) fn read_outcome(cells: &mut Cells<'_>) -> Sql<Option<Outcome>> {
 
 /// Binds [`INSERT`].
 pub(super) fn insert(binds: &mut Binds<'_, '_>, seq: Seq, body: &Body) -> Sql<()> {
-    binds.seq(seq)?.put(body.key.as_ref().map(domain::id::Key::as_str))?;
-    binds.put(&body.digest[..])?.put(pack(&body.after))?.put(&*body.spec)?;
+    binds
+        .seq(seq)?
+        .put(body.key.as_ref().map(domain::id::Key::as_str))?;
+    binds
+        .put(&body.digest[..])?
+        .put(pack(&body.after))?
+        .put(&*body.spec)?;
     Ok(())
 }
 
@@ -83,7 +90,9 @@ pub(super) fn insert(binds: &mut Binds<'_, '_>, seq: Seq, body: &Body) -> Sql<()
 pub(super) fn write_outcome(binds: &mut Binds<'_, '_>, seq: Seq, outcome: &Outcome) -> Sql<()> {
     let error = outcome.error.as_ref().map(serde_json::to_string).transpose();
     binds.seq(seq)?.put(error.map_err(corrupt)?)?;
-    binds.json_or(outcome.usage.as_ref())?.json_or(outcome.result.as_ref())?;
+    binds
+        .json_or(outcome.usage.as_ref())?
+        .json_or(outcome.result.as_ref())?;
     Ok(())
 }
 

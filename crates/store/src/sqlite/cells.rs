@@ -91,7 +91,12 @@ impl<'r> Cells<'r> {
     pub(super) fn variant<T>(&mut self, from: impl FnOnce(u8) -> Option<T>) -> Sql<T> {
         let number = self.int()?;
         let known = u8::try_from(number).ok().and_then(from);
-        known.ok_or_else(|| corrupt(format!("the variant {number} of {} is unknown", short_name::<T>())))
+        known.ok_or_else(|| {
+            corrupt(format!(
+                "the variant {number} of {} is unknown",
+                short_name::<T>()
+            ))
+        })
     }
 
     pub(super) fn variant_or<T>(&mut self, from: impl FnOnce(u8) -> Option<T>) -> Sql<Option<T>> {
@@ -171,7 +176,10 @@ impl<'s, 'c> Binds<'s, 'c> {
         Binds { statement, at: 0 }
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "values are numbers, references and options of them")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "values are numbers, references and options of them"
+    )]
     pub(super) fn put<T: ToSql>(&mut self, value: T) -> Sql<&mut Self> {
         self.at += 1;
         self.statement.raw_bind_parameter(self.at, &value)?;
@@ -231,7 +239,10 @@ impl<'s, 'c> Binds<'s, 'c> {
 }
 
 /// Collects what `read` makes of each row.
-pub(super) fn collect<T>(binds: Binds<'_, '_>, mut read: impl FnMut(&mut Cells<'_>) -> Sql<T>) -> Sql<Vec<T>> {
+pub(super) fn collect<T>(
+    binds: Binds<'_, '_>,
+    mut read: impl FnMut(&mut Cells<'_>) -> Sql<T>,
+) -> Sql<Vec<T>> {
     let mut rows = binds.rows();
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {

@@ -60,7 +60,7 @@ const PROBES: &[&str] = &[
      WHERE project = ?1 AND seq NOT IN (SELECT seq FROM task)",
     "SELECT NULL, 'the key ' || key || ' names task number ' || seq || ', which does not exist' FROM name \
      WHERE project = ?1 AND seq NOT IN (SELECT seq FROM task)",
-    "SELECT id, 'belongs to a run that does not exist' FROM live WHERE run NOT IN (SELECT no FROM run)",
+    "SELECT id, 'belongs to a run that does not exist' FROM live WHERE run IS NOT NULL AND run NOT IN (SELECT no FROM run)",
     // A task that has never left pending or blocked: every prerequisite that has not ended is open. Those whose
     // settling is still under way are left out.
     "SELECT c.id, 'counts ' || c.open || ' open prerequisites and has ' || count(*) FROM live c \
@@ -88,7 +88,11 @@ pub(super) fn findings(snapshot: &mut Snapshot<'_>, name: &Project) -> Sql<Vec<S
 fn integrity(conn: &Connection) -> Sql<Vec<String>> {
     let mut statement = conn.prepare("PRAGMA integrity_check(10)")?;
     let lines = super::cells::collect(Binds::of(&mut statement), |cells| Ok(cells.text()?.to_owned()))?;
-    Ok(lines.into_iter().filter(|line| line != "ok").map(|line| format!("the file is damaged: {line}")).collect())
+    Ok(lines
+        .into_iter()
+        .filter(|line| line != "ok")
+        .map(|line| format!("the file is damaged: {line}"))
+        .collect())
 }
 
 fn run_probe(conn: &Connection, project: ProjectNo, probe: &str) -> Sql<Vec<String>> {
@@ -106,22 +110,43 @@ fn head(conn: &Connection, project: ProjectNo, found: &mut Vec<String>) -> Sql<(
     let head = log::head(conn, project)?;
     let mut counts = Counts::default();
     let by_state = format!("{LIVE} SELECT state, count(*) FROM live GROUP BY state");
-    let states = query(conn, &by_state, |binds| binds.project(project).map(drop), |cells| {
-        Ok((cells.variant(State::from_u8)?, cells.count()?))
-    })?;
+    let states = query(
+        conn,
+        &by_state,
+        |binds| binds.project(project).map(drop),
+        |cells| Ok((cells.variant(State::from_u8)?, cells.count()?)),
+    )?;
     for (state, count) in states {
         counts.0[state as usize] = count;
     }
     for ((state, kept), (_, right)) in head.counts.iter().zip(counts.iter()) {
         differ(found, &format!("the number of {state} tasks"), &kept, &right);
     }
-    let sums = format!("{LIVE} SELECT ifnull(sum(dead_letter), 0), ifnull(sum(score), 0), ifnull(max(depth), 0), \
-                        max(submitted_at) FROM live");
-    let sums = query(conn, &sums, |binds| binds.project(project).map(drop), |cells| {
-        Ok((cells.count::<u64>()?, cells.int()?, cells.count::<u32>()?, cells.time_or()?))
-    })?;
-    let (dead_letters, score_sum, max_depth, newest) = sums.into_iter().next().ok_or_else(|| corrupt("no sums"))?;
-    differ(found, "the number of dead letters", &head.dead_letters, &dead_letters);
+    let sums = format!(
+        "{LIVE} SELECT ifnull(sum(dead_letter), 0), ifnull(sum(score), 0), ifnull(max(depth), 0), \
+                        max(submitted_at) FROM live"
+    );
+    let sums = query(
+        conn,
+        &sums,
+        |binds| binds.project(project).map(drop),
+        |cells| {
+            Ok((
+                cells.count::<u64>()?,
+                cells.int()?,
+                cells.count::<u32>()?,
+                cells.time_or()?,
+            ))
+        },
+    )?;
+    let (dead_letters, score_sum, max_depth, newest) =
+        sums.into_iter().next().ok_or_else(|| corrupt("no sums"))?;
+    differ(
+        found,
+        "the number of dead letters",
+        &head.dead_letters,
+        &dead_letters,
+    );
     differ(found, "the sum of scores", &head.score_sum, &score_sum);
     differ(found, "the greatest depth", &head.max_depth, &max_depth);
     differ(found, "the newest submission", &head.newest, &newest);
@@ -143,7 +168,11 @@ fn run_counters(conn: &Connection, project: ProjectNo, found: &mut Vec<String>) 
         let (mut counts, mut skipped) = (Counts::default(), 0);
         let bind = |binds: &mut Binds<'_, '_>| binds.project(project)?.run_or(Some(run.no)).map(drop);
         let states = query(conn, &counted, bind, |cells| {
-            Ok((cells.variant(State::from_u8)?, cells.count::<u64>()?, cells.get::<f64>()? as u64))
+            Ok((
+                cells.variant(State::from_u8)?,
+                cells.count::<u64>()?,
+                cells.get::<f64>()? as u64,
+            ))
         })?;
         for (state, count, not_needed) in states {
             counts.0[state as usize] = count;
@@ -153,7 +182,12 @@ fn run_counters(conn: &Connection, project: ProjectNo, found: &mut Vec<String>) 
         differ(found, &name, &(run.counts, run.skipped), &(counts, skipped));
         let over = run.counts.open() == 0 && run.counts.total() > 0;
         if over != (run.state != RunState::Active) && run.state != RunState::Cancelled {
-            found.push(format!("run {} is {} with {} open tasks", run.id, run.state.as_str(), run.counts.open()));
+            found.push(format!(
+                "run {} is {} with {} open tasks",
+                run.id,
+                run.state.as_str(),
+                run.counts.open()
+            ));
         }
     }
     Ok(())
@@ -170,7 +204,9 @@ fn chain(conn: &Connection, project: ProjectNo, name: &Project, found: &mut Vec<
     let mut last = rustc_hash::FxHashMap::default();
     let mut statement = conn.prepare(ALL)?;
     let mut binds = Binds::of(&mut statement);
-    binds.put(log::key(project, EventNo(0)))?.put(log::key(project, EventNo(u64::MAX)))?;
+    binds
+        .put(log::key(project, EventNo(0)))?
+        .put(log::key(project, EventNo(u64::MAX)))?;
     let mut rows = binds.rows();
     while let Some(row) = rows.next()? {
         let event = log::read(&mut Cells::of(row))?;
@@ -192,12 +228,20 @@ fn chain(conn: &Connection, project: ProjectNo, name: &Project, found: &mut Vec<
         found.push(tell(&broken));
     }
     let heads = format!("{LIVE} SELECT id, seq, last_event FROM live");
-    let tasks = query(conn, &heads, |binds| binds.project(project).map(drop), |cells| {
-        Ok((cells.task_id()?, cells.seq()?, cells.event_no()?))
-    })?;
+    let tasks = query(
+        conn,
+        &heads,
+        |binds| binds.project(project).map(drop),
+        |cells| Ok((cells.task_id()?, cells.seq()?, cells.event_no()?)),
+    )?;
     let wrong = |(id, seq, kept): (TaskId, _, EventNo)| {
         let right = last.get(&seq).copied().unwrap_or_default();
-        (kept != right).then(|| format!("task {id} has event {} as its last, and it is {}", kept.0, right.0))
+        (kept != right).then(|| {
+            format!(
+                "task {id} has event {} as its last, and it is {}",
+                kept.0, right.0
+            )
+        })
     };
     found.extend(tasks.into_iter().filter_map(wrong).take(LISTED as usize));
     Ok(())

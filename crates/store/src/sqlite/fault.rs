@@ -38,9 +38,10 @@ impl Fault {
     /// `conn` is where it happened, if the connection was ever open; asked at once, it knows the system's error.
     pub(super) fn refuse(self, path: &Path, conn: Option<&Connection>) -> Refusal {
         match self {
-            Fault::Refused(refusal) if refusal.code == Code::StoreCorrupt => {
-                Refusal::new(Code::StoreCorrupt, format!("{}: {}", path.display(), refusal.detail))
-            }
+            Fault::Refused(refusal) if refusal.code == Code::StoreCorrupt => Refusal::new(
+                Code::StoreCorrupt,
+                format!("{}: {}", path.display(), refusal.detail),
+            ),
             Fault::Refused(refusal) => refusal,
             Fault::Sql(error) => refuse(path, &error, conn.and_then(system_error)),
         }
@@ -63,10 +64,9 @@ fn refuse(path: &Path, error: &Error, system: Option<Errno>) -> Refusal {
             Code::StoreNotDatabase,
             format!("{name} is not a SQLite file, or its first page is damaged"),
         ),
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Refusal::new(
-            Code::StoreLocked,
-            format!("{name} is locked by another program"),
-        ),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            Refusal::new(Code::StoreLocked, format!("{name} is locked by another program"))
+        }
         ErrorCode::DiskFull => Refusal::new(Code::StoreFull, format!("{name}: no room is left")),
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
             Refusal::new(Code::StoreReadOnly, format!("{name}: cannot be written"))
@@ -96,7 +96,10 @@ fn told(errno: Errno) -> Code {
     }
 }
 
-#[expect(unsafe_code, reason = "rusqlite has no safe way to ask for the system's error number")]
+#[expect(
+    unsafe_code,
+    reason = "rusqlite has no safe way to ask for the system's error number"
+)]
 fn system_error(conn: &Connection) -> Option<Errno> {
     // SAFETY: the handle is open for as long as `conn` is borrowed, and the call only reads a field of it.
     let number = unsafe { rusqlite::ffi::sqlite3_system_errno(conn.handle()) };

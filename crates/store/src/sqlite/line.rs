@@ -20,7 +20,8 @@ pub(super) const LINE_OF_RUN: &str = "SELECT rank, at, seq FROM ready WHERE proj
      AND (rank, at, seq) > (?3, ?4, ?5) ORDER BY rank, at, seq LIMIT ?6";
 pub(super) const AHEAD: &str = "SELECT count(*) FROM (SELECT 1 FROM ready WHERE project = ?1 AND class = ?2 \
      AND (rank, at, seq) < (?3, ?4, ?5) LIMIT ?6)";
-pub(super) const ENTER: &str = "INSERT INTO ready (project, class, rank, at, seq, run) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const ENTER: &str =
+    "INSERT INTO ready (project, class, rank, at, seq, run) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 pub(super) const LEAVE: &str =
     "DELETE FROM ready WHERE project = ?1 AND class = ?2 AND rank = ?3 AND at = ?4 AND seq = ?5";
 
@@ -125,7 +126,13 @@ fn put_place<'b, 's, 'c>(binds: &'b mut Binds<'s, 'c>, place: Place) -> Sql<&'b 
 }
 
 /// How many tasks of one class stand before this place, counting at most `limit`.
-pub(super) fn ahead(conn: &Connection, project: ProjectNo, class: ClassNo, place: Place, limit: usize) -> Sql<usize> {
+pub(super) fn ahead(
+    conn: &Connection,
+    project: ProjectNo,
+    class: ClassNo,
+    place: Place,
+    limit: usize,
+) -> Sql<usize> {
     let mut statement = conn.prepare_cached(AHEAD)?;
     let mut binds = Binds::of(&mut statement);
     binds.project(project)?.put(class.0)?;
@@ -134,12 +141,21 @@ pub(super) fn ahead(conn: &Connection, project: ProjectNo, class: ClassNo, place
 }
 
 /// The best placed task of one group under this thing, or of each.
-pub(super) fn parked(conn: &Connection, project: ProjectNo, thing: &str, group: Option<Group>) -> Sql<Vec<Task>> {
+pub(super) fn parked(
+    conn: &Connection,
+    project: ProjectNo,
+    thing: &str,
+    group: Option<Group>,
+) -> Sql<Vec<Task>> {
     let mut seqs = Vec::new();
     if let Some((class, run)) = group {
         let mut statement = conn.prepare_cached(PARKED_FIRST)?;
         let mut binds = Binds::of(&mut statement);
-        binds.project(project)?.put(thing)?.put(class.0)?.put(run_key(run))?;
+        binds
+            .project(project)?
+            .put(thing)?
+            .put(class.0)?
+            .put(run_key(run))?;
         seqs.extend(first(binds, |cells| cells.seq())?);
     } else {
         let mut statement = conn.prepare_cached(PARKED_NEXT_GROUP)?;

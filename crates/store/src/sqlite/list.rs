@@ -28,7 +28,9 @@ pub(super) fn list(snapshot: &mut Snapshot<'_>, filter: &Filter, after: Seq, lim
     };
     let mut statement = snapshot.conn.prepare(&query.sql)?;
     let mut binds = Binds::of(&mut statement);
-    binds.project(snapshot.project)?.put(after.0.min(i64::MAX as u64) as i64)?;
+    binds
+        .project(snapshot.project)?
+        .put(after.0.min(i64::MAX as u64) as i64)?;
     binds.put(bound(limit.min(limits::PAGE_MAX)))?;
     for number in query.numbers {
         binds.put(number)?;
@@ -66,22 +68,36 @@ pub(super) fn compose(snapshot: &mut Snapshot<'_>, filter: &Filter) -> Sql<Optio
         return Ok(None);
     }
     let failed = [State::Failed];
-    let states = if filter.dead_letters { &failed[..] } else { &filter.states };
+    let states = if filter.dead_letters {
+        &failed[..]
+    } else {
+        &filter.states
+    };
     if !narrow && is_rare(snapshot, states)? {
         by_states(&mut query.sql, states);
         narrow = true;
     } else if !states.is_empty() {
-        write(&mut query.sql, format_args!(" AND coalesce(l.state, t.state) IN ({})", numbers(states)));
+        write(
+            &mut query.sql,
+            format_args!(" AND coalesce(l.state, t.state) IN ({})", numbers(states)),
+        );
     }
     if let Some(run) = filter.run {
         let Some(run) = runs::by_id(snapshot.conn, snapshot.project, run)? else {
             return Ok(None);
         };
         // A plus keeps a column out of the choice of an index.
-        query.number(if narrow { " AND +t.run =" } else { " AND t.run =" }, run.no.0 as i64);
+        query.number(
+            if narrow { " AND +t.run =" } else { " AND t.run =" },
+            run.no.0 as i64,
+        );
         narrow = true;
     }
-    query.sql += if narrow { " AND +t.project = ?1" } else { " AND t.project = ?1" };
+    query.sql += if narrow {
+        " AND +t.project = ?1"
+    } else {
+        " AND t.project = ?1"
+    };
     if filter.kind.is_some() || filter.agent.is_some() {
         let classes = snapshot.names.classes(snapshot.conn, snapshot.project)?;
         let fitting = classes.iter().filter(|(_, class)| {
@@ -89,7 +105,10 @@ pub(super) fn compose(snapshot: &mut Snapshot<'_>, filter: &Filter) -> Sql<Optio
                 && (filter.agent.is_none() || class.agent == filter.agent)
         });
         let fitting: Vec<String> = fitting.map(|(no, _)| no.0.to_string()).collect();
-        write(&mut query.sql, format_args!(" AND t.class IN ({})", fitting.join(", ")));
+        write(
+            &mut query.sql,
+            format_args!(" AND t.class IN ({})", fitting.join(", ")),
+        );
     }
     if let Some(source) = filter.source {
         write(&mut query.sql, format_args!(" AND t.source = {}", source as u8));
@@ -107,7 +126,10 @@ pub(super) fn compose(snapshot: &mut Snapshot<'_>, filter: &Filter) -> Sql<Optio
 impl Query {
     fn number(&mut self, condition: &str, number: i64) {
         self.numbers.push(number);
-        write(&mut self.sql, format_args!("{condition} ?{}", self.numbers.len() + 3));
+        write(
+            &mut self.sql,
+            format_args!("{condition} ?{}", self.numbers.len() + 3),
+        );
     }
 }
 
@@ -131,10 +153,14 @@ fn by_states(sql: &mut String, states: &[State]) {
     }
     for state in states.iter().filter(|state| is_aside(**state)) {
         let number = *state as u8;
-        parts.push(format!("SELECT seq FROM task WHERE project = ?1 AND state = {number} AND seq > ?2"));
+        parts.push(format!(
+            "SELECT seq FROM task WHERE project = ?1 AND state = {number} AND seq > ?2"
+        ));
     }
     // A suspended task may have a lease.
-    let leased = states.iter().any(|state| state.is_leased() || *state == State::Suspended);
+    let leased = states
+        .iter()
+        .any(|state| state.is_leased() || *state == State::Suspended);
     if leased {
         let states = numbers(states);
         parts.push(format!(

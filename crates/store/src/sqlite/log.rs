@@ -75,10 +75,18 @@ pub(super) fn append(conn: &Connection, project: ProjectNo, events: &[Event]) ->
     for event in events {
         let fact = &event.fact;
         let mut binds = Binds::of(&mut statement);
-        binds.put(key(project, event.no))?.time(fact.at)?.put(fact.kind.number())?;
+        binds
+            .put(key(project, event.no))?
+            .time(fact.at)?
+            .put(fact.kind.number())?;
         binds.put(fact.task.map(|seq| seq.0 as i64))?.run_or(fact.run)?;
-        binds.put(fact.reason.map(|reason| reason as u8))?.put(event.prev.0 as i64)?;
-        binds.put(&*fact.actor)?.put(&event.digest.0[..])?.json_or(fact.data.as_ref())?;
+        binds
+            .put(fact.reason.map(|reason| reason as u8))?
+            .put(event.prev.0 as i64)?;
+        binds
+            .put(&*fact.actor)?
+            .put(&event.digest.0[..])?
+            .json_or(fact.data.as_ref())?;
         binds.run()?;
     }
     Ok(())

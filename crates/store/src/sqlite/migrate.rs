@@ -133,7 +133,8 @@ fn back_up(conn: &Connection, path: &Path, version: u32) -> Sql<()> {
     let _ = fs::remove_file(&part);
     conn.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
     let copy = fs::File::open(&part).and_then(|file| file.sync_all());
-    copy.and_then(|()| fs::rename(&part, &whole)).map_err(on_disk(&part))?;
+    copy.and_then(|()| fs::rename(&part, &whole))
+        .map_err(on_disk(&part))?;
     for old in backups(&folder, &stem).into_iter().rev().skip(BACKUPS) {
         fs::remove_file(&old).map_err(on_disk(&old))?;
     }
@@ -193,7 +194,10 @@ mod tests {
         let path = dir.path().join("bell.db");
         let conn = open(&path);
         bring_up_to(&conn, &path, &[FIRST]).unwrap();
-        assert!(!dir.path().join("backups").exists(), "an empty store needs no copy");
+        assert!(
+            !dir.path().join("backups").exists(),
+            "an empty store needs no copy"
+        );
         assert_eq!(look_for(&conn, 2).unwrap(), Found::Older(1));
         for _ in 0..2 {
             bring_up_to(&conn, &path, &[FIRST, SECOND]).unwrap();

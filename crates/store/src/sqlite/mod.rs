@@ -99,7 +99,8 @@ impl SqliteDriver {
     fn checkpoint(&self, threshold: i32) -> rusqlite::Result<()> {
         let (pages, copied) = self.conn.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::NOOP)?;
         if pages - copied >= threshold {
-            self.conn.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE)?;
+            self.conn
+                .wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE)?;
         }
         Ok(())
     }
@@ -114,7 +115,9 @@ impl SqliteDriver {
             return Ok(());
         };
         self.conn.busy_timeout(Duration::ZERO)?;
-        let cut = self.conn.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::TRUNCATE);
+        let cut = self
+            .conn
+            .wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::TRUNCATE);
         self.conn.busy_timeout(open::PATIENCE)?;
         cut.map(drop)
     }
@@ -131,7 +134,10 @@ impl Driver for SqliteDriver {
     }
 
     fn write(&mut self, work: &mut dyn FnMut(&mut dyn Tx) -> Result<()>) -> Result<()> {
-        let _turn = self.turnstile.enter().map_err(|error| refuse_io(&self.path, &error))?;
+        let _turn = self
+            .turnstile
+            .enter()
+            .map_err(|error| refuse_io(&self.path, &error))?;
         self.execute("BEGIN IMMEDIATE")?;
         let open = Open {
             conn: &self.conn,
@@ -156,7 +162,9 @@ impl Driver for SqliteDriver {
 
     fn idle(&mut self, busy: bool) {
         let pages = if busy { BUSY_PAGES } else { IDLE_PAGES };
-        let done = self.checkpoint(pages).and_then(|()| if busy { Ok(()) } else { self.truncate() });
+        let done = self
+            .checkpoint(pages)
+            .and_then(|()| if busy { Ok(()) } else { self.truncate() });
         if let Err(error) = done {
             // The log keeps everything; the next call tries again, and a full disk shows at the next write.
             tracing::debug!(%error, "checkpoint failed");
@@ -165,7 +173,11 @@ impl Driver for SqliteDriver {
 
     fn reader(&self) -> Result<Box<dyn Read>> {
         let conn = open::reader(&self.path)?;
-        Ok(Box::new(read::SqliteRead::new(conn, self.path.clone(), self.uses.clone())))
+        Ok(Box::new(read::SqliteRead::new(
+            conn,
+            self.path.clone(),
+            self.uses.clone(),
+        )))
     }
 
     fn watch(&self) -> Option<Box<dyn Watch>> {

@@ -53,7 +53,12 @@ impl Names {
         self.unsure = false;
     }
 
-    pub(super) fn project(&mut self, conn: &Connection, name: &Project, create: bool) -> Sql<Option<ProjectNo>> {
+    pub(super) fn project(
+        &mut self,
+        conn: &Connection,
+        name: &Project,
+        create: bool,
+    ) -> Sql<Option<ProjectNo>> {
         if let Some(no) = self.projects.get(name) {
             return Ok(Some(*no));
         }
@@ -65,7 +70,9 @@ impl Names {
             None => {
                 let no: u32 = conn.query_row(PROJECT_NEXT, [], |row| row.get(0))?;
                 if no >= PROJECTS {
-                    return Err(corrupt(format!("the store has {no} projects, more than it can hold")));
+                    return Err(corrupt(format!(
+                        "the store has {no} projects, more than it can hold"
+                    )));
                 }
                 let digest = Digest::root(name).0;
                 conn.execute(PROJECT_ADD, (no, name.as_str(), digest))?;
@@ -97,7 +104,11 @@ impl Names {
         self.classes.get(&project)?.numbers.get(class).copied()
     }
 
-    pub(super) fn classes(&mut self, conn: &Connection, project: ProjectNo) -> Sql<Arc<Vec<(ClassNo, Class)>>> {
+    pub(super) fn classes(
+        &mut self,
+        conn: &Connection,
+        project: ProjectNo,
+    ) -> Sql<Arc<Vec<(ClassNo, Class)>>> {
         let classes = self.classes.entry(project).or_default();
         let mut last = conn.prepare_cached(CLASS_LAST)?;
         let last: u32 = last.query_row([project.0], |row| row.get(0))?;

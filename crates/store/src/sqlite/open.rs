@@ -29,12 +29,18 @@ pub(super) fn writer(path: &Path, options: &Options) -> Result<(Connection, Turn
         Found::Foreign => return Err(foreign(path)),
         Found::Newer(version) => return Err(newer(path, version)),
         Found::Empty if !options.create => {
-            return Err(Refusal::new(Code::StoreNotFound, format!("{} is empty", path.display())));
+            return Err(Refusal::new(
+                Code::StoreNotFound,
+                format!("{} is empty", path.display()),
+            ));
         }
         Found::Empty | Found::Older(_) | Found::Current => {}
     }
     if conn.is_readonly("main").map_err(|error| refuse(error.into()))? {
-        return Err(Refusal::new(Code::StoreReadOnly, format!("{}: cannot be written", path.display())));
+        return Err(Refusal::new(
+            Code::StoreReadOnly,
+            format!("{}: cannot be written", path.display()),
+        ));
     }
     let turnstile = Turnstile::open(path).map_err(|(file, error)| refuse_io(&file, &error))?;
     if found != Found::Current {
@@ -85,15 +91,21 @@ fn connect(path: &Path, create: bool) -> Result<Connection> {
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
-    let conn = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
+    let conn = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, create, error))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    conn.busy_timeout(PATIENCE).map_err(|error| Fault::from(error).refuse(path, Some(&conn)))?;
+    conn.busy_timeout(PATIENCE)
+        .map_err(|error| Fault::from(error).refuse(path, Some(&conn)))?;
     Ok(conn)
 }
 
 /// The connection is gone with its error number, so the system is asked again.
-fn cannot_open(path: &Path, error: rusqlite::Error) -> Refusal {
-    match fs::OpenOptions::new().read(true).write(true).open(path) {
+fn cannot_open(path: &Path, create: bool, error: rusqlite::Error) -> Refusal {
+    match fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(create)
+        .open(path)
+    {
         Err(error) => refuse_io(path, &error),
         Ok(_) => Fault::from(error).refuse(path, None),
     }
@@ -165,7 +177,11 @@ fn foreign(path: &Path) -> Refusal {
 fn newer(path: &Path, version: u32) -> Refusal {
     Refusal::new(
         Code::StoreNewer,
-        format!("{} has schema {version}, this binary knows {}", path.display(), migrate::LATEST),
+        format!(
+            "{} has schema {version}, this binary knows {}",
+            path.display(),
+            migrate::LATEST
+        ),
     )
 }
 
@@ -176,7 +192,15 @@ mod tests {
     #[test]
     fn local_file_systems_are_let_through() {
         // ext4, xfs, btrfs, tmpfs, overlay, zfs, f2fs
-        for magic in [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0x2FC1_2FC1, 0xF2F5_2010] {
+        for magic in [
+            0xEF53,
+            0x5846_5342,
+            0x9123_683E,
+            0x0102_1994,
+            0x794C_7630,
+            0x2FC1_2FC1,
+            0xF2F5_2010,
+        ] {
             assert_eq!(network(magic), None, "{magic:x}");
         }
         assert_eq!(network(0x6969), Some("NFS"));

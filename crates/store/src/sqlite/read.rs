@@ -102,7 +102,11 @@ impl SqliteRead {
     }
 
     /// Reads of a project; of one that does not exist, nothing.
-    fn on<T>(&mut self, project: &Project, read: impl FnOnce(&mut Snapshot<'_>) -> Sql<T>) -> Result<Option<T>> {
+    fn on<T>(
+        &mut self,
+        project: &Project,
+        read: impl FnOnce(&mut Snapshot<'_>) -> Sql<T>,
+    ) -> Result<Option<T>> {
         self.snapshot(|conn, names| match names.project(conn, project, false)? {
             None => Ok(None),
             Some(project) => read(&mut Snapshot { conn, names, project }).map(Some),
@@ -161,7 +165,12 @@ impl Snapshot<'_> {
         binds.seq(seq)?;
         let found = first(binds, |cells| {
             let task = task::read_joined(cells)?;
-            Ok((task, body::read(cells)?, body::read_outcome(cells)?, cells.run_id_or()?))
+            Ok((
+                task,
+                body::read(cells)?,
+                body::read_outcome(cells)?,
+                cells.run_id_or()?,
+            ))
         })?;
         let Some((task, body, outcome, run)) = found else {
             return Ok(None);
@@ -213,18 +222,22 @@ impl Snapshot<'_> {
 
     fn neighbours(&self, task: &Task, limit: usize) -> Sql<Neighbours> {
         let bodies = body::load(self.conn, &[task.seq])?;
-        let after = bodies.into_iter().next().map_or_else(Vec::new, |(_, body)| body.after);
-        let bind = |binds: &mut Binds<'_, '_>| {
-            binds.seq(task.seq)?.seq(Seq(0))?.put(bound(limit)).map(drop)
-        };
+        let after = bodies
+            .into_iter()
+            .next()
+            .map_or_else(Vec::new, |(_, body)| body.after);
+        let bind = |binds: &mut Binds<'_, '_>| binds.seq(task.seq)?.seq(Seq(0))?.put(bound(limit)).map(drop);
         let edge = |cells: &mut Cells<'_>| Ok((cells.seq()?, body::when(cells.count()?)?));
         let dependents = query(self.conn, DEPENDENTS, bind, edge)?;
         let bind = |binds: &mut Binds<'_, '_>| binds.seq(task.seq)?.put(bound(limit)).map(drop);
-        let children = query(self.conn, CHILDREN, bind, |cells| Ok((cells.seq()?, When::Finished)))?;
+        let children = query(self.conn, CHILDREN, bind, |cells| {
+            Ok((cells.seq()?, When::Finished))
+        })?;
         let counts = [after.len(), task.dependents as usize, task.children as usize];
         let all = |list: Vec<(Seq, When)>| {
             let seen = list.into_iter().take(limit);
-            seen.map(|(seq, when)| self.neighbour(seq, when)).collect::<Sql<Vec<_>>>()
+            seen.map(|(seq, when)| self.neighbour(seq, when))
+                .collect::<Sql<Vec<_>>>()
         };
         Ok(Neighbours {
             after: all(after)?,
@@ -261,7 +274,9 @@ impl Snapshot<'_> {
                 |binds| binds.seq(*parent).map(drop),
                 |cells| Ok((cells.seq()?, body::when(cells.count()?)?)),
             )?;
-            let inside = below.into_iter().filter(|(child, _)| among.binary_search(child).is_ok());
+            let inside = below
+                .into_iter()
+                .filter(|(child, _)| among.binary_search(child).is_ok());
             found.extend(inside.map(|(child, when)| (*parent, child, when)));
         }
         Ok(found)
@@ -270,7 +285,12 @@ impl Snapshot<'_> {
     fn oldest_pending(&self) -> Sql<Option<Timestamp>> {
         let mut oldest = Vec::new();
         for sql in OLDEST_OF {
-            oldest.extend(query(self.conn, sql, |binds| binds.project(self.project).map(drop), |cells| cells.time())?);
+            oldest.extend(query(
+                self.conn,
+                sql,
+                |binds| binds.project(self.project).map(drop),
+                |cells| cells.time(),
+            )?);
         }
         Ok(oldest.into_iter().min())
     }
@@ -336,7 +356,9 @@ impl Read for SqliteRead {
     }
 
     fn chain(&mut self, project: &Project) -> Result<ChainHead> {
-        let found = self.on(project, |snapshot| Ok(log::head(snapshot.conn, snapshot.project)?.chain))?;
+        let found = self.on(project, |snapshot| {
+            Ok(log::head(snapshot.conn, snapshot.project)?.chain)
+        })?;
         Ok(found.unwrap_or_else(|| ChainHead {
             last: EventNo(0),
             digest: Digest::root(project),
@@ -360,12 +382,16 @@ impl Read for SqliteRead {
     }
 
     fn runs(&mut self, project: &Project, plan: Option<&str>, limit: usize) -> Result<Vec<Run>> {
-        let found = self.on(project, |snapshot| runs::newest(snapshot.conn, snapshot.project, plan, limit))?;
+        let found = self.on(project, |snapshot| {
+            runs::newest(snapshot.conn, snapshot.project, plan, limit)
+        })?;
         Ok(found.unwrap_or_default())
     }
 
     fn run(&mut self, project: &Project, id: RunId) -> Result<Option<Run>> {
-        let found = self.on(project, |snapshot| runs::by_id(snapshot.conn, snapshot.project, id))?;
+        let found = self.on(project, |snapshot| {
+            runs::by_id(snapshot.conn, snapshot.project, id)
+        })?;
         Ok(found.flatten())
     }
 
@@ -424,12 +450,7 @@ impl Read for SqliteRead {
     }
 
     /// Counts as a use of the entry, see [`Uses`].
-    fn cache_get(
-        &mut self,
-        project: &Project,
-        key: &[u8; 32],
-        now: Timestamp,
-    ) -> Result<Option<CacheEntry>> {
+    fn cache_get(&mut self, project: &Project, key: &[u8; 32], now: Timestamp) -> Result<Option<CacheEntry>> {
         let found = self.on(project, |snapshot| {
             let mut statement = snapshot.conn.prepare_cached(CACHE)?;
             let mut binds = Binds::of(&mut statement);

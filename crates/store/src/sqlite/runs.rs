@@ -59,10 +59,17 @@ pub(super) fn by_id(conn: &Connection, project: ProjectNo, id: RunId) -> Sql<Opt
 }
 
 /// Newest first.
-pub(super) fn newest(conn: &Connection, project: ProjectNo, plan: Option<&str>, limit: usize) -> Sql<Vec<Run>> {
+pub(super) fn newest(
+    conn: &Connection,
+    project: ProjectNo,
+    plan: Option<&str>,
+    limit: usize,
+) -> Sql<Vec<Run>> {
     let mut statement = conn.prepare_cached(if plan.is_some() { NEWEST_OF } else { NEWEST })?;
     let mut binds = Binds::of(&mut statement);
-    binds.project(project)?.put(i64::try_from(limit).unwrap_or(i64::MAX))?;
+    binds
+        .project(project)?
+        .put(i64::try_from(limit).unwrap_or(i64::MAX))?;
     if let Some(plan) = plan {
         binds.put(plan)?;
     }
@@ -81,7 +88,10 @@ pub(super) fn insert(conn: &Connection, project: ProjectNo, runs: &[Run]) -> Sql
     let mut statement = conn.prepare_cached(INSERT)?;
     for run in runs {
         let mut binds = Binds::of(&mut statement);
-        binds.put(run.no.0 as i64)?.project(project)?.put(&run.id.0.as_bytes()[..])?;
+        binds
+            .put(run.no.0 as i64)?
+            .project(project)?
+            .put(&run.id.0.as_bytes()[..])?;
         changeable(&mut binds, run)?;
         binds.run()?;
     }
@@ -103,7 +113,10 @@ pub(super) fn update(conn: &Connection, runs: &[Run]) -> Sql<()> {
 }
 
 fn changeable(binds: &mut Binds<'_, '_>, run: &Run) -> Sql<()> {
-    binds.put(&*run.plan)?.put(&run.digest[..])?.put(run.state as u8)?;
+    binds
+        .put(&*run.plan)?
+        .put(&run.digest[..])?
+        .put(run.state as u8)?;
     binds.counts(&run.counts)?.put(run.skipped as i64)?;
     binds.time(run.submitted_at)?.time_or(run.finished_at)?;
     Ok(())

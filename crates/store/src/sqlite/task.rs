@@ -38,7 +38,6 @@ macro_rules! lease_columns {
 
 pub(super) use {columns, lease_columns};
 
-pub(super) const COLUMNS: usize = 36;
 pub(super) const LEASE_COLUMNS: usize = 12;
 
 pub(super) const LOAD: &str = concat!(
@@ -198,8 +197,7 @@ pub(super) fn rewrite(old: &Task, new: &Task) -> Rewrite {
             _ => Rewrite::All,
         },
         (Some(_), Some(_))
-            if same_row(old, new)
-                && (old.attempts, old.finished_at) == (new.attempts, new.finished_at) =>
+            if same_row(old, new) && (old.attempts, old.finished_at) == (new.attempts, new.finished_at) =>
         {
             Rewrite::Nothing
         }
@@ -282,7 +280,11 @@ fn same_row(old: &Task, new: &Task) -> bool {
 
 /// The state that the `task` row tells.
 fn row_state(task: &Task) -> State {
-    if task.lease.is_some() { State::Assigned } else { task.state }
+    if task.lease.is_some() {
+        State::Assigned
+    } else {
+        task.state
+    }
 }
 
 /// Binds [`INSERT`].
@@ -333,7 +335,12 @@ pub(super) fn end(binds: &mut Binds<'_, '_>, task: &Task) -> Sql<()> {
 }
 
 /// Binds [`LEASE_INSERT`].
-pub(super) fn insert_lease(binds: &mut Binds<'_, '_>, project: ProjectNo, task: &Task, lease: &Lease) -> Sql<()> {
+pub(super) fn insert_lease(
+    binds: &mut Binds<'_, '_>,
+    project: ProjectNo,
+    task: &Task,
+    lease: &Lease,
+) -> Sql<()> {
     binds.seq(task.seq)?.project(project)?;
     leased(binds, task, lease)
 }

@@ -21,7 +21,11 @@ impl Turnstile {
     pub(super) fn open(store: &Path) -> Result<Turnstile, (PathBuf, io::Error)> {
         let open = |ending| {
             let path = beside(store, ending);
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path);
             file.map_err(|error| (path, error))
         };
         Ok(Turnstile {

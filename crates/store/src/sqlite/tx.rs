@@ -36,7 +36,8 @@ pub(super) const DUE: &str =
     "SELECT seq FROM task WHERE project = ?1 AND timer <= ?2 ORDER BY timer, seq LIMIT ?3";
 pub(super) const NEXT_DUE: &str =
     "SELECT timer FROM task WHERE project = ?1 AND timer > ?2 ORDER BY timer LIMIT 1";
-pub(super) const UNSETTLED: &str = "SELECT seq, dependent FROM settle WHERE project = ?1 ORDER BY seq LIMIT ?2";
+pub(super) const UNSETTLED: &str =
+    "SELECT seq, dependent FROM settle WHERE project = ?1 ORDER BY seq LIMIT ?2";
 pub(super) const REMEMBERED: &str = "SELECT digest, answer, at FROM idem WHERE project = ?1 AND key = ?2";
 
 pub(super) struct SqliteTx<'c> {
@@ -140,7 +141,9 @@ impl Tx for SqliteTx<'_> {
         limit: usize,
     ) -> Result<Vec<(Seq, When)>> {
         let bind = |binds: &mut Binds<'_, '_>| binds.seq(parent)?.seq(after)?.put(bound(limit)).map(drop);
-        self.query(DEPENDENTS, bind, |cells| Ok((cells.seq()?, body::when(cells.count()?)?)))
+        self.query(DEPENDENTS, bind, |cells| {
+            Ok((cells.seq()?, body::when(cells.count()?)?))
+        })
     }
 
     fn next_seq(&mut self, _: ProjectNo) -> Result<Seq> {
@@ -187,7 +190,9 @@ impl Tx for SqliteTx<'_> {
 
     fn held_by(&mut self, _: ProjectNo, holder: Seq) -> Result<Vec<(String, Mode)>> {
         let bind = |binds: &mut Binds<'_, '_>| binds.seq(holder).map(drop);
-        self.query(HELD_BY, bind, |cells| Ok((cells.text()?.to_owned(), mode(cells)?)))
+        self.query(HELD_BY, bind, |cells| {
+            Ok((cells.text()?.to_owned(), mode(cells)?))
+        })
     }
 
     fn parked(&mut self, project: ProjectNo, thing: &str, group: Option<Group>) -> Result<Vec<Task>> {
@@ -223,6 +228,10 @@ impl Tx for SqliteTx<'_> {
 
     fn find_run(&mut self, project: ProjectNo, id: RunId) -> Result<Option<Run>> {
         self.on(|conn, _| runs::by_id(conn, project, id))
+    }
+
+    fn newest_run(&mut self, project: ProjectNo, plan: &str) -> Result<Option<Run>> {
+        self.on(|conn, _| Ok(runs::newest(conn, project, Some(plan), 1)?.pop()))
     }
 
     fn next_run(&mut self, _: ProjectNo) -> Result<RunNo> {

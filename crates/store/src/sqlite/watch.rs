@@ -61,7 +61,11 @@ impl Watch for SqliteWatch {
             std::thread::sleep(FIRST_LOOK);
             return true;
         }
-        if self.notices.as_ref().is_none_or(|notices| !notices.is_of(&self.log)) {
+        if self
+            .notices
+            .as_ref()
+            .is_none_or(|notices| !notices.is_of(&self.log))
+        {
             self.notices = notices::Notices::of(&self.log);
         }
         let mut pause = if self.notices.is_some() { WAIT } else { POLL };
@@ -80,7 +84,11 @@ impl Watch for SqliteWatch {
             if rest <= pause {
                 return false;
             }
-            pause = if noticed { FIRST_LOOK } else { (pause * 2).min(POLL) };
+            pause = if noticed {
+                FIRST_LOOK
+            } else {
+                (pause * 2).min(POLL)
+            };
         }
     }
 }
