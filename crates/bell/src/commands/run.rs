@@ -116,9 +116,9 @@ fn tell(context: &Context, engine: &Engine, progress: &mut Progress, update: &Up
         Update::Submitted(submitted, tasks) if !context.ui.json && !context.quiet => {
             context.ui.note(&format!("{}\n", describe(submitted, *tasks)))
         }
-        Update::Recovered(tasks) if !context.ui.json => {
-            context.ui.note(&format!("{tasks} tasks were taken back from workers that had died\n"))
-        }
+        Update::Recovered(tasks) if !context.ui.json => context.ui.note(&format!(
+            "{tasks} tasks were taken back from workers that had died\n"
+        )),
         Update::Events(events, snapshot) => progress.update(events, snapshot, engine.now().wall),
         _ => Ok(()),
     }
@@ -162,7 +162,11 @@ async fn obey(pace: watch::Sender<Pace>, mut signals: Signals) {
 /// Tells how it ended.
 async fn conclude(context: &Context, engine: &Engine, plan: &str, ended: &runner::Ended) -> Result {
     let (kind, waiting, exit) = match &ended.how {
-        How::Finished(state) => (EndKind::Finished, &[][..], Exit::of(*state == RunState::Succeeded)),
+        How::Finished(state) => (
+            EndKind::Finished,
+            &[][..],
+            Exit::of(*state == RunState::Succeeded),
+        ),
         How::Stuck(waiting) => (EndKind::Waiting, waiting.as_slice(), Exit::WAITS),
         How::Interrupted => (EndKind::Interrupted, &[][..], Exit::INTERRUPTED),
     };
@@ -180,15 +184,24 @@ async fn conclude(context: &Context, engine: &Engine, plan: &str, ended: &runner
     let mut text = headline(ended, kind);
     text += &failures(engine, ended).await?;
     for waits in waiting {
-        text += &format!("  {}  {}: {}\n", theme::state_text(waits.state, None), one_line(&waits.name), waits.cause);
+        text += &format!(
+            "  {}  {}: {}\n",
+            theme::state_text(waits.state, None),
+            one_line(&waits.name),
+            waits.cause
+        );
         text += &format!("      {}\n", paint(theme::GOOD, &waits.cure));
     }
     context.ui.text(&text)?;
     match (kind, ended.run.state) {
         (EndKind::Finished, RunState::Failed) => {
-            context.ui.hint(&format!("`bell run {plan}` tries again what failed; what is done stays done"))?;
+            context.ui.hint(&format!(
+                "`bell run {plan}` tries again what failed; what is done stays done"
+            ))?;
         }
-        (EndKind::Waiting | EndKind::Interrupted, _) => context.ui.hint(&format!("`bell run {plan}` goes on"))?,
+        (EndKind::Waiting | EndKind::Interrupted, _) => {
+            context.ui.hint(&format!("`bell run {plan}` goes on"))?;
+        }
         _ => {}
     }
     Ok(exit)
@@ -213,13 +226,21 @@ fn headline(ended: &runner::Ended, kind: EndKind) -> String {
         EndKind::Interrupted => paint(theme::WARN, "‖ interrupted"),
     };
     let counts = run.counts.iter().filter_map(|(state, n)| {
-        let n = if state == State::Cancelled { n - run.skipped } else { n };
+        let n = if state == State::Cancelled {
+            n - run.skipped
+        } else {
+            n
+        };
         (n > 0).then(|| format!("{n} {state}"))
     });
     let skipped = (run.skipped > 0).then(|| format!("{} skipped", run.skipped));
     let counts: Vec<String> = counts.chain(skipped).collect();
     let took = show_duration(ended.took);
-    format!("{what}  {} in {took}: {}\n", paint(theme::BOLD, &run.plan), counts.join(", "))
+    format!(
+        "{what}  {} in {took}: {}\n",
+        paint(theme::BOLD, &run.plan),
+        counts.join(", ")
+    )
 }
 
 /// Failed tasks told of at the end; the rest is a command away.
@@ -235,14 +256,30 @@ async fn failures(engine: &Engine, ended: &runner::Ended) -> Result<String> {
         states: vec![State::Failed],
         ..Filter::default()
     };
-    let views = engine.store.list(&engine.project, filter, Seq(0), TOLD.min(PAGE_MAX)).await?;
+    let views = engine
+        .store
+        .list(&engine.project, filter, Seq(0), TOLD.min(PAGE_MAX))
+        .await?;
     let mut text = String::new();
     for view in &views {
-        let name = view.body.key.as_ref().map_or_else(|| view.task.id.to_string(), ToString::to_string);
+        let name = view
+            .body
+            .key
+            .as_ref()
+            .map_or_else(|| view.task.id.to_string(), ToString::to_string);
         let error = view.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
-        let error = error.map(|failure| last_line(&failure.message)).unwrap_or_default();
-        text += &format!("  {}  {}: {error}\n", theme::state_text(State::Failed, None), one_line(&name));
-        text += &format!("      {}\n", paint(theme::DIM, &format!("bell task logs {}", view.task.id)));
+        let error = error
+            .map(|failure| last_line(&failure.message))
+            .unwrap_or_default();
+        text += &format!(
+            "  {}  {}: {error}\n",
+            theme::state_text(State::Failed, None),
+            one_line(&name)
+        );
+        text += &format!(
+            "      {}\n",
+            paint(theme::DIM, &format!("bell task logs {}", view.task.id))
+        );
     }
     match failed.saturating_sub(views.len()) {
         0 => Ok(text),

@@ -13,8 +13,8 @@ use domain::store::Seen;
 use domain::time::Timestamp;
 use engine::follow::Snapshot;
 
-pub(crate) use self::lines::last_line;
 use self::lines::Lines;
+pub(crate) use self::lines::last_line;
 use self::live::Live;
 use super::Ui;
 use crate::error::Result;
@@ -48,7 +48,10 @@ impl Progress {
             }
             Progress::Json(ui) => {
                 // The last line tells of the end, with the counts of the whole run.
-                for seen in events.iter().filter(|seen| seen.event.fact.kind != Kind::RunFinished) {
+                for seen in events
+                    .iter()
+                    .filter(|seen| seen.event.fact.kind != Kind::RunFinished)
+                {
                     ui.json_line(&api::event::Event::from(seen.clone()))?;
                 }
             }
