@@ -153,15 +153,3 @@ fn emit(writes: &mut WriteSet, task: &mut Task, kind: Kind) {
 fn findings(driver: &SqliteDriver) -> Vec<String> {
     driver.reader().unwrap().check(&Project::default()).unwrap()
 }
-
-/// A store of its own for each case.
-pub(crate) fn fresh() -> store::conformance::Fresh {
-    let folder = tempfile::tempdir().unwrap();
-    let driver = open(&folder.path().join("bell.db"));
-    store::conformance::Fresh {
-        store: std::sync::Arc::new(store::local::Local::open(driver).unwrap()),
-        keep: Box::new(folder),
-    }
-}
-
-store::conformance!(crate::sqlite::fresh);
