@@ -23,7 +23,7 @@ pub(super) fn draw(plan: &Plan, strands: &Strands, rows: &Rows, grid: &Grid) -> 
         joined: HashSet::new(),
         labelled: HashSet::new(),
     };
-    let ports = ports(plan);
+    let ports = ports(plan, strands);
     let mut paths = Vec::with_capacity(plan.wires.len());
     for (wire, &port) in ports.iter().enumerate() {
         match strands.chains[wire].as_slice() {
@@ -53,8 +53,8 @@ pub(super) fn draw(plan: &Plan, strands: &Strands, rows: &Rows, grid: &Grid) -> 
 }
 
 /// Returns how far from the middle of its cards each wire ends, so that wires between the same two
-/// cards stay apart.
-fn ports(plan: &Plan) -> Vec<f32> {
+/// cards stay apart, and wires that close a cycle keep away from those that leave the same card.
+fn ports(plan: &Plan, strands: &Strands) -> Vec<f32> {
     let mut counts: HashMap<(usize, usize), usize> = HashMap::new();
     let reach = plan.sizing.card_height / 2.0 - 5.0;
     let port = |wire: &super::Wire| {
@@ -64,7 +64,13 @@ fn ports(plan: &Plan) -> Vec<f32> {
         let side = if count.is_multiple_of(2) { -1.0 } else { 1.0 };
         let port = side * count.div_ceil(2) as f32 * PORT_GAP;
         *count += 1;
-        port.clamp(-reach, reach)
+        let is_leftwards = strands.layer_of[wire.from] > strands.layer_of[wire.to];
+        let shift = if is_leftwards && port == 0.0 {
+            reach * 0.55
+        } else {
+            port
+        };
+        shift.clamp(-reach, reach)
     };
     plan.wires.iter().map(port).collect()
 }
@@ -179,7 +185,7 @@ impl Pen<'_> {
         }
         if wire.label_width > 0.0 && has_head {
             let is_first = self.labelled.insert(wire.to);
-            path.label = Some(path.middle_of_last_leg(if is_first { 0.64 } else { 0.36 }));
+            path.label = Some(path.middle_of_last_leg(if is_first { 0.5 } else { 0.36 }));
         }
         path
     }

@@ -30,7 +30,7 @@ impl Face {
         let shows_status = scene.tally.has_statuses();
         let has_sublabels = scene.cards.iter().any(|card| card.sublabel.is_some());
         let (height, text_x, width_min, width_max) = match scene.scale {
-            Scale::Compact => (26.0, if shows_status { 28.0 } else { 10.0 }, 84.0, 190.0),
+            Scale::Compact => (26.0, if shows_status { 30.0 } else { 10.0 }, 84.0, 190.0),
             Scale::Summary if shows_status => (62.0, 36.0, 150.0, 240.0),
             _ => (
                 if has_sublabels { 50.0 } else { 36.0 },
@@ -101,25 +101,27 @@ impl Face {
     }
 
     fn write_status(&self, out: &mut String, card: &Card, status: Option<Status>) {
-        let radius = self.radius();
-        let inner = Number(self.height - 2.0 * radius);
-        let _ = write!(
-            out,
-            "<path class=\"stripe\" d=\"M4 0H{radius}A{radius} {radius} 0 0 0 0 {radius}v{inner}a{radius} {radius} 0 0 0 {radius} {radius}H4z\"/>"
-        );
-        if let Some(status) = status.filter(|status| *status != Status::None) {
-            let x = if self.scale == Scale::Compact { 16.0 } else { 21.0 };
+        if let Some(status) = status {
+            let inset = if self.scale == Scale::Compact { 5.0 } else { 9.0 };
+            let height = Number(self.height - 2.0 * inset);
+            let _ = write!(
+                out,
+                "<rect class=\"stripe\" x=\"4\" y=\"{inset}\" width=\"3.5\" height=\"{height}\" rx=\"1.7\"/>"
+            );
+            let x = if self.scale == Scale::Compact { 18.0 } else { 22.0 };
             let y = if self.scale == Scale::Summary {
                 25.0
             } else {
                 self.height / 2.0
             };
-            let _ = write!(
-                out,
-                "<use href=\"#bell-{}\" x=\"{x}\" y=\"{}\"/>",
-                status.word(),
-                Number(y)
-            );
+            if status != Status::None {
+                let _ = write!(
+                    out,
+                    "<use href=\"#bell-{}\" x=\"{x}\" y=\"{}\"/>",
+                    status.word(),
+                    Number(y)
+                );
+            }
         }
         if card.tally.total() > 1 {
             self.write_shares(out, card);
