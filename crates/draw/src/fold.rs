@@ -34,11 +34,9 @@ pub(crate) fn fold(graph: &Graph) -> Scene {
     let boxes = by_cluster(graph).unwrap_or_else(|| by_layer(graph));
     let cards = cards(graph, &boxes);
     let (wires, hidden) = wires(graph, &boxes, &cards);
-    let mut subtitle = format!(
-        "{} · shown as {}",
-        subtitle(graph, graph.sound_edges().count()),
-        count(cards.len(), "box").replace("boxs", "boxes")
-    );
+    let boxes_noun = if cards.len() == 1 { "box" } else { "boxes" };
+    let mut subtitle = subtitle(graph, graph.sound_edges().count());
+    subtitle.push_str(&format!(" · shown as {} {boxes_noun}", cards.len()));
     if hidden > 0 {
         subtitle.push_str(&format!(
             " · {} between distant boxes not drawn",

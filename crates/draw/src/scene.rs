@@ -78,13 +78,6 @@ impl Tally {
             .filter(|(_, count)| *count > 0)
     }
 
-    /// Returns the status of all nodes, if they agree.
-    pub(crate) fn single(&self) -> Option<Status> {
-        let mut present = self.present();
-        let (status, _) = present.next()?;
-        present.next().is_none().then_some(status)
-    }
-
     /// Returns whether any node has been run or is waiting to be.
     pub(crate) fn has_statuses(&self) -> bool {
         self.present().any(|(status, _)| status != Status::None)
@@ -159,6 +152,15 @@ impl Card {
             critical: node.critical,
             tally: Tally::from_iter([node.status]),
         }
+    }
+
+    /// Returns the status of the node it stands for, if it stands for just one.
+    pub(crate) fn status(&self) -> Option<Status> {
+        self.tally
+            .present()
+            .next()
+            .filter(|_| self.tally.total() == 1)
+            .map(|(status, _)| status)
     }
 }
 

@@ -92,7 +92,8 @@ pub(super) fn shelve(plan: &Plan, mut parts: Vec<(Part, Drawing)>) -> Drawing {
     };
     let (mut x, mut y, mut shelf_height) = (0.0, 0.0, 0.0_f32);
     for (part, mut drawing) in parts {
-        if x > 0.0 && x + drawing.width > shelf_width {
+        let is_dwarfed = drawing.height * 2.0 < shelf_height;
+        if x > 0.0 && (is_dwarfed || x + drawing.width > shelf_width) {
             (x, y, shelf_height) = (0.0, y + shelf_height + shelf_gap, 0.0);
         }
         drawing.shift(x, y);

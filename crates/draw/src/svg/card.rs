@@ -12,6 +12,8 @@ use crate::text::{fit, xml};
 const LABEL_SIZE: f32 = 13.0;
 const LABEL_SIZE_COMPACT: f32 = 11.5;
 const SUBLABEL_SIZE: f32 = 11.0;
+/// Boxes of many nodes have a bar in place of a dot.
+const GROUP_TEXT_X: f32 = 14.0;
 /// A share never gets thinner than this, so one failure in a million is seen.
 const SHARE_MIN: f32 = 3.0;
 
@@ -65,7 +67,7 @@ impl Face {
     }
 
     pub(super) fn write(&self, out: &mut String, card: &Card, corner: Point) {
-        let status = card.tally.single();
+        let status = card.status();
         let mut class = status.unwrap_or_default().word().to_owned();
         for (word, applies) in [
             ("critical", card.critical),
@@ -123,18 +125,13 @@ impl Face {
                 );
             }
         }
-        if card.tally.total() > 1 {
+        if status.is_none() {
             self.write_shares(out, card);
         }
     }
 
     fn write_shares(&self, out: &mut String, card: &Card) {
-        let left = if card.tally.single().is_some() {
-            self.text_x
-        } else {
-            14.0
-        };
-        let room = self.width - left - 14.0;
+        let room = self.width - 2.0 * GROUP_TEXT_X;
         let shares: Vec<(Status, f32)> = card
             .tally
             .present()
@@ -146,7 +143,7 @@ impl Face {
             })
             .collect();
         let shrink = room / shares.iter().map(|(_, width)| width).sum::<f32>();
-        let mut x = left;
+        let mut x = GROUP_TEXT_X;
         for (status, width) in shares {
             let width = width * shrink;
             let (from, size) = (Number(x), Number((width - 1.0).max(1.0)));
@@ -160,8 +157,11 @@ impl Face {
     }
 
     fn write_text(&self, out: &mut String, card: &Card) {
-        let is_mixed = card.tally.total() > 1 && card.tally.single().is_none();
-        let x = if is_mixed { 14.0 } else { self.text_x };
+        let x = if card.status().is_some() {
+            self.text_x
+        } else {
+            GROUP_TEXT_X
+        };
         let room = self.width - x - 12.0;
         let size = self.label_size();
         let label = xml(&fit(&card.label, room / (size * CELL)));
