@@ -95,26 +95,30 @@ impl<'a> At<'a> {
         }
     }
 
-    /// The value under `entry`, which is an entry of `self` or stands for one.
     pub(super) fn entry(&'a self, entry: &'a Entry<'a>) -> At<'a> {
-        self.named(&entry.key, entry.place, &entry.node)
-    }
-
-    pub(super) fn named(&'a self, key: &'a str, key_place: Place, node: &'a Node<'a>) -> At<'a> {
         At {
             up: Some(self),
-            step: Step::Key(key),
-            key_place,
-            node,
+            step: Step::Key(&entry.key),
+            key_place: entry.place,
+            node: &entry.node,
         }
     }
 
-    fn item(&'a self, index: usize, node: &'a Node<'a>) -> At<'a> {
+    pub(super) fn item(&'a self, index: usize, node: &'a Node<'a>) -> At<'a> {
         At {
             up: Some(self),
             step: Step::Index(index),
             key_place: node.place,
             node,
+        }
+    }
+
+    /// The same value under a name of its own, in the place of its number.
+    pub(super) fn renamed(&self, key: &'a str, key_place: Place) -> At<'a> {
+        At {
+            step: Step::Key(key),
+            key_place,
+            ..*self
         }
     }
 

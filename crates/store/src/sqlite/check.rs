@@ -60,7 +60,7 @@ const PROBES: &[&str] = &[
      WHERE project = ?1 AND seq NOT IN (SELECT seq FROM task)",
     "SELECT NULL, 'the key ' || key || ' names task number ' || seq || ', which does not exist' FROM name \
      WHERE project = ?1 AND seq NOT IN (SELECT seq FROM task)",
-    "SELECT id, 'belongs to a run that does not exist' FROM live WHERE run NOT IN (SELECT no FROM run)",
+    "SELECT id, 'belongs to a run that does not exist' FROM live WHERE run IS NOT NULL AND run NOT IN (SELECT no FROM run)",
     // A task that has never left pending or blocked: every prerequisite that has not ended is open. Those whose
     // settling is still under way are left out.
     "SELECT c.id, 'counts ' || c.open || ' open prerequisites and has ' || count(*) FROM live c \

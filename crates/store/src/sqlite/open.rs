@@ -91,7 +91,7 @@ fn connect(path: &Path, create: bool) -> Result<Connection> {
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
-    let conn = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
+    let conn = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, create, error))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.busy_timeout(PATIENCE)
         .map_err(|error| Fault::from(error).refuse(path, Some(&conn)))?;
@@ -99,8 +99,13 @@ fn connect(path: &Path, create: bool) -> Result<Connection> {
 }
 
 /// The connection is gone with its error number, so the system is asked again.
-fn cannot_open(path: &Path, error: rusqlite::Error) -> Refusal {
-    match fs::OpenOptions::new().read(true).write(true).open(path) {
+fn cannot_open(path: &Path, create: bool, error: rusqlite::Error) -> Refusal {
+    match fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(create)
+        .open(path)
+    {
         Err(error) => refuse_io(path, &error),
         Ok(_) => Fault::from(error).refuse(path, None),
     }

@@ -38,7 +38,6 @@ macro_rules! lease_columns {
 
 pub(super) use {columns, lease_columns};
 
-pub(super) const COLUMNS: usize = 36;
 pub(super) const LEASE_COLUMNS: usize = 12;
 
 pub(super) const LOAD: &str = concat!(
