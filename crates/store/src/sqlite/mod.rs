@@ -19,6 +19,8 @@ mod log;
 mod migrate;
 mod names;
 mod open;
+#[cfg(test)]
+mod plans;
 mod read;
 mod runs;
 mod task;
