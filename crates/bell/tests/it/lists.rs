@@ -141,6 +141,30 @@ fn an_untouched_log_is_proven() {
 }
 
 #[test]
+fn a_log_that_was_tampered_with_is_found_out() {
+    let verify = |sql: &str| {
+        let bench = Bench::new();
+        chain(&bench);
+        let file = rusqlite::Connection::open(bench.path().join(".bellwether/bell.db")).unwrap();
+        assert_eq!(file.execute(sql, []).unwrap(), 1);
+        bench.shown(&["audit", "verify"])
+    };
+    let second = "(SELECT n FROM event ORDER BY n LIMIT 1 OFFSET 1)";
+    insta::assert_snapshot!(verify(&format!("UPDATE event SET actor = 'user:eve' WHERE n = {second}")), @r"
+    exit 1
+    ✗ broken  default: event 2 is not what was written; proven up to event 1
+    ");
+    insta::assert_snapshot!(verify(&format!("DELETE FROM event WHERE n = {second}")), @r"
+    exit 1
+    ✗ broken  default: event 2 is missing or stands elsewhere; proven up to event 1
+    ");
+    insta::assert_snapshot!(verify("DELETE FROM event WHERE n = (SELECT max(n) FROM event)"), @r"
+    exit 1
+    ✗ broken  default: the log ends with event 3, but 4 were written; proven up to event 3
+    ");
+}
+
+#[test]
 fn a_doctor_says_what_is_wrong() {
     let bench = Bench::new();
     let said = bench.bell(&["doctor", "--json"]);

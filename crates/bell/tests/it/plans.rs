@@ -122,10 +122,24 @@ fn a_forecast_knows_estimates_and_what_if() {
     let bench = Bench::new();
     bench.write("plan.yaml", RELEASE);
     let forecast = bench.json(&["plan", "simulate", "plan.yaml", "--samples", "5"]);
-    assert_eq!((&forecast["samples"], &forecast["succeeded"]), (&json!(5), &json!(5)));
+    assert_eq!(
+        (&forecast["samples"], &forecast["succeeded"]),
+        (&json!(5), &json!(5))
+    );
     assert!(forecast["p90_seconds"].as_f64().unwrap() >= 180.0, "{forecast}");
-    let failing = bench.json(&["plan", "simulate", "plan.yaml", "--samples", "5", "--fail", "test"]);
+    let failing = bench.json(&[
+        "plan",
+        "simulate",
+        "plan.yaml",
+        "--samples",
+        "5",
+        "--fail",
+        "test",
+    ]);
     assert_eq!(failing["succeeded"], 0);
     let said = bench.bell(&["plan", "simulate", "plan.yaml", "--without", "tset"]);
-    assert!(said.err.contains("did you mean `test`?") && said.exit == 2, "{said:?}");
+    assert!(
+        said.err.contains("did you mean `test`?") && said.exit == 2,
+        "{said:?}"
+    );
 }

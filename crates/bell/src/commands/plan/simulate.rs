@@ -77,7 +77,9 @@ impl Args {
         let fresh = || store::open("memory:", store::Options::default());
         let forecast = simulate(&loaded.plan, &history, &options, &fresh).await?;
         let told = told(workers, &forecast);
-        context.ui.answer(&told, |told| people(told, &forecast, loaded.plan.tasks.len()))?;
+        context
+            .ui
+            .answer(&told, |told| people(told, &forecast, loaded.plan.tasks.len()))?;
         Ok(Exit::DONE)
     }
 }
@@ -86,7 +88,9 @@ impl Args {
 async fn history(context: &Context, loaded: &Loaded) -> Result<History> {
     match context.engine().await {
         Ok(engine) => Ok(learn(&engine, &identity(&loaded.plan, &loaded.path)).await?),
-        Err(Error::Refused(refusal)) if refusal.code == domain::code::Code::StoreNotFound => Ok(History::default()),
+        Err(Error::Refused(refusal)) if refusal.code == domain::code::Code::StoreNotFound => {
+            Ok(History::default())
+        }
         Err(error) => Err(error),
     }
 }
@@ -107,8 +111,21 @@ fn people(told: &Told, forecast: &Forecast, tasks: usize) -> String {
     fields(&[
         ("half of the time done in", Some(show_duration(forecast.p50))),
         ("nine times of ten in", Some(show_duration(forecast.p90))),
-        ("succeeded", Some(format!("{} of {} samples", told.succeeded, told.samples))),
-        ("workers", Some(format!("{}, busy {:.0} %", told.workers, told.utilisation * 100.0))),
-        ("known from earlier runs", Some(format!("{} of {tasks} tasks", told.learned))),
+        (
+            "succeeded",
+            Some(format!("{} of {} samples", told.succeeded, told.samples)),
+        ),
+        (
+            "workers",
+            Some(format!(
+                "{}, busy {:.0} %",
+                told.workers,
+                told.utilisation * 100.0
+            )),
+        ),
+        (
+            "known from earlier runs",
+            Some(format!("{} of {tasks} tasks", told.learned)),
+        ),
     ])
 }

@@ -28,10 +28,11 @@ pub(crate) struct Live {
     bar: ProgressBar,
     lines: Lines,
     jobs: usize,
+    colours: bool,
 }
 
 impl Live {
-    pub(super) fn new(jobs: usize) -> Live {
+    pub(super) fn new(jobs: usize, colours: bool) -> Live {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(RATE));
         bar.set_style(
             ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
@@ -40,6 +41,7 @@ impl Live {
             bar,
             lines: Lines::default(),
             jobs: jobs.min(SHOWN),
+            colours,
         }
     }
 
@@ -49,15 +51,24 @@ impl Live {
             // What went well is in the counts; what did not stays readable above them.
             let went_well = matches!(seen.event.fact.kind, Kind::TaskEntered(State::Completed));
             if let Some(line) = line.filter(|_| !went_well) {
-                self.bar.println(line.trim_end());
+                self.bar.println(self.painted(line.trim_end()));
             }
         }
         if snapshot.elapsed < PATIENCE || snapshot.run.finished_at.is_some() {
             return;
         }
         let width = crate::output::width(std::io::stderr()).unwrap_or(WIDTH);
-        self.bar.set_message(view(snapshot, now, self.jobs, width));
+        let text = view(snapshot, now, self.jobs, width);
+        self.bar.set_message(self.painted(&text));
         self.bar.tick();
+    }
+
+    /// The text, with colours where they are wanted.
+    fn painted(&self, text: &str) -> String {
+        match self.colours {
+            true => text.to_owned(),
+            false => anstream::adapter::strip_str(text).to_string(),
+        }
     }
 
     pub(super) fn clear(&self) {

@@ -31,7 +31,7 @@ impl Progress {
     pub(crate) fn new(ui: Ui, jobs: usize) -> Progress {
         match (ui.json, std::io::stderr().is_terminal()) {
             (true, _) => Progress::Json(ui),
-            (false, true) => Progress::Live(Live::new(jobs)),
+            (false, true) => Progress::Live(Live::new(jobs, ui.colours_stderr())),
             (false, false) => Progress::Lines(ui, Lines::default()),
         }
     }
