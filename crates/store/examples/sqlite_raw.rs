@@ -71,19 +71,20 @@ fn body(i: usize) -> String {
     )
 }
 
-// ---- bare SQLite: one table with its payload and a partial index, no events, no fencing ----
+// ---- bare SQLite: one table with its payload and a partial index; it hands out bodies, but knows no events, no
+// fencing by token, no counters ----
 
 fn raw(path: &Path, tasks: usize, dist: usize, batch: usize) -> rusqlite::Result<(Duration, Duration)> {
     let conn = Connection::open(path)?;
     conn.execute_batch(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=4000;
-         CREATE TABLE task (id INTEGER PRIMARY KEY, state INTEGER, score INTEGER, body TEXT);
+         CREATE TABLE task (id INTEGER PRIMARY KEY, state INTEGER, score INTEGER, worker TEXT, at INTEGER, body TEXT);
          CREATE INDEX ready ON task (score DESC, id) WHERE state = 0;",
     )?;
     let begun = Instant::now();
     for first in (0..tasks).step_by(batch) {
         conn.execute_batch("BEGIN IMMEDIATE")?;
-        let mut insert = conn.prepare_cached("INSERT INTO task VALUES (?1, 0, ?2, ?3)")?;
+        let mut insert = conn.prepare_cached("INSERT INTO task VALUES (?1, 0, ?2, NULL, NULL, ?3)")?;
         for i in first..(first + batch).min(tasks) {
             insert.execute((i as i64, score(i, dist), body(i)))?;
         }
@@ -93,18 +94,22 @@ fn raw(path: &Path, tasks: usize, dist: usize, batch: usize) -> rusqlite::Result
     let begun = Instant::now();
     loop {
         conn.execute_batch("BEGIN IMMEDIATE")?;
-        let ids: Vec<i64> = conn
-            .prepare_cached("SELECT id FROM task WHERE state = 0 ORDER BY score DESC, id LIMIT ?1")?
-            .query_map([batch as i64], |row| row.get(0))?
+        let claimed: Vec<(i64, String)> = conn
+            .prepare_cached("SELECT id, body FROM task WHERE state = 0 ORDER BY score DESC, id LIMIT ?1")?
+            .query_map([batch as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
-        for state in [1, 2] {
-            let mut update = conn.prepare_cached("UPDATE task SET state = ?2 WHERE id = ?1")?;
-            for id in &ids {
-                update.execute((id, state))?;
-            }
+        let mut claim =
+            conn.prepare_cached("UPDATE task SET state = 1, worker = ?2, at = ?3 WHERE id = ?1")?;
+        for (id, _) in &claimed {
+            claim.execute((id, "bench-0123456789abcdef", 30_000))?;
+        }
+        let mut finish =
+            conn.prepare_cached("UPDATE task SET state = 2, at = ?2 WHERE id = ?1 AND state = 1")?;
+        for (id, _) in &claimed {
+            finish.execute((id, 60_000))?;
         }
         conn.execute_batch("COMMIT")?;
-        if ids.is_empty() {
+        if claimed.is_empty() {
             return Ok((inserted, begun.elapsed()));
         }
     }

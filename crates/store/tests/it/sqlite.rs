@@ -1,5 +1,6 @@
 //! The SQLite driver where it differs from memory: bytes on disk, files that cannot be opened, other processes.
 
+mod likeness;
 mod opening;
 mod processes;
 mod rows;
