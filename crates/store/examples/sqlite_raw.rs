@@ -66,8 +66,7 @@ fn score(i: usize, dist: usize) -> i32 {
 
 fn body(i: usize) -> String {
     format!(
-        r#"{{"name":"task {i}","kind":"command","work":{{"shell":"{:0>90}"}},"priority":5,"source":"human"}}"#,
-        i
+        r#"{{"name":"task {i}","kind":"command","work":{{"shell":"{i:0>90}"}},"priority":5,"source":"human"}}"#
     )
 }
 

@@ -108,7 +108,7 @@ impl<D: Driver> Side<D> {
             .collect();
         spec.deadline = (flavour % 5 == 1).then_some(Moment::In(Duration::from_secs(90)));
         spec.run_at = (flavour % 7 == 3).then_some(Moment::In(Duration::from_secs(20)));
-        spec.retry = (flavour % 3 == 0).then(Retry::event);
+        spec.retry = flavour.is_multiple_of(3).then(Retry::event);
         if flavour % 4 == 2 {
             spec.locks = vec![Lock::new(["path:a", "path:a/b", "db"][n % 3], Mode::Exclusive).unwrap()];
         }
@@ -118,7 +118,9 @@ impl<D: Driver> Side<D> {
             limit,
         });
         let id = TaskId::new(&format!("id{n}")).unwrap();
-        let key = (flavour % 2 == 0).then(|| Key::new(&format!("key{}", n % 5)).unwrap());
+        let key = flavour
+            .is_multiple_of(2)
+            .then(|| Key::new(&format!("key{}", n % 5)).unwrap());
         let mut task = NewTask::new(id.clone(), key, &spec, self.now.wall);
         if n > 0 {
             let edge = |(on, when): &(u8, u8)| NewEdge {
