@@ -1,7 +1,7 @@
 //! What a task's life costs in the SQLite driver, beside a bare SQLite loop over one table.
 //!
 //! `cargo run --release -p store --example sqlite_raw -- [TASKS] [FOLDER]`; the folder must be on a real disk. Prints
-//! microseconds per task, synchronous=FULL, for queues of 1, 10 and 1,000 distinct scores.
+//! microseconds per task, synchronous=FULL, the best of several rounds, for queues of 1, 10 and 1,000 distinct scores.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +20,9 @@ use store::driver::Driver;
 use store::kernel::tx::{Head, NewRow, ProjectNo, Tx, WriteSet};
 use store::sqlite::{Options, SqliteDriver};
 
+/// The best of so many is printed: what a busy machine adds is no part of the cost.
+const ROUNDS: usize = 5;
+
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let tasks = args
@@ -29,32 +32,30 @@ fn main() -> Result<()> {
     let dir = tempfile::tempdir_in(root).expect("a folder to work in");
     println!("{tasks} tasks, synchronous=FULL, microseconds per task");
     println!(
-        "{:>5} {:>6} | {:>9} {:>7} {:>6} | {:>9} {:>7} {:>6}",
+        "{:>5} {:>6} | {:>10} {:>7} {:>6} | {:>9} {:>7} {:>6}",
         "dist", "batch", "raw insert", "admit", "ratio", "raw drain", "drain", "ratio"
     );
     for (dist, batch) in [(1, 1_000), (10, 1_000), (10, 100), (1_000, 100), (1_000, 1_000)] {
-        let raw = raw(
-            &dir.path().join(format!("raw{dist}-{batch}.db")),
-            tasks,
-            dist,
-            batch,
-        )
-        .expect("raw SQLite works");
-        let ours = ours(
-            &dir.path().join(format!("bell{dist}-{batch}.db")),
-            tasks,
-            dist,
-            batch,
-        )?;
+        let mut best = [Duration::MAX; 4];
+        for round in 0..ROUNDS {
+            let at = |name: &str| dir.path().join(format!("{name}-{dist}-{batch}-{round}.db"));
+            let raw = raw(&at("raw"), tasks, dist, batch).expect("raw SQLite works");
+            let ours = ours(&at("bell"), tasks, dist, batch)?;
+            for (best, span) in best.iter_mut().zip([raw.0, ours.0, raw.1, ours.1]) {
+                *best = span.min(*best);
+            }
+        }
+        let [raw_insert, admit, raw_drain, drain] = best;
         let us = |span: Duration| span.as_secs_f64() * 1e6 / tasks as f64;
+        let ratio = |raw: Duration, ours: Duration| raw.as_secs_f64() / ours.as_secs_f64();
         println!(
-            "{dist:>5} {batch:>6} | {:>9.2} {:>7.2} {:>6.2} | {:>9.2} {:>7.2} {:>6.2}",
-            us(raw.0),
-            us(ours.0),
-            us(raw.0) / us(ours.0),
-            us(raw.1),
-            us(ours.1),
-            us(raw.1) / us(ours.1),
+            "{dist:>5} {batch:>6} | {:>10.2} {:>7.2} {:>6.2} | {:>9.2} {:>7.2} {:>6.2}",
+            us(raw_insert),
+            us(admit),
+            ratio(raw_insert, admit),
+            us(raw_drain),
+            us(drain),
+            ratio(raw_drain, drain),
         );
     }
     Ok(())
