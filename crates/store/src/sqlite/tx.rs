@@ -230,6 +230,10 @@ impl Tx for SqliteTx<'_> {
         self.on(|conn, _| runs::by_id(conn, project, id))
     }
 
+    fn newest_run(&mut self, project: ProjectNo, plan: &str) -> Result<Option<Run>> {
+        self.on(|conn, _| Ok(runs::newest(conn, project, Some(plan), 1)?.pop()))
+    }
+
     fn next_run(&mut self, _: ProjectNo) -> Result<RunNo> {
         self.on(|conn, _| runs::next(conn))
     }

@@ -1,1 +1,4 @@
+//! What stores do, seen from outside.
+
+mod conformance;
 mod sqlite;
