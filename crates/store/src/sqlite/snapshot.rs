@@ -64,7 +64,7 @@ impl Snapshot<'_> {
     }
 
     pub(super) fn task(&self, id: &TaskId) -> Sql<Option<Task>> {
-        Ok(task::load(self.conn, self.find(id)?)?.pop())
+        Ok(task::load(self.conn, self.project, self.find(id)?)?.pop())
     }
 
     pub(super) fn view(&mut self, seq: Seq) -> Sql<Option<View>> {
