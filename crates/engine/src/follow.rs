@@ -47,9 +47,14 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows a run from now on; `plan` is what was submitted, for forecasts.
-    pub async fn new(engine: &Engine, run: RunId, plan: &Plan, jobs: usize) -> Result<Follower> {
-        let after = engine.store.chain(&engine.project).await?.last;
+    /// Follows a run from the event after `after` on; `plan` is what was submitted, for forecasts.
+    pub async fn new(
+        engine: &Engine,
+        run: RunId,
+        after: EventNo,
+        plan: &Plan,
+        jobs: usize,
+    ) -> Result<Follower> {
         let mut follower = Follower {
             engine: engine.clone(),
             run,

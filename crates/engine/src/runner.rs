@@ -76,20 +76,21 @@ pub async fn run(
     if recovered > 0 {
         tell(Update::Recovered(recovered));
     }
+    let before = engine.store.chain(&engine.project).await?.last;
     let submitted = submit::submit(engine, plan, file, &options.submit).await?;
     tell(Update::Submitted(&submitted, plan.tasks.len()));
-    work_on(engine, submitted.run, plan, options, pace, tell).await
+    let follower = Follower::new(engine, submitted.run, before, plan, options.worker.jobs).await?;
+    work_on(engine, submitted.run, follower, options, pace, tell).await
 }
 
 async fn work_on(
     engine: &Engine,
     run: RunId,
-    plan: &Plan,
+    mut follower: Follower,
     options: Options,
     mut pace: watch::Receiver<Pace>,
     tell: &mut (dyn FnMut(Update<'_>) + Send),
 ) -> Result<Ended> {
-    let mut follower = Follower::new(engine, run, plan, options.worker.jobs).await?;
     // The worker's own pace: it also drains when the run has ended for another reason than a signal.
     let (own, worker_pace) = watch::channel(*pace.borrow());
     let (activity, mut doing) = watch::channel(Activity::default());
@@ -97,6 +98,7 @@ async fn work_on(
         run: Some(run),
         ..options.worker.clone()
     };
+    let rescue = Rescue::start(engine.clone());
     let mut work = tokio::spawn(worker::work(
         engine.clone(),
         worker_options,
@@ -138,12 +140,39 @@ async fn work_on(
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
     };
+    drop(rescue);
     own.send_replace(Pace::Drain);
     let ended = work
         .await
         .map_err(|e| domain::code::Refusal::new(domain::code::Code::Internal, e.to_string()))?;
     ended?;
     finish(&mut follower, how, tell).await
+}
+
+/// Looks after the dead while a run goes on: other processes on the same store may be killed at any time.
+struct Rescue(tokio::task::JoinHandle<()>);
+
+impl Rescue {
+    const EVERY: Duration = Duration::from_secs(2);
+
+    fn start(engine: Engine) -> Rescue {
+        Rescue(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Rescue::EVERY).await;
+                match recover::recover(&engine).await {
+                    Ok(0) => {}
+                    Ok(tasks) => tracing::info!(tasks, "took over from a worker that died"),
+                    Err(refusal) => tracing::warn!(error = %refusal, "could not look after dead workers"),
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for Rescue {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 async fn finish(

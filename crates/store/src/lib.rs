@@ -1,12 +1,16 @@
 //! Where tasks are kept: memory and SQLite behind one kernel.
 //!
 //! In reading order: the transaction that a driver offers and the verbs over it ([`kernel`]), what makes a back
-//! end ([`driver`]), the store over a driver ([`local`]), and the back ends ([`memory`]).
+//! end ([`driver`]), the store over a driver ([`local`]), the back ends ([`memory`], [`sqlite`]), and what each of
+//! them must do (`conformance`, a feature for tests).
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod driver;
 pub mod kernel;
 pub mod local;
 pub mod memory;
 mod open;
+pub mod sqlite;
 
-pub use open::{Options, open};
+pub use open::{Options, SCHEMES, Scheme, open, scheme};

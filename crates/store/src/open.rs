@@ -1,12 +1,14 @@
 //! Finding the back end for a URL.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use domain::code::{Code, Refusal};
+use domain::code::{Code, Refusal, nearest};
 use domain::store::{Durability, Result, Store};
 
 use crate::local::Local;
 use crate::memory::MemoryDriver;
+use crate::sqlite::{self, SqliteDriver};
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -15,14 +17,73 @@ pub struct Options {
     pub create: bool,
 }
 
+/// The kinds of store, by the scheme of their URLs.
+pub const SCHEMES: &[&str] = &["sqlite", "memory"];
+
 /// Opens `memory:`, `sqlite:PATH` or a plain path. Blocks while it does.
 pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
-    let _ = options;
+    match scheme(url)? {
+        Scheme::Memory => Ok(Arc::new(Local::open(MemoryDriver::default())?)),
+        Scheme::Sqlite(path) => {
+            let options = sqlite::Options {
+                durability: options.durability,
+                create: options.create,
+                max_bytes: None,
+            };
+            Ok(Arc::new(Local::open(SqliteDriver::open(path, &options)?)?))
+        }
+    }
+}
+
+/// What a URL names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme<'a> {
+    Memory,
+    Sqlite(&'a Path),
+}
+
+pub fn scheme(url: &str) -> Result<Scheme<'_>> {
+    let unknown =
+        |detail: String| Refusal::new(Code::StoreUrl, detail).help("use `sqlite:PATH` or `memory:`");
+    let path = |path: &'static str| unknown(format!("`{path}` names no file"));
     match url.split_once(':') {
-        Some(("memory", _)) => Ok(Arc::new(Local::open(MemoryDriver::default())?)),
-        _ => Err(
-            Refusal::new(Code::StoreUrl, format!("`{url}` names no kind of store"))
-                .help("use `sqlite:PATH` or `memory:`"),
-        ),
+        Some(("memory", _)) => Ok(Scheme::Memory),
+        Some(("sqlite", "")) => Err(path("sqlite:")),
+        Some(("sqlite", rest)) => Ok(Scheme::Sqlite(Path::new(rest.strip_prefix("//").unwrap_or(rest)))),
+        // A drive or a colon in a folder's name is no scheme.
+        Some((head, _)) if head.is_empty() || head.contains(['/', '.', '\\']) => {
+            Ok(Scheme::Sqlite(Path::new(url)))
+        }
+        None if !url.is_empty() => Ok(Scheme::Sqlite(Path::new(url))),
+        None => Err(path("")),
+        Some((head, _)) => {
+            let refusal = unknown(format!("`{}` is no kind of store", head.escape_debug()));
+            Err(match nearest(head, SCHEMES.iter().copied()) {
+                Some(near) => refusal.help(format!("did you mean `{near}:`?")),
+                None => refusal,
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_name_kinds_of_stores() {
+        for (url, expected) in [
+            ("memory:", Scheme::Memory),
+            ("sqlite:a/b.db", Scheme::Sqlite(Path::new("a/b.db"))),
+            ("sqlite:///a/b.db", Scheme::Sqlite(Path::new("/a/b.db"))),
+            ("./a:b.db", Scheme::Sqlite(Path::new("./a:b.db"))),
+            ("bell.db", Scheme::Sqlite(Path::new("bell.db"))),
+        ] {
+            assert_eq!(scheme(url).unwrap(), expected);
+        }
+        assert!(scheme("sqlit:x").unwrap_err().help.unwrap().contains("`sqlite:`"));
+        for bad in ["", "sqlite:", "http://x"] {
+            assert_eq!(scheme(bad).unwrap_err().code, Code::StoreUrl, "{bad}");
+        }
     }
 }

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use serde_json::Value as Schema;
 
-use crate::code::{Code, Refusal, nearest};
+use crate::code::{Code, Refusal};
+use crate::limits;
 use crate::task::spec::{Json, Moment, check_text};
 use crate::time::parse_duration;
 
 use super::fault::{FAULTS_MAX, Fault, Faults, Place, Warning};
-use super::node::{Entry, Node, Scalar, Value, json_number, short, to_json};
+use super::near::near;
+use super::node::{Entry, Node, Scalar, Value, json_number, short, shorten, to_json};
 
 /// What is gathered while a plan is decoded.
 #[derive(Debug)]
@@ -93,26 +95,30 @@ impl<'a> At<'a> {
         }
     }
 
-    /// The value under `entry`, which is an entry of `self` or stands for one.
     pub(super) fn entry(&'a self, entry: &'a Entry<'a>) -> At<'a> {
-        self.named(&entry.key, entry.place, &entry.node)
-    }
-
-    pub(super) fn named(&'a self, key: &'a str, key_place: Place, node: &'a Node<'a>) -> At<'a> {
         At {
             up: Some(self),
-            step: Step::Key(key),
-            key_place,
-            node,
+            step: Step::Key(&entry.key),
+            key_place: entry.place,
+            node: &entry.node,
         }
     }
 
-    fn item(&'a self, index: usize, node: &'a Node<'a>) -> At<'a> {
+    pub(super) fn item(&'a self, index: usize, node: &'a Node<'a>) -> At<'a> {
         At {
             up: Some(self),
             step: Step::Index(index),
             key_place: node.place,
             node,
+        }
+    }
+
+    /// The same value under a name of its own, in the place of its number.
+    pub(super) fn renamed(&self, key: &'a str, key_place: Place) -> At<'a> {
+        At {
+            step: Step::Key(key),
+            key_place,
+            ..*self
         }
     }
 
@@ -185,7 +191,9 @@ impl<'a> At<'a> {
             Code::LimitExceeded => Code::PlanLimit,
             _ => Code::PlanInvalidValue,
         };
-        let mut fault = self.fault(code, format!("{}: {}", self.whereabouts(), refusal.detail));
+        // Refusals quote what was given, however long and whatever is in it.
+        let detail = shorten(&refusal.detail, 300);
+        let mut fault = self.fault(code, format!("{}: {detail}", self.whereabouts()));
         fault.help = refusal.help;
         found.faults.push(fault);
     }
@@ -249,6 +257,21 @@ impl<'a> At<'a> {
             }
             Value::Scalar(_, text) => Some(&**text),
         }
+    }
+
+    /// A word of a fixed set, read by one of the `parse` functions of the domain.
+    pub(super) fn word<T>(
+        &self,
+        found: &mut Findings,
+        expected: &str,
+        parse: fn(&str) -> Result<T, Refusal>,
+    ) -> Option<T> {
+        let text = self.scalar(found, expected)?;
+        if text.len() > limits::NAME_BYTES {
+            self.unexpected(found, expected);
+            return None;
+        }
+        self.accept(found, parse(text))
     }
 
     pub(super) fn duration(&self, found: &mut Findings) -> Option<Duration> {
@@ -394,8 +417,12 @@ impl<'a> At<'a> {
     }
 
     pub(super) fn unknown<T>(&self, found: &mut Findings, entry: &Entry<'_>, table: &[Key<T>]) {
+        if found.faults.is_full() {
+            found.faults.more += 1;
+            return;
+        }
         let known = table.iter().map(|key| key.name);
-        let help = match nearest(&entry.key, known.clone()) {
+        let help = match near(&entry.key, known.clone()) {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
         };

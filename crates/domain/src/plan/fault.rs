@@ -120,11 +120,16 @@ impl Faults {
     }
 
     pub fn push(&mut self, fault: Fault) {
-        if self.faults.len() < FAULTS_MAX {
-            self.faults.push(fault);
-        } else {
+        if self.is_full() {
             self.more += 1;
+        } else {
+            self.faults.push(fault);
         }
+    }
+
+    /// Whether further faults are only counted, so that nobody need look for their cure.
+    pub fn is_full(&self) -> bool {
+        self.faults.len() >= FAULTS_MAX
     }
 
     pub fn is_empty(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::task::spec::{OnUpstreamFailure, Priority, Source};
 
-use super::at::{At, Findings, Key};
+use super::at::Key;
 use super::draft::Draft;
 use super::{holds, retry, schema, values, work};
 
@@ -95,7 +95,7 @@ pub(super) const TASK: &[TaskKey] = &[
         "From 0 to 10, or low, normal, medium, high, fix, critical.",
         schema::priority,
         |draft, at, found| {
-            if let Some(priority) = word(at, found, "a priority", Priority::parse) {
+            if let Some(priority) = at.word(found, "a priority", Priority::parse) {
                 draft.spec.priority = priority;
             }
         },
@@ -105,7 +105,7 @@ pub(super) const TASK: &[TaskKey] = &[
         "Where it comes from.",
         schema::source,
         |draft, at, found| {
-            if let Some(source) = word(at, found, "a source", Source::parse) {
+            if let Some(source) = at.word(found, "a source", Source::parse) {
                 draft.spec.source = source;
             }
         },
@@ -145,7 +145,7 @@ pub(super) const TASK: &[TaskKey] = &[
         "What happens when a task it waits for has failed.",
         schema::on_upstream_failure,
         |draft, at, found| {
-            if let Some(policy) = word(at, found, "a word", OnUpstreamFailure::parse) {
+            if let Some(policy) = at.word(found, "a word", OnUpstreamFailure::parse) {
                 draft.spec.on_upstream_failure = policy;
             }
         },
@@ -255,17 +255,6 @@ pub(super) const TASK: &[TaskKey] = &[
         |draft, at, found| draft.spec.spec_ref = values::label(at, found),
     ),
 ];
-
-/// A value that one of the `parse` functions of the domain reads, written as text or number.
-fn word<T>(
-    at: At<'_>,
-    found: &mut Findings,
-    expected: &str,
-    parse: fn(&str) -> Result<T, crate::code::Refusal>,
-) -> Option<T> {
-    let text = at.scalar(found, expected)?;
-    at.accept(found, parse(text))
-}
 
 /// What stands at the top of a plan, tasks and defaults aside.
 #[derive(Debug, Default)]

@@ -14,6 +14,7 @@ mod holds;
 mod json;
 mod keys;
 mod model;
+mod near;
 mod node;
 mod read;
 mod retry;

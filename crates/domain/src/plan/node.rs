@@ -71,10 +71,21 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A value as shown in messages: one line, at most 60 characters.
+/// A value as shown in messages.
 pub(super) fn short(text: &str) -> String {
-    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
-    if text.chars().nth(60).is_some() {
+    shorten(text, 60)
+}
+
+/// The text on one line, with at most `most` of its characters.
+pub(super) fn shorten(text: &str, most: usize) -> String {
+    let mut shown = String::new();
+    for c in text.chars().take(most) {
+        match c.is_control() {
+            true => shown.extend(c.escape_debug()),
+            false => shown.push(c),
+        }
+    }
+    if text.chars().nth(most).is_some() {
         shown.push('…');
     }
     shown
@@ -100,7 +111,7 @@ pub(super) fn refuse_duplicates(entries: &mut Vec<Entry<'_>>, faults: &mut Fault
         }
         twice
     };
-    for (i, first) in twice.iter() {
+    for (i, first) in &twice {
         faults.push(duplicate(&entries[*i].key, entries[*i].place, Some(*first)));
     }
     let mut twice = twice.iter().map(|(i, _)| *i).peekable();

@@ -1,11 +1,11 @@
 //! What follows a failure: `retry` and `on_exhausted`.
 
-use crate::code::nearest;
 use crate::limits;
 use crate::task::retry::{Backoff, Retry};
 
 use super::at::{At, Findings, Key};
 use super::draft::Draft;
+use super::near::near;
 use super::node::{Scalar, Value, short};
 use super::schema;
 use super::values::texts;
@@ -48,7 +48,7 @@ fn preset(at: At<'_>, found: &mut Findings) -> Option<Retry> {
     let preset = Retry::preset(name);
     if preset.is_none() {
         let known = Retry::PRESETS.join(", ");
-        let help = match nearest(name, Retry::PRESETS.iter().copied()) {
+        let help = match near(name, Retry::PRESETS.iter().copied()) {
             Some(near) => format!("did you mean `{near}`? known are {known}"),
             None => format!("known are {known}; or write the number of tries"),
         };
@@ -82,8 +82,8 @@ pub(super) const RETRY: &[Key<Retry>] = &[
                 Some((_, backoff)) => retry.backoff = *backoff,
                 None => {
                     let known = BACKOFFS.map(|(name, _)| name);
-                    let near = nearest(text, known).map(|near| format!("did you mean `{near}`? "));
-                    let help = format!("{}known are {}", near.unwrap_or_default(), known.join(", "));
+                    let known_near = near(text, known).map(|near| format!("did you mean `{near}`? "));
+                    let help = format!("{}known are {}", known_near.unwrap_or_default(), known.join(", "));
                     at.wrong(found, format!("`{}` is no back-off", short(text)), help);
                 }
             }

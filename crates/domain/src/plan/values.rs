@@ -50,9 +50,7 @@ pub(super) const AFTER: &[Key<Edge>] = &[
         "How it must have ended: success (the default), failure, or finished for any end.",
         schema::when,
         |edge, at, found| {
-            if let Some(text) = at.text(found) {
-                edge.when = at.accept(found, When::parse(text)).unwrap_or_default();
-            }
+            edge.when = at.word(found, "a condition", When::parse).unwrap_or_default();
         },
     ),
 ];

@@ -123,8 +123,8 @@ impl<'a> Builder<'a, '_> {
     fn take(&mut self, event: Event<'a>, place: Place) -> Result<(), Fault> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                if anchor == 0 && self.take_key(&text, style, place)? {
-                    return Ok(());
+                if anchor == 0 && self.key_is_due() {
+                    return self.take_key(text, style, place);
                 }
                 let kind = self.kind(&text, style, tag.as_deref(), place);
                 let weight = NODE_WEIGHT + text.len() as u64;
@@ -173,11 +173,7 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn start(&mut self, place: Place, anchor: usize, items: Items<'a>) -> Result<(), Fault> {
-        if let Some(Open {
-            items: Items::Mapping { key: None, .. },
-            ..
-        }) = self.open.last()
-        {
+        if self.key_is_due() {
             return Err(no_key(place));
         }
         if self.open.len() == DEPTH_MAX {
@@ -253,24 +249,30 @@ impl<'a> Builder<'a, '_> {
         Ok(())
     }
 
-    /// Whether the scalar stands where a key is due, and was taken for it.
-    fn take_key(&mut self, text: &Cow<'a, str>, style: ScalarStyle, place: Place) -> Result<bool, Fault> {
-        let Some(Open {
+    fn key_is_due(&self) -> bool {
+        matches!(
+            self.open.last(),
+            Some(Open {
+                items: Items::Mapping { key: None, .. },
+                ..
+            })
+        )
+    }
+
+    fn take_key(&mut self, text: Cow<'a, str>, style: ScalarStyle, place: Place) -> Result<(), Fault> {
+        let taken = match &*text {
+            "" if style == ScalarStyle::Plain => return Err(no_key(place)),
+            "<<" if style == ScalarStyle::Plain => Key::Merge,
+            _ => Key::Name(place, text),
+        };
+        if let Some(Open {
             items: Items::Mapping { key, .. },
             ..
         }) = self.open.last_mut()
-        else {
-            return Ok(false);
-        };
-        if key.is_some() {
-            return Ok(false);
+        {
+            *key = Some(taken);
         }
-        *key = Some(match &**text {
-            "" if style == ScalarStyle::Plain => return Err(no_key(place)),
-            "<<" if style == ScalarStyle::Plain => Key::Merge,
-            _ => Key::Name(place, text.clone()),
-        });
-        Ok(true)
+        Ok(())
     }
 
     /// Adds the entries of `<<` that the mapping does not have itself; earlier merges go before later ones.

@@ -107,7 +107,7 @@ fn apply(text: &mut Vec<u8>, damage: &Damage) {
 /// Reads twice, and checks what holds of every answer.
 fn check(bytes: &[u8], format: Format) -> Result<bool, TestCaseError> {
     let (first, second) = (read(bytes, format, "p"), read(bytes, format, "p"));
-    let lines = bytes.split(|byte| *byte == b'\n').count() as u32;
+    let lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).count() as u32;
     match (first, second) {
         (Ok(a), Ok(b)) => {
             prop_assert_eq!(a.digest, b.digest);

@@ -1,4 +1,4 @@
-//! Plans run from beginning to end, with real commands, over the store in memory.
+//! Plans run from beginning to end, with real commands, over a real store file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +32,14 @@ impl Bundle {
     fn new() -> Bundle {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine {
-            store: store::open("memory:", store::Options::default()).unwrap(),
+            store: store::open(
+                &format!("sqlite:{}/.bellwether/bell.db", folder.path().display()),
+                store::Options {
+                    create: true,
+                    ..Default::default()
+                },
+            )
+            .unwrap(),
             project: Project::default(),
             clock: Arc::new(SystemClock),
             home: Home::new(folder.path().join(".bellwether")),
@@ -532,4 +539,24 @@ async fn plans_that_this_version_would_not_keep_are_refused() {
             .unwrap()
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn processes_that_submit_one_plan_at_once_share_its_run() {
+    let bundle = Arc::new(Bundle::new());
+    let runs = (0..8).map(|_| {
+        let bundle = Arc::clone(&bundle);
+        tokio::spawn(async move {
+            bundle
+                .run("{ name: shared, tasks: { a: { run: 'echo x >> log; sleep 0.2' } } }")
+                .await
+        })
+    });
+    let mut ids = std::collections::BTreeSet::new();
+    for run in runs.collect::<Vec<_>>() {
+        let ended = run.await.unwrap();
+        assert_eq!(finished(&ended), RunState::Succeeded);
+        ids.insert(ended.run.id);
+    }
+    assert_eq!((ids.len(), lines(&bundle.path("log")).len()), (1, 1));
 }

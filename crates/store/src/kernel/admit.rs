@@ -16,6 +16,7 @@ use domain::time::Now;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::claim::run_not_found;
+use super::settle::{self, Settled};
 use super::step::Step;
 use super::tx::{NewRow, ProjectNo, Remembered, Tx};
 
@@ -125,23 +126,17 @@ impl Plan {
         }
         check_ids(step, tasks)?;
         let known = resolve(step, admission)?;
-        let run = match &admission.run {
-            IntoRun::Existing { id, .. } => {
-                let run = step.tx.find_run(step.project, *id)?;
-                Some(run.ok_or_else(|| run_not_found(&id.to_string()))?.no)
-            }
-            _ => None,
-        };
+        let run = check_run(step, &admission.run)?;
         let first = step.tx.next_seq(step.project)?;
         let after = edges(admission, &known, first)?;
         let (depth, dependents) = order(step, tasks, &after, first)?;
         check_prerequisites(step, tasks, &after, first)?;
         let parents: Vec<Option<Seq>> = tasks
             .iter()
-            .map(|task| task.parent.as_ref().map(|id| known[id]))
+            .map(|task| task.parent.as_ref().map(|id| known.stored[id]))
             .collect();
         check_parents(step, admission, &parents)?;
-        let supersede = admission.supersede.iter().map(|id| known[id]).collect();
+        let supersede = admission.supersede.iter().map(|id| known.stored[id]).collect();
         Ok(Plan {
             run,
             first,
@@ -151,6 +146,43 @@ impl Plan {
             parents,
             supersede,
         })
+    }
+}
+
+/// The run that the tasks go into, if it exists; it must be as the caller saw it.
+fn check_run(step: &mut Step<'_>, run: &IntoRun) -> Result<Option<RunNo>> {
+    let changed = |plan: &str| {
+        Err(Refusal::new(
+            Code::RunChanged,
+            format!("another process has submitted the plan `{plan}` meanwhile"),
+        )
+        .help("submit it again: it continues what the other one has begun"))
+    };
+    match run {
+        IntoRun::None | IntoRun::New { newest: None, .. } => Ok(None),
+        IntoRun::New {
+            plan,
+            newest: Some(seen),
+            ..
+        } => {
+            let newest = step.tx.newest_run(step.project, plan)?;
+            if newest.map(|run| run.id) == *seen {
+                Ok(None)
+            } else {
+                changed(plan)
+            }
+        }
+        IntoRun::Existing { id, from, .. } => {
+            let run = step
+                .tx
+                .find_run(step.project, *id)?
+                .ok_or_else(|| run_not_found(&id.to_string()))?;
+            if run.digest == *from {
+                Ok(Some(run.no))
+            } else {
+                changed(&run.plan)
+            }
+        }
     }
 }
 
@@ -175,25 +207,25 @@ fn check_ids(step: &mut Step<'_>, tasks: &[NewTask]) -> Result<()> {
     }
 }
 
+/// Where the ids that an admission names lead: into the store, or into the batch itself.
+struct Known<'a> {
+    stored: FxHashMap<TaskId, Seq>,
+    own: FxHashMap<&'a TaskId, u32>,
+}
+
 /// Looks up every stored task that the admission names and loads its row.
-fn resolve(step: &mut Step<'_>, admission: &Admission) -> Result<FxHashMap<TaskId, Seq>> {
+fn resolve<'a>(step: &mut Step<'_>, admission: &'a Admission) -> Result<Known<'a>> {
+    let own: FxHashMap<&TaskId, u32> = admission.tasks.iter().map(|task| &task.id).zip(0..).collect();
     let mut ids: Vec<TaskId> = admission.supersede.clone();
     for task in &admission.tasks {
         ids.extend(task.parent.clone());
         ids.extend(task.after.iter().filter_map(|edge| match &edge.on {
-            On::Task(id) => Some(id.clone()),
-            On::Batch(_) => None,
+            On::Task(id) if !own.contains_key(id) => Some(id.clone()),
+            _ => None,
         }));
     }
     ids.sort_unstable();
     ids.dedup();
-    let own: FxHashSet<&TaskId> = admission.tasks.iter().map(|task| &task.id).collect();
-    if let Some(id) = ids.iter().find(|id| own.contains(id)) {
-        return Err(Refusal::new(
-            Code::DependencyCycle,
-            format!("task {id} waits for itself: {id} -> {id} (a self-dependency is not allowed)"),
-        ));
-    }
     let found = step.tx.find(step.project, &ids)?;
     let missing: Vec<String> = ids
         .iter()
@@ -210,19 +242,26 @@ fn resolve(step: &mut Step<'_>, admission: &Admission) -> Result<FxHashMap<TaskI
     }
     let seqs: Vec<Seq> = found.into_iter().flatten().collect();
     step.load(&seqs)?;
-    Ok(ids.into_iter().zip(seqs).collect())
+    Ok(Known {
+        stored: ids.into_iter().zip(seqs).collect(),
+        own,
+    })
 }
 
 /// The edges by number. Equal ones collapse; `finished` beside a stricter condition says nothing more.
-fn edges(admission: &Admission, known: &FxHashMap<TaskId, Seq>, first: Seq) -> Result<Vec<Vec<(Seq, When)>>> {
+fn edges(admission: &Admission, known: &Known<'_>, first: Seq) -> Result<Vec<Vec<(Seq, When)>>> {
     let count = admission.tasks.len();
+    let within = |index: u32| Seq(first.0 + u64::from(index));
     let number = |on: &On| match on {
-        On::Batch(index) if (*index as usize) < count => Ok(Seq(first.0 + u64::from(*index))),
+        On::Batch(index) if (*index as usize) < count => Ok(within(*index)),
         On::Batch(index) => Err(Refusal::new(
             Code::InvalidArgument,
             format!("the batch has no task number {index}"),
         )),
-        On::Task(id) => Ok(known[id]),
+        On::Task(id) => Ok(known
+            .own
+            .get(id)
+            .map_or_else(|| known.stored[id], |index| within(*index))),
     };
     let mut all = Vec::with_capacity(count);
     for task in &admission.tasks {
@@ -331,7 +370,8 @@ fn cycle(tasks: &[NewTask], after: &[Vec<(Seq, When)>], first: Seq, waits: &[u32
     let mut seen = FxHashMap::default();
     let mut path = Vec::new();
     let mut at = start;
-    while seen.insert(at, path.len()).is_none() {
+    while !seen.contains_key(&at) {
+        seen.insert(at, path.len());
         path.push(at);
         at = after[at]
             .iter()
@@ -341,10 +381,11 @@ fn cycle(tasks: &[NewTask], after: &[Vec<(Seq, When)>], first: Seq, waits: &[u32
             .expect("a waiting task waits for a waiting one");
     }
     let round: Vec<String> = path[seen[&at]..].iter().chain([&at]).map(|&i| name(i)).collect();
-    Refusal::new(
-        Code::DependencyCycle,
-        format!("tasks wait for each other: {}", round.join(" -> ")),
-    )
+    let detail = match &round[..] {
+        [one, _] => format!("task {one} waits for itself: {one} -> {one} (a self-dependency is not allowed)"),
+        _ => format!("tasks wait for each other: {}", round.join(" -> ")),
+    };
+    Refusal::new(Code::DependencyCycle, detail)
 }
 
 /// A task whose edge is dead from the start could never run.
@@ -413,9 +454,8 @@ fn check_parents(step: &mut Step<'_>, admission: &Admission, parents: &[Option<S
 /// Writes a checked admission into the step. Returns ids and first states in the order of the batch.
 pub(super) fn insert(step: &mut Step<'_>, admission: &Admission, plan: Plan) -> Result<Vec<(TaskId, State)>> {
     let run = open_run(step, admission, plan.run)?;
-    for seq in &plan.supersede {
-        supersede(step, *seq)?;
-    }
+    supersede_all(step, &plan.supersede)?;
+    let settling = settling(step, &plan)?;
     count_dependents(step, &plan)?;
     let mut answer = Vec::with_capacity(admission.tasks.len());
     let Plan {
@@ -432,7 +472,20 @@ pub(super) fn insert(step: &mut Step<'_>, admission: &Admission, plan: Plan) -> 
             Some(parent) => step.task(parent)?.run,
             None => None,
         };
-        let mut task = row(step, new, seq, run.or(parent_run), first, &after)?;
+        let stand = |step: &mut Step<'_>, on: Seq, when: When| match on {
+            on if on >= first || settling.contains(&on) => Ok(Fate::Open),
+            on => step
+                .task(on)
+                .map(|on| fate(when, on.state, on.reason, new.head.upstream)),
+        };
+        let mut task = row(step, new, seq, run.or(parent_run))?;
+        for (on, when) in &after {
+            match stand(step, *on, *when)? {
+                Fate::Open => task.open += 1,
+                Fate::Dead(_) => task.dead += 1,
+                Fate::Holds => {}
+            }
+        }
         task.parent = parents[i];
         task.depth = depth[i];
         task.dependents = dependents[i];
@@ -472,7 +525,7 @@ fn key_of(id: &TaskId) -> Result<domain::id::Key> {
 fn open_run(step: &mut Step<'_>, admission: &Admission, existing: Option<RunNo>) -> Result<Option<RunNo>> {
     match &admission.run {
         IntoRun::None => Ok(None),
-        IntoRun::New { id, plan, digest } => {
+        IntoRun::New { id, plan, digest, .. } => {
             let no = step.tx.next_run(step.project)?;
             let data =
                 Json::of(&serde_json::json!({ "id": id, "plan": plan, "tasks": admission.tasks.len() }));
@@ -498,7 +551,39 @@ fn open_run(step: &mut Step<'_>, admission: &Admission, existing: Option<RunNo>)
     }
 }
 
-/// Takes a task out of its run because a newer version of the plan replaces it. Work under way is cancelled.
+/// Prerequisites that have ended, but whose dependents are still being settled. The newcomer will be found among
+/// them, so until then its edge is open.
+fn settling(step: &mut Step<'_>, plan: &Plan) -> Result<FxHashSet<Seq>> {
+    if plan.outside().next().is_none() {
+        return Ok(FxHashSet::default());
+    }
+    step.flush()?;
+    let unsettled = step.tx.unsettled(step.project, usize::MAX)?;
+    Ok(unsettled.into_iter().map(|(ended, _)| ended).collect())
+}
+
+/// Takes tasks out of their run because a newer version of the plan replaces them. Those of their dependents that
+/// are not replaced as well learn that they are gone.
+fn supersede_all(step: &mut Step<'_>, seqs: &[Seq]) -> Result<()> {
+    let mut ended = Vec::new();
+    for seq in seqs {
+        let task = step.task(*seq)?;
+        if task.superseded {
+            continue;
+        }
+        if !task.state.is_terminal() {
+            ended.push(*seq);
+        }
+        supersede(step, *seq)?;
+    }
+    let mut budget = limits::SETTLE_EDGES;
+    for seq in ended {
+        settle::settle(step, seq, &mut budget, &mut Settled::default())?;
+    }
+    Ok(())
+}
+
+/// Work under way is cancelled.
 fn supersede(step: &mut Step<'_>, seq: Seq) -> Result<()> {
     let mut task = step.task(seq)?.clone();
     let now = step.now.wall;
@@ -543,27 +628,9 @@ fn count_dependents(step: &mut Step<'_>, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn row(
-    step: &mut Step<'_>,
-    new: &NewTask,
-    seq: Seq,
-    run: Option<RunNo>,
-    first: Seq,
-    after: &[(Seq, When)],
-) -> Result<Task> {
+/// The row as far as it follows from the task alone.
+fn row(step: &mut Step<'_>, new: &NewTask, seq: Seq, run: Option<RunNo>) -> Result<Task> {
     let class = step.tx.class(step.project, &new.class)?;
-    let (mut open, mut dead) = (0, 0);
-    for (on, when) in after {
-        let fate = match on {
-            on if *on >= first => Fate::Open,
-            on => {
-                let on = step.task(*on)?;
-                fate(*when, on.state, on.reason, new.head.upstream)
-            }
-        };
-        open += u32::from(fate == Fate::Open);
-        dead += u32::from(matches!(fate, Fate::Dead(_)));
-    }
     Ok(Task {
         seq,
         id: new.id.clone(),
@@ -587,8 +654,8 @@ fn row(
         started_at: None,
         finished_at: None,
         timer: None,
-        open,
-        dead,
+        open: 0,
+        dead: 0,
         upstream: new.head.upstream,
         dependents: 0,
         children: 0,

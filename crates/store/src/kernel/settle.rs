@@ -42,6 +42,10 @@ impl Settled {
 /// `budget` edges may be followed in this transaction; what is left is remembered durably and continued by
 /// [`settle_rest`], so that a fan-out of any width holds nobody up.
 pub(super) fn settle(step: &mut Step<'_>, ended: Seq, budget: &mut usize, out: &mut Settled) -> Result<()> {
+    if !step.writes.new_edges.is_empty() {
+        // Dependents are found by what is stored, and this step has admitted some.
+        step.flush()?;
+    }
     let task = step.task(ended)?;
     if task.dependents > 0 {
         settle_from(step, ended, None, budget, out)?;

@@ -102,9 +102,12 @@ impl<T: Send> Work for Request<T> {
     }
 
     fn run(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        let known = tx.project(&self.verb.project, false)?.is_some();
         match (self.verb.carry)(tx, &self.verb.project) {
             Err(refusal) if matches!(refusal.code.kind(), Kind::Store | Kind::Bug) => Err(refusal),
-            // The kernel refuses before it writes, so nobody else in the transaction is touched by it.
+            // A project that only a refused request has opened goes with its transaction.
+            Err(refusal) if !known => Err(refusal),
+            // Otherwise the kernel has refused before it wrote, and nobody else in the transaction is touched.
             answer => {
                 self.answer = Some(answer);
                 Ok(())

@@ -1,0 +1,182 @@
+//! A card: stripe and dot in the colour of its status, label, sublabel, and for boxes of many nodes
+//! a bar with the share of each status.
+
+use std::fmt::Write;
+
+use super::{CELL, Number, text_width};
+use crate::graph::Status;
+use crate::layout::Point;
+use crate::scene::{Card, Scale, Scene};
+use crate::text::{fit, xml};
+
+const LABEL_SIZE: f32 = 13.0;
+const LABEL_SIZE_COMPACT: f32 = 11.5;
+const SUBLABEL_SIZE: f32 = 11.0;
+/// A share never gets thinner than this, so one failure in a million is seen.
+const SHARE_MIN: f32 = 3.0;
+
+/// The measures all cards of a picture have in common.
+#[derive(Debug)]
+pub(super) struct Face {
+    pub(super) width: f32,
+    pub(super) height: f32,
+    scale: Scale,
+    text_x: f32,
+    shows_status: bool,
+}
+
+impl Face {
+    pub(super) fn of(scene: &Scene) -> Self {
+        let shows_status = scene.tally.has_statuses();
+        let has_sublabels = scene.cards.iter().any(|card| card.sublabel.is_some());
+        let (height, text_x, width_min, width_max) = match scene.scale {
+            Scale::Compact => (26.0, if shows_status { 28.0 } else { 10.0 }, 84.0, 190.0),
+            Scale::Summary if shows_status => (62.0, 36.0, 150.0, 240.0),
+            _ => (
+                if has_sublabels { 50.0 } else { 36.0 },
+                if shows_status { 36.0 } else { 14.0 },
+                100.0,
+                240.0,
+            ),
+        };
+        let mut face = Self {
+            width: width_max,
+            height,
+            scale: scene.scale,
+            text_x,
+            shows_status,
+        };
+        let content = |card: &Card| {
+            let sublabel = card.sublabel.as_deref().filter(|_| scene.scale != Scale::Compact);
+            let sublabel_width = sublabel.map_or(0.0, |text| text_width(text, SUBLABEL_SIZE));
+            text_width(&fit(&card.label, 60.0), face.label_size()).max(sublabel_width) + face.text_x + 14.0
+        };
+        let widest = scene.cards.iter().map(content).fold(width_min, f32::max);
+        face.width = widest.min(width_max).ceil();
+        face
+    }
+
+    fn label_size(&self) -> f32 {
+        if self.scale == Scale::Compact {
+            LABEL_SIZE_COMPACT
+        } else {
+            LABEL_SIZE
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut String, card: &Card, corner: Point) {
+        let status = card.tally.single();
+        let mut class = status.unwrap_or_default().word().to_owned();
+        for (word, applies) in [
+            ("critical", card.critical),
+            ("small", self.scale == Scale::Compact),
+        ] {
+            if applies {
+                class.push(' ');
+                class.push_str(word);
+            }
+        }
+        let (x, y) = (Number(corner.x), Number(corner.y));
+        let tooltip: Vec<String> = card.tooltip.split('\n').map(xml).collect();
+        let _ = write!(
+            out,
+            "<g class=\"{class}\" transform=\"translate({x} {y})\"><title>{}</title>",
+            tooltip.join("\n")
+        );
+        let (width, height) = (Number(self.width), Number(self.height));
+        let _ = write!(
+            out,
+            "<rect class=\"card\" width=\"{width}\" height=\"{height}\" rx=\"{}\"/>",
+            self.radius()
+        );
+        if self.shows_status {
+            self.write_status(out, card, status);
+        }
+        self.write_text(out, card);
+        out.push_str("</g>\n");
+    }
+
+    fn radius(&self) -> f32 {
+        if self.scale == Scale::Compact { 6.0 } else { 9.0 }
+    }
+
+    fn write_status(&self, out: &mut String, card: &Card, status: Option<Status>) {
+        let radius = self.radius();
+        let inner = Number(self.height - 2.0 * radius);
+        let _ = write!(
+            out,
+            "<path class=\"stripe\" d=\"M4 0H{radius}A{radius} {radius} 0 0 0 0 {radius}v{inner}a{radius} {radius} 0 0 0 {radius} {radius}H4z\"/>"
+        );
+        if let Some(status) = status.filter(|status| *status != Status::None) {
+            let x = if self.scale == Scale::Compact { 16.0 } else { 21.0 };
+            let y = if self.scale == Scale::Summary {
+                25.0
+            } else {
+                self.height / 2.0
+            };
+            let _ = write!(
+                out,
+                "<use href=\"#bell-{}\" x=\"{x}\" y=\"{}\"/>",
+                status.word(),
+                Number(y)
+            );
+        }
+        if card.tally.total() > 1 {
+            self.write_shares(out, card);
+        }
+    }
+
+    fn write_shares(&self, out: &mut String, card: &Card) {
+        let left = if card.tally.single().is_some() {
+            self.text_x
+        } else {
+            14.0
+        };
+        let room = self.width - left - 14.0;
+        let shares: Vec<(Status, f32)> = card
+            .tally
+            .present()
+            .map(|(status, count)| {
+                (
+                    status,
+                    (room * count as f32 / card.tally.total() as f32).max(SHARE_MIN),
+                )
+            })
+            .collect();
+        let shrink = room / shares.iter().map(|(_, width)| width).sum::<f32>();
+        let mut x = left;
+        for (status, width) in shares {
+            let width = width * shrink;
+            let (from, size) = (Number(x), Number((width - 1.0).max(1.0)));
+            let word = status.word();
+            let _ = write!(
+                out,
+                "<rect class=\"share {word}\" x=\"{from}\" y=\"46\" width=\"{size}\" height=\"6\" rx=\"1\"/>"
+            );
+            x += width;
+        }
+    }
+
+    fn write_text(&self, out: &mut String, card: &Card) {
+        let is_mixed = card.tally.total() > 1 && card.tally.single().is_none();
+        let x = if is_mixed { 14.0 } else { self.text_x };
+        let room = self.width - x - 12.0;
+        let size = self.label_size();
+        let label = xml(&fit(&card.label, room / (size * CELL)));
+        let sublabel = card.sublabel.as_ref().filter(|_| self.scale != Scale::Compact);
+        let y = if sublabel.is_some() {
+            21.0
+        } else {
+            self.height / 2.0 + size * 0.35
+        };
+        let _ = write!(
+            out,
+            "<text class=\"label\" x=\"{x}\" y=\"{}\">{label}</text>",
+            Number(y)
+        );
+        if let Some(sublabel) = sublabel {
+            let sublabel = xml(&fit(sublabel, room / (SUBLABEL_SIZE * CELL)));
+            let _ = write!(out, "<text class=\"sub\" x=\"{x}\" y=\"38\">{sublabel}</text>");
+        }
+    }
+}

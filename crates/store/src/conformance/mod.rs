@@ -1,0 +1,236 @@
+//! What every back end must do, as cases that run on a fresh store each.
+//!
+//! A back end is done when the whole table passes. Its test file is a factory and one line:
+//!
+//! ```ignore
+//! fn fresh() -> store::conformance::Fresh { … }
+//! store::conformance!(crate::sqlite::fresh);
+//! ```
+//!
+//! Time is a number that cases move by hand; nothing sleeps. After every case the store must be sound.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests, in a library so that every back end can have them"
+)]
+
+pub mod admit;
+pub mod cache;
+pub mod change;
+pub mod claim;
+pub mod events;
+pub mod graph;
+pub mod joins;
+pub mod lab;
+pub mod lists;
+pub mod locks;
+pub mod new;
+pub mod races;
+pub mod runs;
+pub mod time;
+pub mod wide;
+
+pub use lab::{Fresh, Lab};
+
+/// Runs one case and what must hold after each.
+pub fn run<F: Future<Output = ()>>(case: fn(Lab) -> F, fresh: fn() -> Fresh) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let fresh = fresh();
+        let lab = Lab::new(fresh.store.clone());
+        case(lab.clone()).await;
+        lab.assert_sound().await;
+    });
+}
+
+/// Makes a `#[test]` of every case. The argument is the absolute path of a `fn() -> Fresh`.
+#[macro_export]
+macro_rules! conformance {
+    ($fresh:path) => {
+        $crate::conformance!(@table tests $fresh);
+    };
+    // The one list of all cases: whoever adds one names it here.
+    (@table $what:ident $($with:path)?) => {
+        $crate::conformance! { @$what $($with)?;
+            admit:
+                a_task_without_prerequisites_is_ready
+                a_task_with_open_prerequisites_is_blocked
+                met_prerequisites_do_not_block
+                beside_met_prerequisites_the_open_ones_count
+                a_cycle_is_refused_with_its_path
+                a_batch_may_name_its_own_tasks_by_id
+                a_self_edge_is_refused
+                missing_prerequisites_are_listed
+                a_failed_prerequisite_is_refused
+                a_failed_prerequisite_is_accepted_by_those_that_can_go_on
+                an_id_is_given_once
+                score_and_depth_are_set
+                new_dependents_raise_the_score
+                equal_edges_collapse
+                contradicting_edges_are_refused
+                limits_hold
+                a_refused_batch_leaves_nothing
+                what_was_admitted_comes_back
+                a_repeated_admission_answers_as_the_first
+                projects_are_apart;
+            claim:
+                the_highest_score_goes_first
+                equal_scores_go_by_time_and_number
+                an_empty_line_is_an_empty_answer
+                blocked_tasks_are_not_found
+                a_claim_may_start_or_only_assign
+                no_more_than_asked_for
+                deadlines_press
+                people_go_before_agents
+                needs_are_all_needed
+                a_pinned_task_waits_for_its_agent
+                kinds_and_executors_are_chosen
+                a_claim_of_a_run_takes_nothing_else
+                a_stale_token_opens_nothing
+                an_expired_lease_is_refused_at_once
+                renewing_keeps_the_lease
+                a_token_fits_its_task_only
+                releasing_costs_no_attempt
+                a_dead_worker_loses_what_it_had_and_nothing_else
+                the_third_lost_lease_is_the_last;
+            change:
+                completing_keeps_the_result
+                completing_without_starting_starts
+                a_second_completion_is_refused
+                a_repeated_completion_answers_as_the_first
+                a_key_is_for_one_request
+                an_unknown_task_is_named
+                failing_keeps_the_message
+                a_failure_is_tried_again
+                hopeless_failures_are_not_tried_again
+                the_holder_may_forbid_another_try
+                a_dropped_letter_stays_failed
+                retrying_gives_a_fresh_budget
+                cancelling_is_idempotent
+                an_ended_task_is_not_cancelled
+                suspending_is_idempotent
+                a_suspended_attempt_keeps_its_lease
+                a_suspended_task_without_an_attempt_returns_where_it_belongs
+                the_death_of_a_suspended_attempt_is_no_fault
+                refusals_name_the_way
+                requests_of_one_call_see_each_other
+                a_refused_request_does_not_stop_the_others
+                breakpoints_are_answered
+                progress_is_shown;
+            graph:
+                a_line
+                a_fan_out_and_in
+                a_diamond_waits_for_both_sides
+                only_the_newly_unblocked_are_told
+                a_failure_cascades_to_the_end
+                a_failure_in_the_middle_leaves_the_beginning
+                one_side_of_a_diamond_fails
+                a_layered_graph_runs_through
+                the_roots_of_a_thousand
+                an_alert_follows_a_failure
+                an_alert_that_is_not_needed_is_skipped
+                a_cleanup_follows_any_end
+                a_user_cancel_is_told_apart
+                a_blocked_dependent_waits_for_the_retry
+                a_dependent_may_go_on_regardless
+                a_retry_revives_what_fell
+                a_retry_blocks_what_was_unblocked
+                a_suspended_dependent_keeps_count
+                a_mixed_graph_of_six;
+            joins:
+                a_parent_completes_with_its_children
+                a_parent_goes_on_after_its_children
+                a_parent_need_not_wait
+                a_failed_child_fails_the_join
+                a_join_without_children_is_over
+                subtasks_are_bounded
+                a_join_that_waits_for_itself_is_refused
+                subtasks_see_what_ends_in_the_same_call;
+            locks:
+                exclusive_locks_exclude
+                shared_locks_share
+                paths_exclude_what_is_above_and_below
+                all_or_none
+                a_cancelled_attempt_holds_until_it_confirms
+                a_cancelled_attempt_holds_until_its_lease_ends
+                a_suspended_attempt_holds
+                a_waiter_that_leaves_wakes_the_next
+                limits_count
+                waiters_go_by_their_place
+                everybody_gets_through
+                held_names_are_listed;
+            runs:
+                counts_follow_the_tasks
+                a_run_finishes_once
+                failures_and_skips_are_told_apart
+                a_cancelled_run_stays_cancelled
+                a_retry_resumes_the_run
+                superseded_tasks_no_longer_count
+                what_waits_for_a_superseded_task_learns_it
+                runs_are_listed_newest_first
+                keys_lead_to_the_newest_run
+                subtasks_join_the_run_of_their_parent;
+            events:
+                every_move_is_an_event
+                numbers_have_no_gaps
+                a_history_is_a_thread_of_the_log
+                refusals_leave_no_trace
+                events_name_what_they_are_about;
+            time:
+                a_task_waits_for_its_time
+                a_try_waits_for_its_back_off
+                scores_rise_with_the_clock
+                leases_ignore_the_wall_clock
+                the_next_moment_is_told
+                a_suspended_wait_is_not_woken
+                a_retry_may_be_later;
+            lists:
+                pages_follow_each_other
+                filters_choose
+                neighbours_are_shown
+                edges_among_some
+                results_are_collected
+                places_in_line_are_counted
+                leases_are_listed
+                the_status_adds_up
+                an_empty_project_reads_as_empty;
+            cache:
+                a_result_is_found_until_it_expires
+                the_least_recently_used_goes
+                a_new_result_replaces_the_old;
+            wide:
+                more_dependents_than_one_transaction_settles
+                a_newcomer_during_settling_is_counted_once
+                a_deep_chain_fails_without_recursion
+                a_deep_chain_is_cancelled_and_revived
+                a_wide_join;
+            races:
+                a_task_is_given_once
+                completions_at_once
+                admissions_at_once
+                one_completion_wins
+                a_change_wakes_who_waits
+                dropped_callers_do_not_matter;
+        }
+    };
+    (@tests $fresh:path; $($group:ident: $($case:ident)*;)*) => {
+        $(mod $group {
+            $(
+                #[test]
+                fn $case() {
+                    $crate::conformance::run($crate::conformance::$group::$case, $fresh);
+                }
+            )*
+        })*
+    };
+    (@names; $($group:ident: $($case:ident)*;)*) => {
+        &[$((stringify!($group), &[$(stringify!($case)),*])),*]
+    };
+}
+
+/// Every group with its cases.
+pub const TABLE: &[(&str, &[&str])] = conformance!(@table names);

@@ -1,0 +1,140 @@
+//! Graphs beyond what one transaction settles: nobody is held up, nobody is forgotten.
+
+use domain::limits::{PAGE_MAX, SETTLE_EDGES};
+use domain::store::{Admission, AdmitLimits, Children, Command};
+use domain::task::record::{Join, Outcome};
+use domain::task::state::{Reason, State};
+
+use super::lab::{Lab, SECOND, completion, held};
+use super::new::{New, task};
+
+const WIDE: usize = SETTLE_EDGES * 2 + 500;
+const DEEP: usize = 100_000;
+
+pub async fn more_dependents_than_one_transaction_settles(lab: Lab) {
+    let mut tasks = vec![task("root")];
+    tasks.extend((0..WIDE).map(|i| task(&format!("t{i}")).after("root")));
+    lab.add(&tasks).await;
+    let root = lab.begin("root").await;
+    let reply = lab.complete(&root).await;
+    assert_eq!(reply.unblocked.len(), PAGE_MAX);
+    assert!(reply.more > 0);
+    // Nobody asks, and it goes on all the same.
+    let mut moment = 0;
+    while lab.counts().await.of(State::Ready) < WIDE as u64 {
+        moment = lab.store.changed(moment).await;
+    }
+    assert_eq!(lab.counts().await.of(State::Blocked), 0);
+}
+
+pub async fn a_newcomer_during_settling_is_counted_once(lab: Lab) {
+    let mut tasks = vec![task("root"), task("other").priority(2)];
+    tasks.extend((0..WIDE).map(|i| task(&format!("t{i}")).after("root").priority(0)));
+    lab.add(&tasks).await;
+    let root = lab.begin("root").await;
+    // Asked for together, they come one after the other, with the settling under way.
+    let (completed, admitted) = tokio::join!(
+        lab.try_held(&root, completion()),
+        lab.store.admit(
+            &lab.project,
+            lab.admission(&[task("late").after("root").after("other").priority(10)]),
+            lab.now()
+        )
+    );
+    completed.unwrap();
+    admitted.unwrap();
+    lab.catch_up().await;
+    assert_eq!(lab.state("late").await, State::Blocked, "`other` is still open");
+    assert_eq!(lab.view("late").await.task.open, 1);
+    lab.done("other").await;
+    lab.done("late").await;
+}
+
+fn deep() -> Vec<New> {
+    let name = |i: usize| format!("d{i}");
+    let first = std::iter::once(task(&name(0)));
+    first
+        .chain((1..DEEP).map(|i| task(&name(i)).after(&name(i - 1))))
+        .collect()
+}
+
+pub async fn a_deep_chain_fails_without_recursion(lab: Lab) {
+    // Edges are by id of the batch, so that making the batch is not quadratic.
+    lab.admit(by_index(&lab, &deep())).await.unwrap();
+    assert_eq!(lab.view("d99999").await.task.depth, 99_999);
+    let leased = lab.begin("d0").await;
+    let reply = lab.fail(&leased).await;
+    assert!(reply.more > 0);
+    lab.catch_up().await;
+    assert_eq!(lab.counts().await.of(State::Cancelled), DEEP as u64 - 1);
+    assert_eq!(lab.reason("d99999").await, Some(Reason::UpstreamFailed));
+}
+
+pub async fn a_deep_chain_is_cancelled_and_revived(lab: Lab) {
+    lab.admit(by_index(&lab, &deep())).await.unwrap();
+    let leased = lab.begin("d0").await;
+    lab.fail(&leased).await;
+    // At once, with the failure still on its way down.
+    lab.retry("d0").await;
+    assert_eq!(lab.counts().await.of(State::Blocked), DEEP as u64 - 1);
+    lab.pass(SECOND);
+    lab.cancel("d0").await;
+    lab.catch_up().await;
+    assert_eq!(lab.counts().await.of(State::Cancelled), DEEP as u64);
+    assert_eq!(lab.reason("d99999").await, Some(Reason::UpstreamCancelled));
+}
+
+/// As [`Lab::admission`] for a chain in order, without looking names up.
+fn by_index(lab: &Lab, tasks: &[New]) -> Admission {
+    let loose: Vec<New> = tasks
+        .iter()
+        .map(|new| New {
+            after: Vec::new(),
+            ..new.clone()
+        })
+        .collect();
+    let mut admission = lab.admission(&loose);
+    for (i, new) in admission.tasks.iter_mut().enumerate().skip(1) {
+        new.after.push(domain::store::NewEdge {
+            on: domain::store::On::Batch(i as u32 - 1),
+            when: domain::task::spec::When::Success,
+        });
+    }
+    admission
+}
+
+pub async fn a_wide_join(lab: Lab) {
+    const CHILDREN: usize = 3_000;
+    lab.add(&[task("p")]).await;
+    let parent = lab.begin("p").await;
+    let children: Vec<New> = (0..CHILDREN).map(|i| task(&format!("c{i}"))).collect();
+    let command = Command::Complete {
+        outcome: Outcome::default(),
+        cached: false,
+        children: Some(Children {
+            admission: Box::new(Admission {
+                limits: AdmitLimits {
+                    prerequisites: 50,
+                    children: CHILDREN as u32,
+                },
+                ..lab.admission(&children)
+            }),
+            join: Some(Join::Complete),
+        }),
+    };
+    lab.try_held(&parent, command).await.unwrap();
+    let mut done = 0;
+    loop {
+        let leased = lab.claim_up_to(1_000).await;
+        if leased.is_empty() {
+            break;
+        }
+        done += leased.len();
+        let requests = leased.iter().map(|leased| held(leased, completion())).collect();
+        for reply in lab.try_all(requests).await {
+            reply.unwrap();
+        }
+    }
+    assert_eq!(done, CHILDREN);
+    assert_eq!(lab.state("p").await, State::Completed);
+}

@@ -1,0 +1,232 @@
+//! Who stands in line, and who is parked beside it.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use domain::id::Seq;
+use domain::run::RunNo;
+use domain::task::record::{ClassNo, Place, Task};
+use domain::time::Timestamp;
+use rusqlite::Connection;
+
+use super::cells::{Binds, collect, first};
+use super::fault::Sql;
+use super::task;
+use crate::kernel::tx::{Group, ProjectNo, place_in_line};
+
+pub(super) const LINE: &str = "SELECT rank, at, seq FROM ready WHERE project = ?1 AND class = ?2 \
+     AND (rank, at, seq) > (?3, ?4, ?5) ORDER BY rank, at, seq LIMIT ?6";
+pub(super) const LINE_OF_RUN: &str = "SELECT rank, at, seq FROM ready WHERE project = ?1 AND run = ?7 AND class = ?2 \
+     AND (rank, at, seq) > (?3, ?4, ?5) ORDER BY rank, at, seq LIMIT ?6";
+pub(super) const AHEAD: &str = "SELECT count(*) FROM (SELECT 1 FROM ready WHERE project = ?1 AND class = ?2 \
+     AND (rank, at, seq) < (?3, ?4, ?5) LIMIT ?6)";
+pub(super) const ENTER: &str =
+    "INSERT INTO ready (project, class, rank, at, seq, run) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const LEAVE: &str =
+    "DELETE FROM ready WHERE project = ?1 AND class = ?2 AND rank = ?3 AND at = ?4 AND seq = ?5";
+
+pub(super) const PARKED_FIRST: &str = "SELECT seq FROM parked WHERE project = ?1 AND thing = ?2 AND class = ?3 \
+     AND run = ?4 ORDER BY rank, at, seq LIMIT 1";
+pub(super) const PARKED_NEXT_GROUP: &str = "SELECT class, run, seq FROM parked WHERE project = ?1 AND thing = ?2 \
+     AND (class, run) > (?3, ?4) ORDER BY class, run, rank, at, seq LIMIT 1";
+pub(super) const PARK: &str = "INSERT INTO parked (project, thing, class, run, rank, at, seq) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+pub(super) const UNPARK: &str = "DELETE FROM parked WHERE project = ?1 AND thing = ?2 AND class = ?3 AND run = ?4 \
+     AND rank = ?5 AND at = ?6 AND seq = ?7";
+
+const BEFORE_ALL: Place = Place {
+    rank: i32::MIN,
+    at: Timestamp(i64::MIN),
+    seq: Seq(0),
+};
+
+/// The best placed `limit` tasks of these classes: a merge of one line per class, each read in pieces, so that
+/// nothing is read of a line beyond what is handed out and one piece.
+pub(super) fn line(
+    conn: &Connection,
+    project: ProjectNo,
+    run: Option<RunNo>,
+    classes: &[ClassNo],
+    limit: usize,
+) -> Sql<Vec<Task>> {
+    let piece = limit.min((2 * limit / classes.len().max(1)).max(16));
+    let mut lines = Vec::with_capacity(classes.len());
+    let mut heads = BinaryHeap::new();
+    for class in classes {
+        let mut line = Line {
+            project,
+            run,
+            class: *class,
+            piece,
+            buffer: VecDeque::new(),
+            last: Some(BEFORE_ALL),
+        };
+        if let Some(place) = line.next(conn)? {
+            heads.push(Reverse((place, lines.len())));
+            lines.push(line);
+        }
+    }
+    let mut places = Vec::with_capacity(limit.min(1_000));
+    while places.len() < limit
+        && let Some(Reverse((place, at))) = heads.pop()
+    {
+        places.push(place);
+        if places.len() < limit
+            && let Some(next) = lines[at].next(conn)?
+        {
+            heads.push(Reverse((next, at)));
+        }
+    }
+    task::load_free(conn, places.into_iter().map(|place| place.seq))
+}
+
+struct Line {
+    project: ProjectNo,
+    run: Option<RunNo>,
+    class: ClassNo,
+    piece: usize,
+    buffer: VecDeque<Place>,
+    /// Where the next piece begins; `None` after the last one.
+    last: Option<Place>,
+}
+
+impl Line {
+    fn next(&mut self, conn: &Connection) -> Sql<Option<Place>> {
+        if self.buffer.is_empty()
+            && let Some(last) = self.last
+        {
+            self.buffer = self.read(conn, last)?.into();
+            let full = self.buffer.len() == self.piece;
+            self.last = self.buffer.back().copied().filter(|_| full);
+        }
+        Ok(self.buffer.pop_front())
+    }
+
+    fn read(&self, conn: &Connection, after: Place) -> Sql<Vec<Place>> {
+        let sql = if self.run.is_some() { LINE_OF_RUN } else { LINE };
+        let mut statement = conn.prepare_cached(sql)?;
+        let mut binds = Binds::of(&mut statement);
+        binds.project(self.project)?.put(self.class.0)?;
+        put_place(&mut binds, after)?.put(self.piece as i64)?;
+        if self.run.is_some() {
+            binds.run_or(self.run)?;
+        }
+        collect(binds, |cells| {
+            Ok(Place {
+                rank: cells.count()?,
+                at: cells.time()?,
+                seq: cells.seq()?,
+            })
+        })
+    }
+}
+
+fn put_place<'b, 's, 'c>(binds: &'b mut Binds<'s, 'c>, place: Place) -> Sql<&'b mut Binds<'s, 'c>> {
+    binds.put(place.rank)?.time(place.at)?.seq(place.seq)
+}
+
+/// How many tasks of one class stand before this place, counting at most `limit`.
+pub(super) fn ahead(
+    conn: &Connection,
+    project: ProjectNo,
+    class: ClassNo,
+    place: Place,
+    limit: usize,
+) -> Sql<usize> {
+    let mut statement = conn.prepare_cached(AHEAD)?;
+    let mut binds = Binds::of(&mut statement);
+    binds.project(project)?.put(class.0)?;
+    put_place(&mut binds, place)?.put(i64::try_from(limit).unwrap_or(i64::MAX))?;
+    Ok(first(binds, |cells| cells.count())?.unwrap_or(0))
+}
+
+/// The best placed task of one group under this thing, or of each.
+pub(super) fn parked(
+    conn: &Connection,
+    project: ProjectNo,
+    thing: &str,
+    group: Option<Group>,
+) -> Sql<Vec<Task>> {
+    let mut seqs = Vec::new();
+    if let Some((class, run)) = group {
+        let mut statement = conn.prepare_cached(PARKED_FIRST)?;
+        let mut binds = Binds::of(&mut statement);
+        binds
+            .project(project)?
+            .put(thing)?
+            .put(class.0)?
+            .put(run_key(run))?;
+        seqs.extend(first(binds, |cells| cells.seq())?);
+    } else {
+        let mut statement = conn.prepare_cached(PARKED_NEXT_GROUP)?;
+        let mut last = (0, -1);
+        loop {
+            let mut binds = Binds::of(&mut statement);
+            binds.project(project)?.put(thing)?.put(last.0)?.put(last.1)?;
+            match first(binds, |cells| Ok(((cells.int()?, cells.int()?), cells.seq()?)))? {
+                Some((group, seq)) => {
+                    seqs.push(seq);
+                    last = group;
+                }
+                None => break,
+            }
+        }
+    }
+    task::load_free(conn, seqs)
+}
+
+fn run_key(run: Option<RunNo>) -> i64 {
+    run.map_or(0, |no| no.0 as i64)
+}
+
+// ---- writing ----
+
+/// Brings the two tables from the rows before to the rows after; `None` stands for no row yet.
+pub(super) fn shift<'t>(
+    conn: &Connection,
+    project: ProjectNo,
+    changes: impl Iterator<Item = (Option<&'t Task>, &'t Task)> + Clone,
+) -> Sql<()> {
+    let moved = changes
+        .clone()
+        .map(|(old, new)| (old.and_then(place_in_line), place_in_line(new)))
+        .filter(|(old, new)| old != new);
+    let mut leave = conn.prepare_cached(LEAVE)?;
+    for (class, place, _) in moved.clone().filter_map(|(old, _)| old) {
+        let mut binds = Binds::of(&mut leave);
+        binds.project(project)?.put(class.0)?;
+        put_place(&mut binds, place)?.run()?;
+    }
+    let mut enter = conn.prepare_cached(ENTER)?;
+    for (class, place, run) in moved.filter_map(|(_, new)| new) {
+        let mut binds = Binds::of(&mut enter);
+        binds.project(project)?.put(class.0)?;
+        put_place(&mut binds, place)?.run_or(run)?.run()?;
+    }
+    for (old, new) in changes {
+        if new.parked_under().or(old.and_then(Task::parked_under)).is_some() {
+            repark(conn, project, old, new)?;
+        }
+    }
+    Ok(())
+}
+
+fn repark(conn: &Connection, project: ProjectNo, old: Option<&Task>, new: &Task) -> Sql<()> {
+    let spot = |task: &Task| {
+        let thing = task.parked_under()?.clone();
+        Some((thing, task.class, run_key(task.run), task.place()))
+    };
+    let (old, new) = (old.and_then(spot), spot(new));
+    if old == new {
+        return Ok(());
+    }
+    for (sql, spot) in [(UNPARK, old), (PARK, new)] {
+        if let Some((thing, class, run, place)) = spot {
+            let mut statement = conn.prepare_cached(sql)?;
+            let mut binds = Binds::of(&mut statement);
+            binds.project(project)?.put(&*thing)?.put(class.0)?.put(run)?;
+            put_place(&mut binds, place)?.run()?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,363 @@
+//! A task's two rows: the narrow one in `task`, and the one in `lease` while somebody holds it.
+//!
+//! A plain claim leaves the `task` row alone. So while there is a lease, `state`, `reason`, `last_event` and
+//! `started_at` are told by the lease row, and the task row keeps what stood there before the claim. Whenever the
+//! row is written under a lease, it says `assigned`, so that no index over states ever lists a leased task.
+
+use std::time::Duration;
+
+use domain::id::{Seq, WorkerId};
+use domain::task::record::{Join, Lease, Task, Wait};
+use domain::task::score::Score;
+use domain::task::spec::{OnUpstreamFailure, Priority, Source};
+use domain::task::state::{Reason, State};
+use domain::time::millis;
+use rusqlite::Connection;
+
+use super::cells::{Binds, Cells, first};
+use super::fault::{Sql, corrupt};
+use crate::kernel::tx::ProjectNo;
+
+/// The columns of `task` in the order of [`read`].
+macro_rules! columns {
+    () => {
+        "t.seq, t.id, t.class, t.run, t.parent, t.left_state, t.dead_letter, t.superseded, t.priority, t.source, \
+         t.depth, t.path_share, t.score, t.submitted_at, t.run_at, t.deadline, t.estimate, t.finished_at, t.timer, \
+         t.open, t.dead, t.upstream, t.dependents, t.children, t.join_mode, t.attempts, t.failures, t.lost, \
+         t.guarded, t.asks, t.wait, t.thing, t.state, t.reason, t.last_event, t.started_at"
+    };
+}
+
+/// The columns of `lease` in the order of [`read`], behind those of `task`.
+macro_rules! lease_columns {
+    () => {
+        "l.fence, l.secret, l.worker, l.attempt, l.claimed_at, l.expires, l.ttl, l.progress, \
+         l.state, l.reason, l.last_event, l.started_at"
+    };
+}
+
+pub(super) use {columns, lease_columns};
+
+pub(super) const LEASE_COLUMNS: usize = 12;
+
+pub(super) const LOAD: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", ",
+    lease_columns!(),
+    " FROM task t LEFT JOIN lease l ON l.seq = t.seq WHERE t.seq = ?1"
+);
+/// For tasks that are known to have no lease.
+pub(super) const LOAD_FREE: &str = concat!("SELECT ", columns!(), " FROM task t WHERE t.seq = ?1");
+
+pub(super) const INSERT: &str = "INSERT INTO task (seq, project, id, run, parent, class, state, reason, last_event, \
+     started_at, left_state, dead_letter, superseded, priority, source, depth, path_share, score, submitted_at, \
+     run_at, deadline, estimate, finished_at, timer, open, dead, upstream, dependents, children, join_mode, \
+     attempts, failures, lost, guarded, asks, wait, thing) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, \
+     ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, \
+     ?33, ?34, ?35, ?36, ?37)";
+/// Everything but what a task is known by: seq, project, id, run, parent.
+pub(super) const UPDATE: &str = "UPDATE task SET class = ?2, state = ?3, reason = ?4, last_event = ?5, \
+     started_at = ?6, left_state = ?7, dead_letter = ?8, superseded = ?9, priority = ?10, source = ?11, \
+     depth = ?12, path_share = ?13, score = ?14, submitted_at = ?15, run_at = ?16, deadline = ?17, \
+     estimate = ?18, finished_at = ?19, timer = ?20, open = ?21, dead = ?22, upstream = ?23, dependents = ?24, \
+     children = ?25, join_mode = ?26, attempts = ?27, failures = ?28, lost = ?29, guarded = ?30, asks = ?31, \
+     wait = ?32, thing = ?33 WHERE seq = ?1";
+/// What the plain end of an attempt changes.
+pub(super) const END: &str = "UPDATE task SET state = ?2, reason = ?3, last_event = ?4, started_at = ?5, \
+     finished_at = ?6, attempts = ?7 WHERE seq = ?1";
+
+pub(super) const LEASE_INSERT: &str = "INSERT INTO lease (seq, project, state, reason, last_event, started_at, \
+     fence, secret, worker, attempt, claimed_at, expires, ttl, progress) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+pub(super) const LEASE_UPDATE: &str = "UPDATE lease SET state = ?2, reason = ?3, last_event = ?4, started_at = ?5, \
+     fence = ?6, secret = ?7, worker = ?8, attempt = ?9, claimed_at = ?10, expires = ?11, ttl = ?12, \
+     progress = ?13 WHERE seq = ?1";
+pub(super) const LEASE_DELETE: &str = "DELETE FROM lease WHERE seq = ?1";
+
+// ---- reading ----
+
+pub(super) fn load(conn: &Connection, seqs: impl IntoIterator<Item = Seq>) -> Sql<Vec<Task>> {
+    let mut statement = conn.prepare_cached(LOAD)?;
+    let mut found = Vec::new();
+    for seq in seqs {
+        let mut binds = Binds::of(&mut statement);
+        binds.seq(seq)?;
+        found.extend(first(binds, read_joined)?);
+    }
+    Ok(found)
+}
+
+/// Rows of tasks without a lease.
+pub(super) fn load_free(conn: &Connection, seqs: impl IntoIterator<Item = Seq>) -> Sql<Vec<Task>> {
+    let mut statement = conn.prepare_cached(LOAD_FREE)?;
+    let mut found = Vec::new();
+    for seq in seqs {
+        let mut binds = Binds::of(&mut statement);
+        binds.seq(seq)?;
+        found.extend(first(binds, read)?);
+    }
+    Ok(found)
+}
+
+/// Reads `columns!`, then `lease_columns!`.
+pub(super) fn read_joined(cells: &mut Cells<'_>) -> Sql<Task> {
+    let mut task = read(cells)?;
+    let Some(fence) = cells.int_or()? else {
+        cells.skip(LEASE_COLUMNS - 1);
+        return Ok(task);
+    };
+    task.lease = Some(Lease {
+        fence: domain::id::EventNo(fence as u64),
+        secret: cells.int()? as u64,
+        worker: cells.name::<WorkerId>()?,
+        attempt: cells.count()?,
+        claimed_at: cells.time()?,
+        expires: cells.int()?,
+        ttl: Duration::from_millis(cells.count()?),
+        progress: cells.json_or()?,
+    });
+    task.state = cells.variant(State::from_u8)?;
+    task.reason = cells.variant_or(Reason::from_u8)?;
+    task.last_event = cells.event_no()?;
+    task.started_at = cells.time_or()?;
+    Ok(task)
+}
+
+/// Reads `columns!`.
+pub(super) fn read(cells: &mut Cells<'_>) -> Sql<Task> {
+    Ok(Task {
+        seq: cells.seq()?,
+        id: cells.task_id()?,
+        class: cells.class_no()?,
+        run: cells.run_no()?,
+        parent: cells.int_or()?.map(|seq| Seq(seq as u64)),
+        left: cells.variant_or(State::from_u8)?,
+        dead_letter: cells.flag()?,
+        superseded: cells.flag()?,
+        priority: cells.variant(|number| Priority::try_from(number).ok())?,
+        source: cells.variant(|number| Source::ALL.get(usize::from(number)).copied())?,
+        depth: cells.count()?,
+        path_share: cells.int_or()?.map(|share| share as u16),
+        score: Score(cells.count()?),
+        submitted_at: cells.time()?,
+        run_at: cells.time_or()?,
+        deadline: cells.time_or()?,
+        estimate: cells.span_or()?,
+        finished_at: cells.time_or()?,
+        timer: cells.time_or()?,
+        open: cells.count()?,
+        dead: cells.count()?,
+        upstream: cells.variant(|number| OnUpstreamFailure::ALL.get(usize::from(number)).copied())?,
+        dependents: cells.count()?,
+        children: cells.count()?,
+        join: cells.variant_or(join_from)?,
+        attempts: cells.count()?,
+        failures: cells.count()?,
+        lost: cells.count()?,
+        guarded: cells.flag()?,
+        asks: cells.flag()?,
+        wait: read_wait(cells)?,
+        state: cells.variant(State::from_u8)?,
+        reason: cells.variant_or(Reason::from_u8)?,
+        last_event: cells.event_no()?,
+        started_at: cells.time_or()?,
+        lease: None,
+    })
+}
+
+fn join_from(number: u8) -> Option<Join> {
+    [Join::Complete, Join::Continue].get(usize::from(number)).copied()
+}
+
+fn read_wait(cells: &mut Cells<'_>) -> Sql<Wait> {
+    let wait = cells.int()?;
+    match (wait, cells.text_or()?) {
+        (0, None) => Ok(Wait::No),
+        (1, Some(thing)) => Ok(Wait::Parked(thing.into())),
+        (2, Some(thing)) => Ok(Wait::Baton(thing.into())),
+        _ => Err(corrupt(format!("a task waits in the unknown way {wait}"))),
+    }
+}
+
+// ---- writing ----
+
+/// What writing a changed task asks of its `task` row.
+pub(super) enum Rewrite {
+    Nothing,
+    End,
+    All,
+}
+
+/// Whether and how the `task` row must be written for this change.
+pub(super) fn rewrite(old: &Task, new: &Task) -> Rewrite {
+    match (&old.lease, &new.lease) {
+        (None, Some(_)) if same_row(old, new) && old.attempts == new.attempts => match old.state {
+            State::Ready if old.finished_at == new.finished_at => Rewrite::Nothing,
+            _ => Rewrite::All,
+        },
+        (Some(_), Some(_))
+            if same_row(old, new) && (old.attempts, old.finished_at) == (new.attempts, new.finished_at) =>
+        {
+            Rewrite::Nothing
+        }
+        (_, None) if same_row(old, new) => Rewrite::End,
+        _ => Rewrite::All,
+    }
+}
+
+/// Whether both are alike in everything that [`END`] does not write.
+fn same_row(old: &Task, new: &Task) -> bool {
+    // Taken apart in full, so that a new field cannot be forgotten.
+    let Task {
+        seq,
+        id,
+        class,
+        run,
+        parent,
+        state: _,
+        reason: _,
+        left,
+        dead_letter,
+        superseded,
+        priority,
+        source,
+        depth,
+        path_share,
+        score,
+        submitted_at,
+        run_at,
+        deadline,
+        estimate,
+        started_at: _,
+        finished_at: _,
+        timer,
+        open,
+        dead,
+        upstream,
+        dependents,
+        children,
+        join,
+        attempts: _,
+        failures,
+        lost,
+        guarded,
+        asks,
+        wait,
+        last_event: _,
+        lease: _,
+    } = new;
+    debug_assert!(
+        (old.seq, &old.id, old.run, old.parent) == (*seq, id, *run, *parent),
+        "what a task is known by never changes"
+    );
+    old.class == *class
+        && old.left == *left
+        && old.dead_letter == *dead_letter
+        && old.superseded == *superseded
+        && old.priority == *priority
+        && old.source == *source
+        && old.depth == *depth
+        && old.path_share == *path_share
+        && old.score == *score
+        && old.submitted_at == *submitted_at
+        && old.run_at == *run_at
+        && old.deadline == *deadline
+        && old.estimate == *estimate
+        && old.timer == *timer
+        && old.open == *open
+        && old.dead == *dead
+        && old.upstream == *upstream
+        && old.dependents == *dependents
+        && old.children == *children
+        && old.join == *join
+        && old.failures == *failures
+        && old.lost == *lost
+        && old.guarded == *guarded
+        && old.asks == *asks
+        && old.wait == *wait
+}
+
+/// The state that the `task` row tells.
+fn row_state(task: &Task) -> State {
+    if task.lease.is_some() {
+        State::Assigned
+    } else {
+        task.state
+    }
+}
+
+/// Binds [`INSERT`].
+pub(super) fn insert(binds: &mut Binds<'_, '_>, project: ProjectNo, task: &Task) -> Sql<()> {
+    binds.seq(task.seq)?.project(project)?.task_id(&task.id)?;
+    binds.run_or(task.run)?.put(task.parent.map(|seq| seq.0 as i64))?;
+    changeable(binds, task)
+}
+
+/// Binds [`UPDATE`].
+pub(super) fn update(binds: &mut Binds<'_, '_>, task: &Task) -> Sql<()> {
+    binds.seq(task.seq)?;
+    changeable(binds, task)
+}
+
+fn changeable(binds: &mut Binds<'_, '_>, task: &Task) -> Sql<()> {
+    let (wait, thing) = match &task.wait {
+        Wait::No => (0, None),
+        Wait::Parked(thing) => (1, Some(&**thing)),
+        Wait::Baton(thing) => (2, Some(&**thing)),
+    };
+    binds.put(task.class.0)?.put(row_state(task) as u8)?;
+    binds.put(task.reason.map(|reason| reason as u8))?;
+    binds.put(task.last_event.0 as i64)?.time_or(task.started_at)?;
+    binds.put(task.left.map(|state| state as u8))?;
+    binds.put(task.dead_letter)?.put(task.superseded)?;
+    binds.put(task.priority.value())?.put(task.source as u8)?;
+    binds.put(task.depth)?.put(task.path_share)?.put(task.score.0)?;
+    binds.time(task.submitted_at)?.time_or(task.run_at)?;
+    binds.time_or(task.deadline)?.span_or(task.estimate)?;
+    binds.time_or(task.finished_at)?.time_or(task.timer)?;
+    binds.put(task.open)?.put(task.dead)?.put(task.upstream as u8)?;
+    binds.put(task.dependents)?.put(task.children)?;
+    binds.put(task.join.map(|join| join as u8))?;
+    binds.put(task.attempts)?.put(task.failures)?.put(task.lost)?;
+    binds.put(task.guarded)?.put(task.asks)?;
+    binds.put(wait)?.put(thing)?;
+    Ok(())
+}
+
+/// Binds [`END`].
+pub(super) fn end(binds: &mut Binds<'_, '_>, task: &Task) -> Sql<()> {
+    binds.seq(task.seq)?.put(row_state(task) as u8)?;
+    binds.put(task.reason.map(|reason| reason as u8))?;
+    binds.put(task.last_event.0 as i64)?.time_or(task.started_at)?;
+    binds.time_or(task.finished_at)?.put(task.attempts)?;
+    Ok(())
+}
+
+/// Binds [`LEASE_INSERT`].
+pub(super) fn insert_lease(
+    binds: &mut Binds<'_, '_>,
+    project: ProjectNo,
+    task: &Task,
+    lease: &Lease,
+) -> Sql<()> {
+    binds.seq(task.seq)?.project(project)?;
+    leased(binds, task, lease)
+}
+
+/// Binds [`LEASE_UPDATE`].
+pub(super) fn update_lease(binds: &mut Binds<'_, '_>, task: &Task, lease: &Lease) -> Sql<()> {
+    binds.seq(task.seq)?;
+    leased(binds, task, lease)
+}
+
+fn leased(binds: &mut Binds<'_, '_>, task: &Task, lease: &Lease) -> Sql<()> {
+    binds.put(task.state as u8)?;
+    binds.put(task.reason.map(|reason| reason as u8))?;
+    binds.put(task.last_event.0 as i64)?.time_or(task.started_at)?;
+    binds.put(lease.fence.0 as i64)?.put(lease.secret as i64)?;
+    binds.put(lease.worker.as_str())?.put(lease.attempt)?;
+    binds.time(lease.claimed_at)?.put(lease.expires)?;
+    binds.put(millis(lease.ttl))?.json_or(lease.progress.as_ref())?;
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! Noticing the commits of other processes.
+//!
+//! Every commit appends to the log file, so inotify on that file wakes us; whether something was committed then
+//! tells `PRAGMA data_version`, since a writer appends before it commits. Without inotify the number is polled.
+//! Commits of our own process are seen too; the contract allows that.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::turnstile::beside;
+use crate::driver::Watch;
+
+/// No call waits longer than this.
+const WAIT: Duration = Duration::from_secs(1);
+/// The first look after the log was appended to; each further look waits twice as long, up to [`POLL`].
+const FIRST_LOOK: Duration = Duration::from_micros(200);
+const POLL: Duration = Duration::from_millis(25);
+
+pub(super) struct SqliteWatch {
+    conn: Connection,
+    log: PathBuf,
+    seen: Option<i64>,
+    notices: Option<notices::Notices>,
+}
+
+impl SqliteWatch {
+    pub(super) fn new(conn: Connection, store: &Path) -> SqliteWatch {
+        let mut watch = SqliteWatch {
+            conn,
+            log: beside(store, "-wal"),
+            seen: None,
+            notices: None,
+        };
+        watch.seen = watch.version();
+        watch.notices = notices::Notices::of(&watch.log);
+        watch
+    }
+
+    /// A number that changes with every commit of another connection.
+    fn version(&self) -> Option<i64> {
+        let mut statement = self.conn.prepare_cached("PRAGMA data_version").ok()?;
+        statement.query_row([], |row| row.get(0)).ok()
+    }
+
+    /// Whether anything was committed since the last look. An error counts: whoever is woken will meet it too.
+    fn look(&mut self) -> bool {
+        let now = self.version();
+        let changed = now.is_none() || now != self.seen;
+        self.seen = now;
+        changed
+    }
+}
+
+impl Watch for SqliteWatch {
+    fn wait(&mut self) -> bool {
+        let end = Instant::now() + WAIT;
+        if self.look() {
+            // Bounds how often an error, or a crowd of commits, can wake anybody.
+            std::thread::sleep(FIRST_LOOK);
+            return true;
+        }
+        if self
+            .notices
+            .as_ref()
+            .is_none_or(|notices| !notices.is_of(&self.log))
+        {
+            self.notices = notices::Notices::of(&self.log);
+        }
+        let mut pause = if self.notices.is_some() { WAIT } else { POLL };
+        loop {
+            let rest = end.saturating_duration_since(Instant::now());
+            let noticed = match &self.notices {
+                Some(notices) => notices.wait(pause.min(rest)),
+                None => {
+                    std::thread::sleep(pause.min(rest));
+                    false
+                }
+            };
+            if self.look() {
+                return true;
+            }
+            if rest <= pause {
+                return false;
+            }
+            pause = if noticed {
+                FIRST_LOOK
+            } else {
+                (pause * 2).min(POLL)
+            };
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod notices {
+    use std::mem::MaybeUninit;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+
+    /// An inotify watch on one file, as long as the name leads to that file.
+    pub(super) struct Notices {
+        fd: OwnedFd,
+        inode: u64,
+    }
+
+    impl Notices {
+        pub(super) fn of(log: &Path) -> Option<Notices> {
+            let inode = std::fs::metadata(log).ok()?.ino();
+            let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
+            inotify::add_watch(&fd, log, WatchFlags::MODIFY | WatchFlags::ATTRIB).ok()?;
+            let notices = Notices { fd, inode };
+            // Made anew in between, it would be another file than the one that is watched.
+            notices.is_of(log).then_some(notices)
+        }
+
+        pub(super) fn is_of(&self, log: &Path) -> bool {
+            std::fs::metadata(log).is_ok_and(|data| data.ino() == self.inode)
+        }
+
+        /// Waits until the file was written to or the time is over, and forgets what was noticed.
+        pub(super) fn wait(&self, most: Duration) -> bool {
+            let most = Timespec {
+                tv_sec: most.as_secs().cast_signed(),
+                tv_nsec: most.subsec_nanos().into(),
+            };
+            let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+            let ready = poll(&mut fds, Some(&most)).is_ok_and(|ready| ready > 0);
+            if ready {
+                let mut buffer = [MaybeUninit::uninit(); 4_096];
+                let mut reader = inotify::Reader::new(&self.fd, &mut buffer);
+                while reader.next().is_ok() {}
+            }
+            ready
+        }
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod notices {
+    use std::path::Path;
+    use std::time::Duration;
+
+    /// There is none here.
+    pub(super) enum Notices {}
+
+    impl Notices {
+        pub(super) fn of(_: &Path) -> Option<Notices> {
+            None
+        }
+
+        pub(super) fn is_of(&self, _: &Path) -> bool {
+            match *self {}
+        }
+
+        pub(super) fn wait(&self, _: Duration) -> bool {
+            match *self {}
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What stores do, seen from outside.
+
+mod conformance;
+mod memory;
+mod sqlite;

@@ -1,0 +1,274 @@
+//! Several writers on one file, each with a driver of its own, as processes would have.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use domain::id::{EventNo, WorkerId};
+use domain::store::Filter;
+use domain::task::record::Lease;
+use store::driver::Driver;
+
+use super::*;
+
+pub(super) fn leased(task: Task, expires: i64) -> Task {
+    Task {
+        state: State::Running,
+        lease: Some(Lease {
+            fence: EventNo(1),
+            secret: 1,
+            worker: WorkerId::new("w").unwrap(),
+            attempt: 1,
+            claimed_at: Timestamp(0),
+            expires,
+            ttl: Duration::from_secs(30),
+            progress: None,
+        }),
+        ..task
+    }
+}
+
+/// Adds one to a counter of the head, a read and a write that must not be torn apart.
+fn count(driver: &mut SqliteDriver) -> Result<()> {
+    driver.write(&mut |tx| {
+        let project = default_project(tx)?;
+        let mut writes = WriteSet::new(project, tx.head(project)?);
+        writes.head.1.score_sum += 1;
+        tx.apply(&writes)
+    })
+}
+
+fn counted(driver: &SqliteDriver) -> i64 {
+    driver
+        .reader()
+        .unwrap()
+        .status(&Project::default())
+        .unwrap()
+        .score_sum
+}
+
+#[test]
+fn writers_of_many_drivers_lose_no_update() {
+    const WRITERS: i64 = 6;
+    const EACH: i64 = 200;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bell.db");
+    let keeper = open(&path);
+    std::thread::scope(|scope| {
+        for _ in 0..WRITERS {
+            scope.spawn(|| {
+                let mut driver = open(&path);
+                for n in 0..EACH {
+                    count(&mut driver).unwrap();
+                    driver.idle(n % 2 == 0);
+                }
+            });
+        }
+    });
+    assert_eq!(counted(&keeper), WRITERS * EACH);
+}
+
+/// The child's half of the next test; does nothing when the tests run it by themselves.
+#[test]
+fn child_that_counts() {
+    if let Some(path) = std::env::var_os("STORE_TEST_COUNT") {
+        let mut driver = open(&PathBuf::from(path));
+        (0..100).for_each(|_| count(&mut driver).unwrap());
+    }
+}
+
+#[test]
+fn real_processes_lose_no_update() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bell.db");
+    let child = || {
+        Command::new(std::env::current_exe().unwrap())
+            .args([
+                "sqlite::processes::child_that_counts",
+                "--exact",
+                "--test-threads=1",
+            ])
+            .env("STORE_TEST_COUNT", &path)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    for mut child in [child(), child(), child()] {
+        assert!(child.wait().unwrap().success());
+    }
+    let driver = open(&path);
+    assert_eq!(counted(&driver), 300);
+}
+
+#[test]
+fn names_that_another_driver_added_are_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bell.db");
+    let (mut one, mut two) = (open(&path), open(&path));
+    let named = |handler: u32| Class {
+        handler: Some(format!("handler{handler}")),
+        ..class()
+    };
+    let mut numbers = Vec::new();
+    for handler in 0..6 {
+        let driver = if handler % 2 == 0 { &mut one } else { &mut two };
+        driver
+            .write(&mut |tx| {
+                let project = default_project(tx)?;
+                numbers.push(tx.class(project, &named(handler))?.0);
+                assert_eq!(tx.class(project, &named(0))?.0, 1);
+                assert_eq!(tx.classes(project)?.len(), handler as usize + 1);
+                Ok(())
+            })
+            .unwrap();
+    }
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn a_commit_of_another_driver_is_noticed_soon() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bell.db");
+    let (watcher, mut writer) = (open(&path), open(&path));
+    let mut watch = watcher.watch().unwrap();
+    while watch.wait() {}
+    let waiting = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let noticed = scope.spawn(|| {
+            while !watch.wait() {}
+            waiting.store(false, Ordering::Relaxed);
+            Instant::now()
+        });
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(waiting.load(Ordering::Relaxed), "nothing has happened yet");
+        count(&mut writer).unwrap();
+        let committed = Instant::now();
+        let late = noticed.join().unwrap().saturating_duration_since(committed);
+        assert!(late < Duration::from_millis(500), "it took {late:?}");
+    });
+    let begun = Instant::now();
+    assert!(!watch.wait(), "nothing more happened");
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_watch_outlives_its_log_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bell.db");
+    let (watcher, mut writer) = (open(&path), open(&path));
+    let mut watch = watcher.watch().unwrap();
+    while watch.wait() {}
+    let log = dir.path().join("bell.db-wal");
+    std::fs::rename(&log, dir.path().join("aside")).unwrap();
+    std::fs::copy(dir.path().join("aside"), &log).unwrap();
+    count(&mut writer).unwrap();
+    assert!((0..3).any(|_| watch.wait()));
+}
+
+#[test]
+fn pages_follow_the_filter_wherever_rows_come_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut driver = open(&dir.path().join("bell.db"));
+    let ids = admit(&mut driver, 100, 1).unwrap();
+    driver
+        .write(&mut |tx| {
+            let project = default_project(tx)?;
+            let mut writes = WriteSet::new(project, tx.head(project)?);
+            for (i, old) in tx
+                .tasks(project, &(1..=100).map(Seq).collect::<Vec<_>>())?
+                .into_iter()
+                .enumerate()
+            {
+                let state = State::ALL[if i < 11 { i } else { State::Completed as usize }];
+                let mut new = if state.is_leased() {
+                    leased(old.clone(), 0)
+                } else {
+                    old.clone()
+                };
+                new.state = state;
+                new.left = (state == State::Suspended).then_some(State::Ready);
+                new.dead_letter = state == State::Failed;
+                emit(&mut writes, &mut new, Kind::TaskEntered(state));
+                writes.head.1.counts.remove(State::Ready);
+                writes.head.1.counts.add(state);
+                writes.head.1.dead_letters += u64::from(new.dead_letter);
+                writes.tasks.push((old, new));
+            }
+            tx.apply(&writes)
+        })
+        .unwrap();
+    let mut reader = driver.reader().unwrap();
+    let mut list = |filter: Filter, after, limit| -> Vec<TaskId> {
+        let page = reader
+            .list(&Project::default(), &filter, Seq(after), limit)
+            .unwrap();
+        page.into_iter().map(|view| view.task.id).collect()
+    };
+    for (i, state) in State::ALL.into_iter().enumerate() {
+        let filter = Filter {
+            states: vec![state],
+            ..Filter::default()
+        };
+        assert_eq!(list(filter, 0, 1), ids[i..=i], "{state}");
+    }
+    let states = vec![State::Pending, State::Running, State::Ready, State::Cancelled];
+    let filter = Filter {
+        states,
+        ..Filter::default()
+    };
+    assert_eq!(
+        list(filter.clone(), 1, 9),
+        [ids[2].clone(), ids[4].clone(), ids[10].clone()]
+    );
+    let letters = Filter {
+        dead_letters: true,
+        ..Filter::default()
+    };
+    assert_eq!(list(letters, 0, 9), ids[9..10]);
+    assert_eq!(list(Filter::default(), 95, 3), ids[95..98]);
+    assert_eq!(findings(&driver), [""; 0]);
+}
+
+#[test]
+fn checks_name_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bell.db");
+    let mut driver = open(&path);
+    admit(&mut driver, 5, 1).unwrap();
+    assert_eq!(findings(&driver), [""; 0]);
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    for (spoil, mend, finding) in [
+        (
+            "DELETE FROM ready WHERE seq = 2",
+            "INSERT INTO ready SELECT project, class, -score, submitted_at, seq, run FROM task WHERE seq = 2",
+            "task task-2 is ready and not in its place in line",
+        ),
+        (
+            "UPDATE task SET dead_letter = 1 WHERE seq = 3",
+            "UPDATE task SET dead_letter = 0",
+            "task task-3 is in the dead letters and not failed",
+        ),
+        (
+            "UPDATE project SET ready = 9",
+            "UPDATE project SET ready = 5",
+            "the number of ready tasks is kept as 9, and is 5",
+        ),
+        (
+            "UPDATE event SET actor = 'user:eve' WHERE n = 2",
+            "UPDATE event SET actor = 'user:test'",
+            "event 2 is not what was written",
+        ),
+        (
+            "UPDATE task SET last_event = 1 WHERE seq = 5",
+            "UPDATE task SET last_event = 5 WHERE seq = 5",
+            "task task-5 has event 1 as its last, and it is 5",
+        ),
+    ] {
+        raw.execute_batch(spoil).unwrap();
+        let found = findings(&driver);
+        assert!(found.iter().any(|line| line == finding), "{finding}: {found:?}");
+        raw.execute_batch(mend).unwrap();
+        assert_eq!(findings(&driver), [""; 0]);
+    }
+}
