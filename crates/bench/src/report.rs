@@ -203,13 +203,11 @@ struct Figure(f64);
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Three figures that matter, and none behind the point of a whole number.
         let size = self.0.abs();
-        let decimals = match size {
-            _ if size >= 100.0 || self.0.fract() == 0.0 => 0,
-            _ if size >= 10.0 => 1,
-            _ if size >= 1.0 => 2,
-            _ if size >= 0.1 => 3,
-            _ => 4,
+        let decimals = match size.log10().floor() {
+            magnitude if self.0.fract() == 0.0 || magnitude >= 2.0 => 0,
+            magnitude => (2.0 - magnitude).min(9.0) as usize,
         };
         let plain = format!("{:.*}", decimals, self.0);
         let (whole, rest) = plain.split_at(plain.find('.').unwrap_or(plain.len()));
@@ -318,7 +316,8 @@ mod tests {
         assert_eq!(shown(1_000.0), "1,000");
         assert_eq!(shown(12.34), "12.3");
         assert_eq!(shown(0.123_45), "0.123");
-        assert_eq!(shown(0.001_23), "0.0012");
+        assert_eq!(shown(0.001_23), "0.00123");
+        assert_eq!(shown(0.0), "0");
         assert_eq!(shown(50.0), "50");
     }
 

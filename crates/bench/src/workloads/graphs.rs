@@ -15,15 +15,20 @@ use crate::machine::{forget_peak, rss_peak};
 use crate::report::{Row, Stat, Target};
 use crate::samples::Samples;
 
-/// Times `work` a hundred times, or as often as asked, after one run to warm up.
+/// Runs of `work` in one sample: a clock is too coarse for a single one.
+const TOGETHER: u32 = 100;
+
+/// Times `work` a hundred times, or as often as asked, after a first sample to warm up.
 fn repeat<T>(lab: &Lab, mut work: impl FnMut() -> T) -> Samples {
-    black_box(work());
-    let one = |_| {
+    let mut sample = || {
         let start = Instant::now();
-        black_box(work());
-        start.elapsed()
+        for _ in 0..TOGETHER {
+            black_box(work());
+        }
+        start.elapsed() / TOGETHER
     };
-    Samples::new((0..lab.samples(100)).map(one).collect())
+    sample();
+    Samples::new((0..lab.samples(100)).map(|_| sample()).collect())
 }
 
 fn dag(graph: Graph) -> Dag {

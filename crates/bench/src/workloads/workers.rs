@@ -179,7 +179,7 @@ pub(crate) async fn dag_1000(lab: &Lab) -> Result<Vec<Row>> {
 }
 
 pub(crate) async fn dag_10000(lab: &Lab) -> Result<Vec<Row>> {
-    let count = lab.tasks(10_000, 10_000);
+    let count = lab.tasks(10_000, 5_000);
     let rounds = if lab.quick { 1 } else { ROUNDS };
     let mut rows = Vec::new();
     for (name, width, shape) in [

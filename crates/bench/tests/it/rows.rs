@@ -64,6 +64,29 @@ async fn every_row_is_measured_in_memory() {
     assert!(told[0].contains(" s left"), "{told:?}");
 }
 
+// proves: SPEC 1.8, DESIGN 14
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_row_is_measured_on_a_disk_beside_the_raw_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("mine.db").display());
+    let report = bench::run(tiny(&url), &mut |_| {}).await.unwrap();
+    check(&report, &LONGER);
+    for name in [
+        "enqueue_single",
+        "enqueue_bulk",
+        "drain",
+        "drain_10",
+        "drain_1000",
+        "start_latency",
+        "dag_10000",
+    ] {
+        let row = report.rows.iter().find(|row| row.name == name).unwrap();
+        assert!(row.raw.is_some() && row.ratio.is_some(), "{row:?}");
+    }
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0, "neither a store nor a scratch file is left behind");
+}
+
 #[tokio::test]
 async fn a_name_that_fits_nothing_is_refused_with_the_names_there_are() {
     let options = Options {
