@@ -4,6 +4,7 @@
 //! Each task holds an advisory file lock of its own name while it works, and one for each lock of its plan: the system
 //! itself then tells whether two attempts overlap, and lets go when a process dies.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 3)]
     workers: usize,
     /// Tasks of each plan.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 500)]
     tasks: u64,
 }
 
@@ -223,9 +224,40 @@ impl<'a> Round<'a> {
             status["completed"] == self.tasks && status["total_tasks"] == self.tasks,
             "the store counts {status}"
         );
+        ensure!(
+            self.completions()? == self.tasks,
+            "the log has not one completion for each task"
+        );
         self.answer(&["audit", "verify"])?;
         self.answer(&["store", "check"])?;
         Ok(())
+    }
+
+    /// Tasks that completed by the log; an error if one did so twice.
+    fn completions(&self) -> Result<u64> {
+        let mut seen = HashSet::new();
+        let mut after = 0;
+        loop {
+            let page = [
+                "events",
+                "--type",
+                "task.completed",
+                "--after",
+                &after.to_string(),
+            ];
+            let page = self.answer(&page)?;
+            let events = page["events"]
+                .as_array()
+                .context("`bell events` lists no events")?;
+            let Some(last) = events.last() else {
+                return Ok(seen.len() as u64);
+            };
+            after = last["number"].as_u64().context("an event has no number")?;
+            for event in events {
+                let fresh = seen.insert(event["task"].to_string());
+                ensure!(fresh, "{} completed twice", event["key"]);
+            }
+        }
     }
 }
 

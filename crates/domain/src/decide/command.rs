@@ -42,7 +42,9 @@ pub fn command(task: &Task, command: &Command, ctx: &Context<'_>) -> Result<Chan
             cached,
             children,
         } => {
-            let some = children.as_ref().filter(|children| !children.admission.tasks.is_empty());
+            let some = children
+                .as_ref()
+                .filter(|children| !children.admission.tasks.is_empty());
             let join = some.and_then(|children| children.join);
             complete(held(task, ctx)?, outcome, *cached, join, now)
         }

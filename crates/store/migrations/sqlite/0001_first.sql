@@ -85,8 +85,10 @@ CREATE INDEX task_run ON task (run) WHERE run IS NOT NULL;
 CREATE INDEX task_parent ON task (parent) WHERE parent IS NOT NULL;
 CREATE INDEX task_timer ON task (project, timer) WHERE timer IS NOT NULL;
 -- pending, blocked, suspended, awaiting, retrying, failed: few, and looked for by state. Ready and leased tasks
--- have their own tables, and the completed and cancelled are too many.
-CREATE INDEX task_aside ON task (project, state) WHERE state IN (0, 1, 5, 6, 7, 9);
+-- have their own tables, and the completed and cancelled are too many. Written with OR, since SQLite does not see
+-- that `state = 0` implies a list with 0 in it.
+CREATE INDEX task_aside ON task (project, state)
+    WHERE state = 0 OR state = 1 OR state = 5 OR state = 6 OR state = 7 OR state = 9;
 
 -- Written once.
 CREATE TABLE body (

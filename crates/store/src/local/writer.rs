@@ -36,8 +36,10 @@ pub(super) trait Work: Send {
     /// Carries it out. A refusal is an answer like any other; an error means that the transaction has failed.
     /// May be called again after the transaction was rolled back.
     fn run(&mut self, tx: &mut dyn Tx) -> Result<()>;
-    /// Gives the caller what the last `run` came to; true if that changed something.
-    fn answer(self: Box<Self>) -> bool;
+    /// Whether the last `run` changed something.
+    fn wrote(&self) -> bool;
+    /// Gives the caller what the last `run` came to.
+    fn answer(self: Box<Self>);
     fn fail(self: Box<Self>, refusal: Refusal);
 }
 
@@ -115,12 +117,15 @@ impl<T: Send> Work for Request<T> {
         }
     }
 
+    fn wrote(&self) -> bool {
+        matches!(&self.answer, Some(Ok(answer)) if (self.verb.wrote)(answer))
+    }
+
     // A caller that has gone does not matter: what was asked is done all the same.
-    fn answer(self: Box<Self>) -> bool {
-        let Some(answer) = self.answer else { return false };
-        let wrote = answer.as_ref().is_ok_and(self.verb.wrote);
-        let _ = self.caller.send(answer);
-        wrote
+    fn answer(self: Box<Self>) {
+        if let Some(answer) = self.answer {
+            let _ = self.caller.send(answer);
+        }
     }
 
     fn fail(self: Box<Self>, refusal: Refusal) {
@@ -191,10 +196,10 @@ impl<D: Driver> Writer<D> {
     fn serve(&mut self, mut group: Vec<Box<dyn Work>>) {
         match self.carry_out(&mut group) {
             Ok(()) => {
-                let wrote = group.into_iter().fold(false, |wrote, work| work.answer() | wrote);
-                if wrote {
+                if group.iter().any(|work| work.wrote()) {
                     self.tell();
                 }
+                group.into_iter().for_each(|work| work.answer());
             }
             Err(refusal) if group.len() == 1 => group.into_iter().for_each(|work| work.fail(refusal.clone())),
             Err(_) => group.into_iter().for_each(|work| self.serve(vec![work])),

@@ -14,7 +14,7 @@ use domain::task::state::State;
 
 use super::cells::{Binds, collect};
 use super::fault::Sql;
-use super::read::Snapshot;
+use super::snapshot::Snapshot;
 use super::tx::bound;
 use super::{log, runs};
 
@@ -154,7 +154,7 @@ fn by_states(sql: &mut String, states: &[State]) {
     for state in states.iter().filter(|state| is_aside(**state)) {
         let number = *state as u8;
         parts.push(format!(
-            "SELECT seq FROM task WHERE project = ?1 AND state = {number} AND seq > ?2"
+            "SELECT seq FROM task INDEXED BY task_aside WHERE project = ?1 AND state = {number} AND seq > ?2"
         ));
     }
     // A suspended task may have a lease.

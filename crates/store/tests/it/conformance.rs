@@ -1,9 +1,52 @@
-//! No case is forgotten: what is written is in the table, and what is in the table is written.
+//! Every back end passes the whole table, and the table is whole.
 
 use std::fs;
 use std::path::Path;
 
 use store::conformance::TABLE;
+
+pub(crate) mod memory {
+    use std::sync::Arc;
+
+    use store::conformance::Fresh;
+    use store::local::Local;
+    use store::memory::MemoryDriver;
+
+    pub(crate) fn fresh() -> Fresh {
+        Fresh {
+            store: Arc::new(Local::open(MemoryDriver::default()).expect("threads start")),
+            keep: Box::new(()),
+        }
+    }
+
+    store::conformance!(crate::conformance::memory::fresh);
+}
+
+pub(crate) mod sqlite {
+    use std::sync::Arc;
+
+    use domain::store::Durability;
+    use store::conformance::Fresh;
+    use store::local::Local;
+    use store::sqlite::{Options, SqliteDriver};
+
+    pub(crate) fn fresh() -> Fresh {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Options {
+            // The cases are about what is written, not about when it reaches the disk.
+            durability: Durability::Relaxed,
+            create: true,
+            max_bytes: None,
+        };
+        let driver = SqliteDriver::open(&folder.path().join("bell.db"), &options).expect("a new file");
+        Fresh {
+            store: Arc::new(Local::open(driver).expect("threads start")),
+            keep: Box::new(folder),
+        }
+    }
+
+    store::conformance!(crate::conformance::sqlite::fresh);
+}
 
 #[test]
 fn every_case_is_in_the_table() {

@@ -1,5 +1,4 @@
 //! What stores do, seen from outside.
 
 mod conformance;
-mod memory;
 mod sqlite;

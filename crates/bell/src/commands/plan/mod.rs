@@ -1,0 +1,32 @@
+//! `bell plan`: what a plan says, before anything of it runs. Needs no store.
+
+mod check;
+pub(super) mod file;
+mod schema;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::error::Result;
+
+/// Check, draw and describe plans
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Args),
+    Schema(schema::Args),
+}
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result {
+        match self.command {
+            Command::Check(args) => args.run(context),
+            Command::Schema(args) => args.run(context),
+        }
+    }
+}
