@@ -125,3 +125,75 @@ fn a_submitted_plan_is_worked_by_claims() {
     bench.json(&["task", "complete", &id, "--token", &token]);
     assert_eq!(bench.json(&["runs", "show", "p"])["run"]["state"], "succeeded");
 }
+
+#[test]
+fn a_person_lets_a_run_go_on_or_stops_it() {
+    let plan = "name: p\ntasks:\n  ok: { breakpoint: ship it? }\n  ship: { run: 'echo $BELL_RESULT_OK > shipped', after: [ok] }\n";
+    let bench = Bench::new();
+    bench.write("plan.yaml", plan);
+    assert_eq!(run(&bench, &[]).1, 3);
+    let list = bench.json(&["breakpoint", "list"]);
+    assert_eq!(
+        (&list["count"], &list["breakpoints"][0]["asks"]),
+        (&json!(1), &json!("ship it?"))
+    );
+    let answer = bench.json(&["breakpoint", "resolve", "ok", "--answer", "\"yes\""]);
+    assert_eq!(answer["unblocked"].as_array().unwrap().len(), 1);
+    assert_eq!(run(&bench, &[]).1, 0);
+    assert_eq!(
+        std::fs::read_to_string(bench.path().join("shipped")).unwrap(),
+        "yes\n"
+    );
+    let again = bench.problem(&["breakpoint", "resolve", "ok"]);
+    assert_eq!(again, ("invalid-transition".to_owned(), 1));
+
+    let bench = Bench::new();
+    bench.write("plan.yaml", plan);
+    assert_eq!(run(&bench, &[]).1, 3);
+    bench.json(&[
+        "breakpoint",
+        "resolve",
+        "ok",
+        "--reject",
+        "--answer",
+        "\"not today\"",
+    ]);
+    assert_eq!(
+        run(
+            &bench,
+            &[
+                "--resume",
+                bench.json(&["runs", "list"])["runs"][0]["id"].as_str().unwrap()
+            ]
+        )
+        .1,
+        3
+    );
+    // Trying again asks again.
+    assert_eq!(bench.json(&["task", "show", "ok"])["state"], "awaiting");
+    assert_eq!(bench.json(&["task", "show", "ship"])["state"], "blocked");
+}
+
+#[test]
+fn a_measurement_tells_its_rows() {
+    let bench = Bench::new();
+    let report = bench.json(&[
+        "bench",
+        "enqueue_single",
+        "--quick",
+        "--samples",
+        "5",
+        "--store",
+        "memory:",
+    ]);
+    let rows = report["rows"].as_array().unwrap();
+    assert!(
+        rows.iter()
+            .any(|row| row["value"].as_f64().is_some_and(|value| value > 0.0)),
+        "{report}"
+    );
+    assert!(
+        !bench.path().join(".bellwether").exists(),
+        "nothing of the user's is touched"
+    );
+}

@@ -299,6 +299,9 @@ fn retry(task: &Task, at: Option<Timestamp>, now: Now) -> Result<Change, Refusal
         State::Ready
     };
     change.enter(to, Some(Reason::Retried), None)?;
+    if task.asks && later.is_none() {
+        change.enter(State::Awaiting, Some(Reason::Breakpoint), None)?;
+    }
     Ok(change)
 }
 
