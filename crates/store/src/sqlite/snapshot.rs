@@ -34,8 +34,8 @@ pub(super) const EVENTS: &str = concat!(
      LEFT JOIN run r ON r.no = e.run WHERE e.n > ?1 AND e.n <= ?2 ORDER BY e.n LIMIT ?3"
 );
 pub(super) const OLDEST_OF: [&str; 2] = [
-    "SELECT submitted_at FROM task INDEXED BY task_aside WHERE project = ?1 AND state = 0 ORDER BY seq LIMIT 1",
-    "SELECT submitted_at FROM task INDEXED BY task_aside WHERE project = ?1 AND state = 1 ORDER BY seq LIMIT 1",
+    "SELECT seq, submitted_at FROM task INDEXED BY task_aside WHERE project = ?1 AND state = 0 ORDER BY seq LIMIT 1",
+    "SELECT seq, submitted_at FROM task INDEXED BY task_aside WHERE project = ?1 AND state = 1 ORDER BY seq LIMIT 1",
 ];
 pub(super) const NEIGHBOUR: &str = "SELECT t.id, b.key, coalesce(l.state, t.state), \
      CASE WHEN l.seq IS NULL THEN t.reason ELSE l.reason END FROM task t JOIN body b ON b.seq = t.seq \
@@ -198,9 +198,9 @@ impl Snapshot<'_> {
                 self.conn,
                 sql,
                 |binds| binds.project(self.project).map(drop),
-                |cells| cells.time(),
+                |cells| Ok((cells.seq()?, cells.time()?)),
             )?);
         }
-        Ok(oldest.into_iter().min())
+        Ok(oldest.into_iter().min().map(|(_, submitted)| submitted))
     }
 }
