@@ -69,7 +69,7 @@ fn run(command: Command, context: &Context) -> Result {
 }
 
 /// Runs a command that talks to a store, until it ends or the user interrupts it.
-fn wait(work: impl Future<Output = Result>) -> Result {
+pub(crate) fn wait(work: impl Future<Output = Result>) -> Result {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -8,6 +8,7 @@ use domain::time::Now;
 use engine::clock::{Clock, SystemClock};
 use engine::engine::Engine;
 use engine::home::{DATABASE, Home};
+use store::Scheme;
 
 use crate::args::Globals;
 use crate::discover::{Ground, upwards};
@@ -64,11 +65,15 @@ impl Context {
     /// The folder of the store in force, whether or not it exists, and its URL.
     pub(crate) fn place(&self) -> (PathBuf, String) {
         if let Some(url) = self.settings.store() {
-            let folder = url
-                .strip_prefix("sqlite:")
-                .and_then(|path| Path::new(path).parent());
-            let folder = folder.map_or_else(|| self.ground.folder().clone(), |dir| self.cwd.join(dir));
-            return (folder, url.to_owned());
+            return match store::scheme(url) {
+                Ok(Scheme::Sqlite(path)) => {
+                    let path = self.cwd.join(path);
+                    let folder = path.parent().unwrap_or(&self.cwd).to_owned();
+                    (folder, format!("sqlite:{}", path.display()))
+                }
+                // A store without a place keeps its files where a store would be.
+                _ => (self.ground.folder().clone(), url.to_owned()),
+            };
         }
         let folder = self.ground.folder().clone();
         let url = format!("sqlite:{}", folder.join(DATABASE).display());

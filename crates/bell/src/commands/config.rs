@@ -87,7 +87,11 @@ fn people(list: &Shown, context: &Context) -> String {
             Origin::Default => (setting.origin.to_string(), crate::output::theme::DIM),
             _ => (setting.origin.to_string(), crate::output::theme::PLAIN),
         };
-        table.row([name.into(), shown(&setting.value).into(), from.into()]);
+        let value = match shown(&setting.value) {
+            empty if empty.is_empty() => "–".to_owned(),
+            value => value,
+        };
+        table.row([name.into(), value.into(), from.into()]);
     }
     format!("{}\nstore in force: {}\n", table.render(), list.store)
 }

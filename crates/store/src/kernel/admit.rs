@@ -130,13 +130,13 @@ impl Plan {
         let first = step.tx.next_seq(step.project)?;
         let after = edges(admission, &known, first)?;
         let (depth, dependents) = order(step, tasks, &after, first)?;
-        check_prerequisites(step, tasks, &after, first)?;
+        let supersede: Vec<Seq> = admission.supersede.iter().map(|id| known.stored[id]).collect();
+        check_prerequisites(step, tasks, &after, first, &supersede)?;
         let parents: Vec<Option<Seq>> = tasks
             .iter()
             .map(|task| task.parent.as_ref().map(|id| known.stored[id]))
             .collect();
         check_parents(step, admission, &parents)?;
-        let supersede = admission.supersede.iter().map(|id| known.stored[id]).collect();
         Ok(Plan {
             run,
             first,
@@ -394,12 +394,19 @@ fn check_prerequisites(
     tasks: &[NewTask],
     after: &[Vec<(Seq, When)>],
     first: Seq,
+    supersede: &[Seq],
 ) -> Result<()> {
+    let replaced: FxHashSet<&Seq> = supersede.iter().collect();
     for (task, list) in tasks.iter().zip(after) {
         for (seq, when) in list.iter().filter(|(seq, _)| *seq < first) {
             let on = step.task(*seq)?;
+            let (state, reason) = if replaced.contains(seq) && !on.state.is_terminal() {
+                (State::Cancelled, Some(Reason::Superseded))
+            } else {
+                (on.state, on.reason)
+            };
             let policy = task.head.upstream;
-            if let Fate::Dead(reason) = fate(*when, on.state, on.reason, policy)
+            if let Fate::Dead(reason) = fate(*when, state, reason, policy)
                 && (policy != OnUpstreamFailure::Block || reason != Reason::UpstreamFailed)
             {
                 return Err(Refusal::new(
@@ -409,7 +416,7 @@ fn check_prerequisites(
                         task.id,
                         when.as_str(),
                         on.id,
-                        on.state
+                        state
                     ),
                 )
                 .help(format!(

@@ -45,7 +45,7 @@ pub(super) const LOAD: &str = concat!(
     columns!(),
     ", ",
     lease_columns!(),
-    " FROM task t LEFT JOIN lease l ON l.seq = t.seq WHERE t.seq = ?1"
+    " FROM task t LEFT JOIN lease l ON l.seq = t.seq WHERE t.seq = ?1 AND t.project = ?2"
 );
 /// For tasks that are known to have no lease.
 pub(super) const LOAD_FREE: &str = concat!("SELECT ", columns!(), " FROM task t WHERE t.seq = ?1");
@@ -77,12 +77,17 @@ pub(super) const LEASE_DELETE: &str = "DELETE FROM lease WHERE seq = ?1";
 
 // ---- reading ----
 
-pub(super) fn load(conn: &Connection, seqs: impl IntoIterator<Item = Seq>) -> Sql<Vec<Task>> {
+/// Only of this project: a number may come from a token, and tokens are whatever a caller says.
+pub(super) fn load(
+    conn: &Connection,
+    project: ProjectNo,
+    seqs: impl IntoIterator<Item = Seq>,
+) -> Sql<Vec<Task>> {
     let mut statement = conn.prepare_cached(LOAD)?;
     let mut found = Vec::new();
     for seq in seqs {
         let mut binds = Binds::of(&mut statement);
-        binds.seq(seq)?;
+        binds.seq(seq)?.project(project)?;
         found.extend(first(binds, read_joined)?);
     }
     Ok(found)

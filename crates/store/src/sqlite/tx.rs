@@ -116,8 +116,8 @@ impl Tx for SqliteTx<'_> {
         })
     }
 
-    fn tasks(&mut self, _: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>> {
-        self.on(|conn, _| task::load(conn, seqs.iter().copied()))
+    fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>> {
+        self.on(|conn, _| task::load(conn, project, seqs.iter().copied()))
     }
 
     fn bodies(&mut self, _: ProjectNo, seqs: &[Seq]) -> Result<Vec<(Seq, Body)>> {
