@@ -62,6 +62,8 @@ fn run(command: Command, context: &Context) -> Result {
         Command::Events(args) => wait(args.run(context)),
         Command::Dlq(args) => wait(args.run(context)),
         Command::Lock(args) => wait(args.run(context)),
+        Command::Breakpoint(args) => wait(args.run(context)),
+        Command::Bench(args) => args.run(context),
         Command::Audit(args) => wait(args.run(context)),
         Command::Store(args) => wait(args.run(context)),
         Command::Doctor(args) => wait(args.run(context)),

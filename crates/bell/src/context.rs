@@ -62,22 +62,25 @@ impl Context {
         SystemClock.now()
     }
 
-    /// The folder of the store in force, whether or not it exists, and its URL.
-    pub(crate) fn place(&self) -> (PathBuf, String) {
-        if let Some(url) = self.settings.store() {
-            return match store::scheme(url) {
-                Ok(Scheme::Sqlite(path)) => {
-                    let path = self.cwd.join(path);
-                    let folder = path.parent().unwrap_or(&self.cwd).to_owned();
-                    (folder, format!("sqlite:{}", path.display()))
-                }
-                // A store without a place keeps its files where a store would be.
-                _ => (self.ground.folder().clone(), url.to_owned()),
-            };
+    /// The folder of the store in force, whether or not it exists, and its URL. Paths are absolute, so that the
+    /// attempts of tasks find the store from wherever they run.
+    pub(crate) fn place(&self) -> Result<(PathBuf, String)> {
+        let Some(url) = self.settings.store() else {
+            let folder = self.ground.folder().clone();
+            let url = format!("sqlite:{}", folder.join(DATABASE).display());
+            return Ok((folder, url));
+        };
+        match store::scheme(url)? {
+            Scheme::Memory => {
+                let folder = std::env::temp_dir().join(format!("bellwether-{}", std::process::id()));
+                Ok((folder, url.to_owned()))
+            }
+            Scheme::Sqlite(path) => {
+                let path = self.cwd.join(path);
+                let folder = path.parent().map_or_else(|| self.cwd.clone(), Path::to_owned);
+                Ok((folder, format!("sqlite:{}", path.display())))
+            }
         }
-        let folder = self.ground.folder().clone();
-        let url = format!("sqlite:{}", folder.join(DATABASE).display());
-        (folder, url)
     }
 
     /// Opens the store that exists.
@@ -86,7 +89,7 @@ impl Context {
     }
 
     pub(crate) async fn open(&self, access: Access) -> Result<Engine> {
-        let (folder, url) = self.place();
+        let (folder, url) = self.place()?;
         let chosen = self.settings.store().is_some();
         if !chosen && self.ground.found.is_none() {
             match access {

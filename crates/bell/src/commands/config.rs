@@ -53,7 +53,7 @@ impl Args {
     pub(crate) fn run(self, context: &Context) -> Result {
         match self.command {
             Command::Show(_) => {
-                let (folder, url) = context.place();
+                let (folder, url) = context.place()?;
                 let settings = context.settings.iter().map(|(name, setting)| Line {
                     name: name.to_owned(),
                     value: value(&setting.value),

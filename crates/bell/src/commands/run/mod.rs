@@ -78,7 +78,7 @@ impl Args {
             worker: worker::Options {
                 jobs,
                 guard: std::env::current_exe().ok(),
-                store_url: context.place().1,
+                store_url: context.place()?.1,
                 ..worker::Options::default()
             },
             wait: self.wait,
