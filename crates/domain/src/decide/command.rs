@@ -2,7 +2,7 @@
 
 use crate::code::{Code, Refusal};
 use crate::decide::lease::{attempt_data, check_holder};
-use crate::decide::{Change, derive, refuse};
+use crate::decide::{Change, refuse};
 use crate::id::Token;
 use crate::limits;
 use crate::store::Command;
@@ -42,7 +42,9 @@ pub fn command(task: &Task, command: &Command, ctx: &Context<'_>) -> Result<Chan
             cached,
             children,
         } => {
-            let some = children.as_ref().filter(|children| !children.admission.tasks.is_empty());
+            let some = children
+                .as_ref()
+                .filter(|children| !children.admission.tasks.is_empty());
             let join = some.and_then(|children| children.join);
             complete(held(task, ctx)?, outcome, *cached, join, now)
         }
@@ -267,8 +269,7 @@ fn resume(task: &Task, now: Now) -> Result<Change, Refusal> {
         lease.expires = now.mono.saturating_add(millis(lease.ttl));
         change.enter(State::Running, None, None)?;
     } else {
-        let (state, reason) = derive(&change.task, now.wall);
-        change.enter(state, reason, None)?;
+        change.belong(now.wall)?;
     }
     Ok(change)
 }
@@ -291,12 +292,12 @@ fn retry(task: &Task, at: Option<Timestamp>, now: Now) -> Result<Change, Refusal
     change.task.dead_letter = false;
     change.task.finished_at = None;
     change.task.run_at = later;
-    let to = if later.is_some() {
-        State::Retrying
+    if later.is_some() {
+        change.enter(State::Retrying, Some(Reason::Retried), None)?;
     } else {
-        State::Ready
-    };
-    change.enter(to, Some(Reason::Retried), None)?;
+        change.enter(State::Ready, Some(Reason::Retried), None)?;
+        change.belong(now.wall)?;
+    }
     Ok(change)
 }
 
