@@ -46,7 +46,7 @@ class Lite(Peer):
             while time.perf_counter() < end and (message := lite.pop()):
                 lite.done(message.message_id)
                 done += 1
-        return result(done, span, in_force(lite.conn), note="no worker: a loop of pop + done")
+        return result(done, span, in_force(lite.conn), note="no worker: a loop of pop + done; pop sorts all waiting rows")
 
     def start_latency(self):
         path = self.fresh("latency")

@@ -4,7 +4,7 @@ import os
 import pathlib
 import time
 
-SYNC_SAMPLES = 200
+SYNC_SAMPLES = 50
 
 
 def describe(folder: pathlib.Path) -> dict:
@@ -12,9 +12,20 @@ def describe(folder: pathlib.Path) -> dict:
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "file_system": file_system(folder),
-        "load_before": round(os.getloadavg()[0], 2),
-        "fdatasync_4k_us": sync_cost(folder),
     }
+
+
+class Patience:
+    """Waits for a disk that is not busy, before each peer, but not for ever: one allowance for the whole run."""
+
+    def __init__(self, quiet_us: int | None, allowance_s: float = 300):
+        self.quiet_us = quiet_us
+        self.left_s = allowance_s
+
+    def wait(self, folder: pathlib.Path):
+        while self.quiet_us and self.left_s > 0 and sync_cost(folder) > self.quiet_us:
+            time.sleep(1)
+            self.left_s -= 1
 
 
 def file_system(folder: pathlib.Path) -> str:

@@ -18,10 +18,13 @@ def measured(workload="drain", seconds=1.0, **more):
 
 
 class Rounds(unittest.TestCase):
-    def test_rates_are_medians_with_their_range(self):
-        merged = table.merge_rounds([measured(seconds=s, syncs=200) for s in (1.0, 2.0, 4.0)])
-        self.assertEqual((merged["tasks_per_s"], merged["tasks_per_s_min"], merged["tasks_per_s_max"]), (50, 25, 100))
-        self.assertEqual(merged["syncs_per_task"], 2)
+    def test_the_best_round_stands_with_the_median_beside_it(self):
+        merged = table.merge_rounds([measured(seconds=s, syncs=200) for s in (2.0, 1.0, 4.0)])
+        self.assertEqual((merged["tasks_per_s"], merged["tasks_per_s_median"], merged["syncs_per_task"]), (100, 50, 2))
+
+    def test_latency_is_judged_by_its_tail(self):
+        rounds = [measured("start_latency", seconds=s, p50_ms=0.1, p99_ms=p) for s, p in ((1, 9.0), (2, 3.0))]
+        self.assertEqual(table.merge_rounds(rounds)["p99_ms"], 3.0)
 
     def test_a_failed_round_is_said_and_the_others_count(self):
         lost = {"peer": "p", "version": "1", "variant": "v", "workload": "drain", "failed": "broke"}

@@ -1,1 +1,23 @@
 //! The words on the wire: JSON shapes shared by the command line and the server.
+//!
+//! Made by hand from the types of `domain`, which do not know how they are shown. Every field is always there,
+//! `null` when there is nothing to say, unless its doc says otherwise; times are RFC 3339 in UTC.
+//!
+//! In reading order: moments ([`time`]), a task ([`task`]) with its tries ([`attempt`]) and why it stands where
+//! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`]), what happened ([`event`]), runs,
+//! the queue and lists ([`run`], [`queue`], [`list`]), and every "no" ([`problem`]).
+
+pub mod answer;
+pub mod attempt;
+pub mod event;
+pub mod lease;
+pub mod list;
+pub mod problem;
+pub mod queue;
+pub mod run;
+pub mod task;
+pub mod time;
+pub mod why;
+
+#[cfg(test)]
+mod samples;

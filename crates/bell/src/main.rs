@@ -1,1 +1,25 @@
-fn main() {}
+//! The command line of Bellwether.
+//!
+//! In reading order: what was typed ([`args`]), what it means together with environment and files ([`settings`],
+//! [`discover`]), what commands work with ([`context`]), the [`commands`], how answers and errors reach people and
+//! programs ([`output`], [`error`], [`exit`]), and the frame around it all ([`app`]).
+
+mod app;
+mod args;
+mod commands;
+mod context;
+mod discover;
+mod error;
+mod exit;
+mod logs;
+mod lookup;
+mod output;
+mod parse;
+mod settings;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    app::main(std::env::args_os().collect())
+}

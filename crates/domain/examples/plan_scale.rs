@@ -10,19 +10,38 @@ fn main() {
     let tasks = std::env::args()
         .nth(1)
         .map_or(100_000, |arg| arg.parse::<usize>().expect("a number"));
-    measure("YAML", Format::Yaml, &yaml(tasks));
+    let good = yaml(tasks);
+    measure("YAML", Format::Yaml, &good);
     measure("JSON", Format::Json, &json(tasks));
     measure("TOML", Format::Toml, &toml(tasks));
     measure("YAML, one chain", Format::Yaml, &chain(tasks));
+    // What is wrong or hostile must not cost more than what is right.
     measure(
-        "YAML, all names wrong",
+        "YAML, a wrong name in every task",
         Format::Yaml,
-        &yaml(tasks).replace("[t", "[x"),
+        &good.replace("[t", "[x"),
     );
     measure(
-        "JSON, junk of its size",
+        "YAML, a wrong key in every task",
+        Format::Yaml,
+        &good.replace("run:", "rnu:"),
+    );
+    let bulk = "x".repeat(tasks * 50);
+    measure(
+        "YAML, a giant key",
+        Format::Yaml,
+        &format!("\"{bulk}\": 1\ntasks: {{}}\n"),
+    );
+    measure(
+        "JSON, an open text",
         Format::Json,
-        &format!("{{\"tasks\": {{\"a\": \"{}\"", "x".repeat(tasks * 50)),
+        &format!("{{\"tasks\": {{\"a\": \"{bulk}"),
+    );
+    let numbers = "1,".repeat(tasks * 10);
+    measure(
+        "JSON, a list of numbers",
+        Format::Json,
+        &format!("{{\"tasks\":[{numbers}1]}}"),
     );
 }
 

@@ -158,14 +158,19 @@ pub struct Admission {
 pub enum IntoRun {
     /// Outside any run; subtasks go into the run of their parent.
     None,
+    /// Refused with `run-changed` when the newest run of the plan is another than `newest`, if that is given: so
+    /// two processes that submit the same plan at once do not start two runs.
     New {
         id: RunId,
         plan: String,
         digest: [u8; 32],
+        newest: Option<Option<RunId>>,
     },
+    /// Refused with `run-changed` when the run's plan has another digest than `from`: somebody else has edited it.
     Existing {
         id: RunId,
         digest: [u8; 32],
+        from: [u8; 32],
     },
 }
 

@@ -23,6 +23,8 @@ const SHAPES: &[Shape] = &[
     ("fan-small", || statused(fan("fan out, fan in", 9))),
     ("chain", || statused(chain("a chain", 60))),
     ("files", || files(500, 20, 40)),
+    ("tangle", || statused(tangle(2_000, 8_000))),
+    ("sparse", || statused(tangle(700, 900))),
     ("folders", || files(90, 6, 8)),
     ("chain-100k", || statused(chain("a long chain", 100_000))),
     ("layers-100k", || {
@@ -30,6 +32,7 @@ const SHAPES: &[Shape] = &[
     }),
     ("layers-5k", || statused(layers("twenty by 250", 20, 250))),
     ("million", || statused(layers("a million", 1_000, 1_000))),
+    ("million-tangle", || statused(tangle(1_000_000, 3_000_000))),
     ("files-40k", || files(40_000, 30, 0)),
 ];
 
@@ -229,6 +232,17 @@ fn layers(title: &str, depth: usize, width: usize) -> Graph {
         }
     }
     graph(title, depth * width, pairs)
+}
+
+/// Edges between any two tasks.
+fn tangle(nodes: usize, edges: usize) -> Graph {
+    let mut random = Random(5);
+    let pairs: Vec<(usize, usize)> = (0..edges)
+        .map(|_| (random.below(nodes), random.below(nodes)))
+        .map(|(a, b)| (a.min(b), a.max(b)))
+        .filter(|(a, b)| a != b)
+        .collect();
+    graph("a tangle", nodes, pairs)
 }
 
 /// Files that import earlier files, mostly of their own folder, with some cycles.

@@ -32,7 +32,7 @@ pub fn dot(graph: &Graph) -> String {
 }
 
 fn node_statement(node: &Node) -> String {
-    let label = match &node.sublabel {
+    let label = match node.sublabel() {
         Some(sublabel) => format!("\"{}\\n{}\"", escape(&node.label), escape(sublabel)),
         None => quote(&node.label),
     };
@@ -59,7 +59,7 @@ fn edge_statement(graph: &Graph, edge: &Edge) -> String {
     if edge.style == Style::Dashed {
         attributes.push("style=dashed".to_owned());
     }
-    if let Some(label) = &edge.label {
+    if let Some(label) = edge.label() {
         attributes.push(format!("label={}", quote(label)));
     }
     if edge.back {

@@ -4,16 +4,17 @@
 //! pass over nodes and edges: a million nodes take a fraction of a second, and the picture is as
 //! small as that of sixty tasks.
 
+use std::fmt::Write;
+
 use crate::graph::{Graph, Status};
 use crate::layout::{Arrow, longest_path};
-use crate::scene::{Card, Line, Scale, Scene, Tally, noun, subtitle};
+use crate::scene::{Card, Line, Scale, Scene, TOOLTIP_CHARS, Tally, noun, subtitle};
 use crate::text::{count, thousands};
 
 /// As many boxes as still fit one screen.
 const BOXES_MAX: usize = 60;
-/// Between clusters, the heaviest this many connections are drawn.
-const CONNECTIONS_MAX: usize = 160;
-const TOOLTIP_CHARS: usize = 240;
+/// A cluster is joined to this many others by its own choice, and to those that choose it.
+const TIES_PER_CLUSTER: usize = 2;
 
 /// Which box each node is in.
 struct Boxes {
@@ -33,11 +34,9 @@ pub(crate) fn fold(graph: &Graph) -> Scene {
     let boxes = by_cluster(graph).unwrap_or_else(|| by_layer(graph));
     let cards = cards(graph, &boxes);
     let (wires, hidden) = wires(graph, &boxes, &cards);
-    let mut subtitle = format!(
-        "{} · shown as {}",
-        subtitle(graph, graph.sound_edges().count()),
-        count(cards.len(), "box").replace("boxs", "boxes")
-    );
+    let boxes_noun = if cards.len() == 1 { "box" } else { "boxes" };
+    let mut subtitle = subtitle(graph, graph.sound_edges().count());
+    subtitle.push_str(&format!(" · shown as {} {boxes_noun}", cards.len()));
     if hidden > 0 {
         subtitle.push_str(&format!(
             " · {} between distant boxes not drawn",
@@ -134,7 +133,7 @@ fn cards(graph: &Graph, boxes: &Boxes) -> Vec<Card> {
             if tally.total() == 1 {
                 return Card::of(&graph.nodes[last_of[index]], TOOLTIP_CHARS);
             }
-            let size = count(tally.total(), noun(graph));
+            let size = count(tally.total(), &noun(graph));
             let mut tooltip = format!("{label}\n{size}");
             for (status, members) in tally.present().filter(|(status, _)| *status != Status::None) {
                 tooltip.push_str(&format!("\n{} {}", thousands(members), status.word()));
@@ -152,48 +151,89 @@ fn cards(graph: &Graph, boxes: &Boxes) -> Vec<Card> {
     cards.collect()
 }
 
-/// Returns the wires between boxes, and how many edges they leave out: of layers only neighbours are
-/// joined, of clusters those with most edges between them.
+/// Returns the wires between boxes, and how many edges they leave out: layers are joined to the next
+/// one, clusters to those they have most edges with.
 fn wires(graph: &Graph, boxes: &Boxes, cards: &[Card]) -> (Vec<Line>, usize) {
-    let size = boxes.labels.len();
-    let mut between = vec![(0_usize, false); size * size];
-    for edge in graph.sound_edges() {
-        let [from, to] = [edge.from, edge.to].map(|node| boxes.box_of[node] as usize);
-        let (edges, critical) = &mut between[from * size + to];
-        *edges += 1;
-        *critical |= edge.critical;
+    let mut ties = ties(graph, boxes);
+    let all: usize = ties.iter().map(Tie::edges).sum();
+    match boxes.kind {
+        Kind::Layers => ties.retain(|tie| tie.upper + 1 == tie.lower),
+        Kind::Clusters => keep_heaviest(&mut ties, cards.len()),
     }
-    let mut pairs: Vec<usize> = (0..between.len())
-        .filter(|&pair| between[pair].0 > 0 && pair / size != pair % size)
-        .collect();
-    pairs.sort_by_key(|&pair| std::cmp::Reverse(between[pair].0));
-    let mut shown: Vec<usize> = match boxes.kind {
-        Kind::Layers => pairs
-            .iter()
-            .copied()
-            .filter(|pair| pair / size + 1 == pair % size)
-            .collect(),
-        Kind::Clusters => pairs.iter().copied().take(CONNECTIONS_MAX).collect(),
-    };
-    shown.sort_unstable();
-    let edges_of = |pairs: &[usize]| -> usize { pairs.iter().map(|&pair| between[pair].0).sum() };
-    let hidden = edges_of(&pairs) - edges_of(&shown);
-    let line = |pair: usize| {
-        let [from, to] = [pair / size, pair % size];
+    let shown: usize = ties.iter().map(Tie::edges).sum();
+    let line = |tie: &Tie| {
+        let (from, to) = if tie.up > tie.down {
+            (tie.lower, tie.upper)
+        } else {
+            (tie.upper, tie.lower)
+        };
+        let mut tooltip = String::new();
+        for (edges, from, to) in [(tie.down, tie.upper, tie.lower), (tie.up, tie.lower, tie.upper)] {
+            if edges > 0 {
+                let _ = write!(
+                    tooltip,
+                    "{} → {}: {} ",
+                    cards[from].label,
+                    cards[to].label,
+                    count(edges, "edge")
+                );
+            }
+        }
+        let critical = tie.critical && cards[from].critical && cards[to].critical;
         Line {
             from,
             to,
-            critical: between[pair].1 && cards[from].critical && cards[to].critical,
+            critical,
             dashed: false,
             back: false,
             label: None,
-            tooltip: Some(format!(
-                "{}: {} → {}",
-                count(between[pair].0, "edge"),
-                cards[from].label,
-                cards[to].label
-            )),
+            tooltip: Some(tooltip),
         }
     };
-    (shown.into_iter().map(line).collect(), hidden)
+    (ties.iter().map(line).collect(), all - shown)
+}
+
+/// The edges between two boxes, in both directions.
+#[derive(Clone, Copy, Default)]
+struct Tie {
+    upper: usize,
+    lower: usize,
+    down: usize,
+    up: usize,
+    critical: bool,
+}
+
+impl Tie {
+    fn edges(&self) -> usize {
+        self.down + self.up
+    }
+}
+
+/// Returns all pairs of boxes with edges between them.
+fn ties(graph: &Graph, boxes: &Boxes) -> Vec<Tie> {
+    let size = boxes.labels.len();
+    let mut ties = vec![Tie::default(); size * size];
+    for edge in graph.sound_edges() {
+        let [from, to] = [edge.from, edge.to].map(|node| boxes.box_of[node] as usize);
+        let tie = &mut ties[from.min(to) * size + from.max(to)];
+        *(if from < to { &mut tie.down } else { &mut tie.up }) += 1;
+        tie.critical |= edge.critical;
+    }
+    for (index, tie) in ties.iter_mut().enumerate() {
+        (tie.upper, tie.lower) = (index / size, index % size);
+    }
+    ties.retain(|tie| tie.upper != tie.lower && tie.edges() > 0);
+    ties
+}
+
+/// Keeps a tie if it is among the heaviest of one of its boxes.
+fn keep_heaviest(ties: &mut Vec<Tie>, boxes: usize) {
+    ties.sort_by_key(|tie| std::cmp::Reverse(tie.edges()));
+    let mut seen = vec![0; boxes];
+    ties.retain(|tie| {
+        let keeps = seen[tie.upper].min(seen[tie.lower]) < TIES_PER_CLUSTER;
+        seen[tie.upper] += 1;
+        seen[tie.lower] += 1;
+        keeps
+    });
 }

@@ -124,6 +124,18 @@ impl Serialize for Status {
     }
 }
 
+impl Node {
+    pub(crate) fn sublabel(&self) -> Option<&str> {
+        self.sublabel.as_deref().filter(|text| !text.is_empty())
+    }
+}
+
+impl Edge {
+    pub(crate) fn label(&self) -> Option<&str> {
+        self.label.as_deref().filter(|text| !text.is_empty())
+    }
+}
+
 impl Graph {
     /// Returns the edges whose ends both exist.
     pub(crate) fn sound_edges(&self) -> impl Iterator<Item = &Edge> + Clone {
@@ -139,7 +151,7 @@ impl Graph {
         let mut place_of = HashMap::with_capacity(self.edges.len());
         let mut edges: Vec<&Edge> = Vec::with_capacity(self.edges.len());
         for edge in self.sound_edges() {
-            match place_of.entry((edge.from, edge.to, edge.style, edge.label.as_deref(), edge.back)) {
+            match place_of.entry((edge.from, edge.to, edge.style, edge.label(), edge.back)) {
                 Entry::Vacant(place) => {
                     place.insert(edges.len());
                     edges.push(edge);

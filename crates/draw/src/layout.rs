@@ -4,7 +4,8 @@
 //! In goes a number of equally large cards with wires between them, out come corners and paths. The
 //! steps are rooms of their own: `layer` gives each card a column, `bend` threads long wires through
 //! the columns between, `order` reduces crossings, `place` finds heights, `wrap` breaks a long strip
-//! into rows, `route` draws the wires, `pack` puts unconnected parts side by side.
+//! into rows, `route` draws the wires with what `path` knows of curves, `pack` puts unconnected parts
+//! side by side.
 //!
 //! Cards never overlap and wires never cross a card: in a column a passing wire has a slot of its own.
 
@@ -12,6 +13,7 @@ mod bend;
 mod layer;
 mod order;
 mod pack;
+mod path;
 mod place;
 mod route;
 #[cfg(test)]
@@ -105,10 +107,10 @@ pub(crate) struct Frame {
 
 /// Returns the drawing, or nothing when it would need more than `bends_max` bends.
 pub(crate) fn layout(plan: &Plan, bends_max: usize) -> Option<Drawing> {
-    if plan.framed {
-        return arrange(plan, &mut bends_max.clone());
-    }
     let mut bends_left = bends_max;
+    if plan.framed {
+        return arrange(plan, &mut bends_left);
+    }
     let mut parts = Vec::new();
     for part in pack::parts(plan) {
         let drawing = arrange(&part.plan(plan), &mut bends_left)?;

@@ -42,7 +42,7 @@ fn write_nodes(out: &mut String, graph: &Graph) {
 
 fn write_node(out: &mut String, indent: &str, index: usize, node: &Node) {
     let label = escape(&node.label);
-    let _ = match &node.sublabel {
+    let _ = match node.sublabel() {
         Some(sublabel) => writeln!(out, "{indent}n{index}[\"{label}<br/>{}\"]", escape(sublabel)),
         None => writeln!(out, "{indent}n{index}[\"{label}\"]"),
     };
@@ -52,8 +52,7 @@ fn write_edges(out: &mut String, graph: &Graph) {
     let mut critical = Vec::new();
     for (index, edge) in graph.distinct_edges().into_iter().enumerate() {
         let label = edge
-            .label
-            .as_ref()
+            .label()
             .map(|label| format!("|\"{}\"|", escape(label)))
             .unwrap_or_default();
         let _ = writeln!(out, "  n{} {}{label} n{}", edge.from, arrow(edge), edge.to);
@@ -102,8 +101,12 @@ fn write_classes(out: &mut String, graph: &Graph) {
     }
 }
 
-/// Escapes for a quoted label, where Mermaid knows entities written with `#` in place of `&`.
+/// Escapes for a quoted label, where Mermaid knows entities written with `#` in place of `&`. Mermaid
+/// does not accept an empty label.
 fn escape(text: &str) -> String {
+    if text.is_empty() {
+        return " ".to_owned();
+    }
     let mut escaped = String::with_capacity(text.len());
     for c in clean(text).chars() {
         match c {

@@ -8,9 +8,12 @@ const FULL_CARDS_MAX: usize = 150;
 /// Beyond these a picture of every node is neither readable nor small.
 const CARDS_MAX: usize = 2_000;
 const WIRES_MAX: usize = 8_000;
-/// Characters of a tooltip's part: long enough for a path, so short that hostile ones stay small.
-const TOOLTIP_CHARS: usize = 240;
-const TOOLTIP_CHARS_COMPACT: usize = 96;
+/// More labels than this on wires are only noise.
+const WIRE_LABELS_MAX: usize = 500;
+/// Characters of a tooltip: long enough for a path and facts, so short that hostile ones stay small.
+pub(crate) const TOOLTIP_CHARS: usize = 600;
+const TOOLTIP_CHARS_COMPACT: usize = 150;
+const NOUN_CHARS: usize = 24;
 
 #[derive(Debug)]
 pub(crate) struct Scene {
@@ -75,13 +78,6 @@ impl Tally {
             .filter(|(_, count)| *count > 0)
     }
 
-    /// Returns the status of all nodes, if they agree.
-    pub(crate) fn single(&self) -> Option<Status> {
-        let mut present = self.present();
-        let (status, _) = present.next()?;
-        present.next().is_none().then_some(status)
-    }
-
     /// Returns whether any node has been run or is waiting to be.
     pub(crate) fn has_statuses(&self) -> bool {
         self.present().any(|(status, _)| status != Status::None)
@@ -112,6 +108,10 @@ impl Scene {
         } else {
             TOOLTIP_CHARS_COMPACT
         };
+        let mut wires: Vec<Line> = edges.iter().map(|edge| Line::of(edge)).collect();
+        if wires.iter().filter(|wire| wire.label.is_some()).count() > WIRE_LABELS_MAX {
+            wires.iter_mut().for_each(|wire| wire.label = None);
+        }
         let (lanes, lane_labels) = lanes(graph);
         Some(Self {
             title: graph.title.clone(),
@@ -122,7 +122,7 @@ impl Scene {
                 .iter()
                 .map(|node| Card::of(node, tooltip_chars))
                 .collect(),
-            wires: edges.into_iter().map(Line::of).collect(),
+            wires,
             lanes,
             lane_labels,
             tally: graph.nodes.iter().map(|node| node.status).collect(),
@@ -136,27 +136,31 @@ impl Scene {
 
 impl Card {
     pub(crate) fn of(node: &Node, tooltip_chars: usize) -> Self {
-        let mut tooltip = head(&node.label, tooltip_chars);
         let status = (node.status != Status::None).then(|| node.status.word());
-        let facts: Vec<&str> = status.into_iter().chain(node.sublabel.as_deref()).collect();
-        let critical = if node.critical { "on the critical path" } else { "" };
-        for line in [
-            facts.join(" · ").as_str(),
-            critical,
-            node.tooltip.as_deref().unwrap_or_default(),
-        ] {
-            if !line.is_empty() {
-                tooltip.push('\n');
-                tooltip.push_str(&head(line, tooltip_chars));
-            }
+        let facts: Vec<&str> = status.into_iter().chain(node.sublabel()).collect();
+        let critical = node.critical.then(|| "on the critical path".to_owned());
+        let lines = [Some(facts.join(" · ")), critical, node.tooltip.clone()];
+        let mut tooltip = node.label.clone();
+        for line in lines.into_iter().flatten().filter(|line| !line.is_empty()) {
+            tooltip.push('\n');
+            tooltip.push_str(&line);
         }
         Self {
             label: node.label.clone(),
-            sublabel: node.sublabel.clone().filter(|sublabel| !sublabel.is_empty()),
-            tooltip,
+            sublabel: node.sublabel().map(str::to_owned),
+            tooltip: head(&tooltip, tooltip_chars),
             critical: node.critical,
             tally: Tally::from_iter([node.status]),
         }
+    }
+
+    /// Returns the status of the node it stands for, if it stands for just one.
+    pub(crate) fn status(&self) -> Option<Status> {
+        self.tally
+            .present()
+            .next()
+            .filter(|_| self.tally.total() == 1)
+            .map(|(status, _)| status)
     }
 }
 
@@ -168,20 +172,20 @@ impl Line {
             critical: edge.critical,
             dashed: edge.style == Style::Dashed,
             back: edge.back,
-            label: edge.label.clone().filter(|label| !label.is_empty()),
+            label: edge.label().map(str::to_owned),
             tooltip: None,
         }
     }
 }
 
-pub(crate) fn noun(graph: &Graph) -> &str {
-    graph.noun.as_deref().unwrap_or("task")
+pub(crate) fn noun(graph: &Graph) -> String {
+    head(graph.noun.as_deref().unwrap_or("task"), NOUN_CHARS)
 }
 
 pub(crate) fn subtitle(graph: &Graph, edges: usize) -> String {
     let mut subtitle = format!(
         "{} · {}",
-        count(graph.nodes.len(), noun(graph)),
+        count(graph.nodes.len(), &noun(graph)),
         count(edges, "edge")
     );
     let critical = graph.nodes.iter().filter(|node| node.critical).count();

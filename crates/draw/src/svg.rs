@@ -125,7 +125,7 @@ fn write_frames(out: &mut String, scene: &Scene, drawing: &Drawing) {
 }
 
 /// How wide a cell of text is, as a part of the font size.
-const CELL: f32 = 0.58;
+const CELL: f32 = 0.61;
 
 /// Returns the estimated width of a text in pixels.
 fn text_width(text: &str, font_size: f32) -> f32 {

@@ -34,7 +34,7 @@ pub(crate) fn xml(text: &str) -> String {
 
 /// Returns the estimated width in cells: a plain letter is one, a CJK character or an emoji two.
 ///
-/// One cell is about 0.57 of the font size in the usual interface fonts.
+/// One cell is about 0.6 of the font size in the usual interface fonts.
 pub(crate) fn cells(text: &str) -> f32 {
     text.chars().map(char_cells).sum()
 }
@@ -56,7 +56,8 @@ fn char_cells(c: char) -> f32 {
         | '\u{20000}'..='\u{3fffd}' => 2.0,
         'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' | '·' => 0.55,
         'f' | 't' | 'r' | '(' | ')' | '[' | ']' | '/' | '-' | '"' => 0.7,
-        'm' | 'w' | 'M' | 'W' | '@' | '%' | '…' => 1.55,
+        'm' | 'w' | 'M' | 'W' | '@' | '%' | '…' => 1.5,
+        '<' | '>' | '=' | '+' | '~' | '#' | '→' => 1.35,
         'A'..='Z' => 1.2,
         _ => 1.0,
     }
@@ -70,7 +71,7 @@ pub(crate) fn fit(text: &str, width: f32) -> String {
         return text;
     }
     let room = width - char_cells('…');
-    if text.contains('/') {
+    if text.contains('/') && !text.contains([' ', '<']) {
         let tail: Vec<char> = prefix(text.chars().rev(), room).collect();
         std::iter::once('…').chain(tail.into_iter().rev()).collect()
     } else {
@@ -122,8 +123,8 @@ mod tests {
     #[test]
     fn cuts_the_end_of_words_and_the_beginning_of_paths() {
         assert_eq!(fit("short", 10.0), "short");
-        assert_eq!(fit("a rather long label", 10.0), "a rather…");
-        assert_eq!(fit("src/components/button.tsx", 12.0), "…button.tsx");
+        assert_eq!(fit("a rather long label", 10.0), "a rather l…");
+        assert_eq!(fit("src/components/button.tsx", 12.0), "…s/button.tsx");
         assert_eq!(fit("日本語のとても長いラベル", 10.0), "日本語の…");
     }
 

@@ -7,7 +7,7 @@ use domain::code::{Code, Refusal};
 use domain::id::{Key, RunId, TaskId};
 use domain::limits;
 use domain::plan::Plan;
-use domain::run::RunState;
+use domain::run::{Run, RunState};
 use domain::store::{
     Admission, AdmitLimits, Command, Filter, IntoRun, NewEdge, NewTask, On, Request, Result, Target, View,
     is_continuable,
@@ -74,8 +74,23 @@ pub async fn submit(engine: &Engine, plan: &Plan, file: &Path, options: &Options
     if !plan.unsupported.is_empty() {
         return Err(plan.unsupported.clone().into());
     }
+    // Two processes may submit the same plan at once: the one that comes second looks again.
+    for _ in 0..MEETINGS {
+        match try_submit(engine, plan, file, options).await {
+            Err(refusal) if refusal.code == Code::RunChanged => {}
+            settled => return settled,
+        }
+    }
+    try_submit(engine, plan, file, options).await
+}
+
+/// How often a submission gives way to others of the same plan before it gives up.
+const MEETINGS: usize = 20;
+
+async fn try_submit(engine: &Engine, plan: &Plan, file: &Path, options: &Options) -> Result<Submitted> {
     let identity = identity(plan, file);
     let work = prepare(engine, plan, file, options.profile)?;
+    let mut newest = None;
     let run = match options.into {
         Into::New => None,
         Into::Run(id) => {
@@ -83,16 +98,17 @@ pub async fn submit(engine: &Engine, plan: &Plan, file: &Path, options: &Options
             Some(run.ok_or_else(|| Refusal::new(Code::RunNotFound, format!("there is no run {id}")))?)
         }
         Into::Newest => {
-            let newest = engine
+            let found = engine
                 .store
                 .runs(&engine.project, Some(&identity), 1)
                 .await?
                 .pop();
-            newest.filter(|run| is_continuable(run.state))
+            newest = Some(found.as_ref().map(|run| run.id));
+            found.filter(|run| is_continuable(run.state))
         }
     };
     match run {
-        None => start(engine, plan, identity, work).await,
+        None => start(engine, plan, identity, work, newest).await,
         Some(run) if run.state == RunState::Cancelled => Err(Refusal::new(
             Code::InvalidTransition,
             format!("run {} was cancelled and cannot go on", run.id),
@@ -100,7 +116,7 @@ pub async fn submit(engine: &Engine, plan: &Plan, file: &Path, options: &Options
         .help("start a new one with `--new`")),
         Some(run) => {
             let joins = (options.joins)(engine, run.id);
-            resume(engine, plan, run.id, work, joins).await
+            resume(engine, plan, &run, work, joins).await
         }
     }
 }
@@ -167,12 +183,19 @@ fn admission(engine: &Engine, tasks: Vec<NewTask>, run: IntoRun, supersede: Vec<
     }
 }
 
-async fn start(engine: &Engine, plan: &Plan, identity: String, work: Vec<NewTask>) -> Result<Submitted> {
+async fn start(
+    engine: &Engine,
+    plan: &Plan,
+    identity: String,
+    work: Vec<NewTask>,
+    newest: Option<Option<RunId>>,
+) -> Result<Submitted> {
     let id = ids::run();
     let run = IntoRun::New {
         id,
         plan: identity,
         digest: plan.digest,
+        newest,
     };
     engine
         .store
@@ -191,10 +214,11 @@ async fn start(engine: &Engine, plan: &Plan, identity: String, work: Vec<NewTask
 async fn resume(
     engine: &Engine,
     plan: &Plan,
-    run: RunId,
+    run: &Run,
     work: Vec<NewTask>,
     joins: bool,
 ) -> Result<Submitted> {
+    let (run, from) = (run.id, run.digest);
     let stored = stored_tasks(engine, run).await?;
     let by_key: FxHashMap<&Key, &View> = stored
         .iter()
@@ -220,6 +244,7 @@ async fn resume(
         let run = IntoRun::Existing {
             id: run,
             digest: plan.digest,
+            from,
         };
         engine
             .store

@@ -1,7 +1,7 @@
 //! What a task's life costs in the SQLite driver, beside a bare SQLite loop over one table.
 //!
 //! `cargo run --release -p store --example sqlite_raw -- [TASKS] [FOLDER]`; the folder must be on a real disk. Prints
-//! microseconds per task, synchronous=FULL, for queues of 1, 10 and 1,000 distinct scores.
+//! microseconds per task, synchronous=FULL, the best of several rounds, for queues of 1, 10 and 1,000 distinct scores.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +20,9 @@ use store::driver::Driver;
 use store::kernel::tx::{Head, NewRow, ProjectNo, Tx, WriteSet};
 use store::sqlite::{Options, SqliteDriver};
 
+/// The best of so many is printed: what a busy machine adds is no part of the cost.
+const ROUNDS: usize = 5;
+
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let tasks = args
@@ -29,32 +32,30 @@ fn main() -> Result<()> {
     let dir = tempfile::tempdir_in(root).expect("a folder to work in");
     println!("{tasks} tasks, synchronous=FULL, microseconds per task");
     println!(
-        "{:>5} {:>6} | {:>9} {:>7} {:>6} | {:>9} {:>7} {:>6}",
+        "{:>5} {:>6} | {:>10} {:>7} {:>6} | {:>9} {:>7} {:>6}",
         "dist", "batch", "raw insert", "admit", "ratio", "raw drain", "drain", "ratio"
     );
     for (dist, batch) in [(1, 1_000), (10, 1_000), (10, 100), (1_000, 100), (1_000, 1_000)] {
-        let raw = raw(
-            &dir.path().join(format!("raw{dist}-{batch}.db")),
-            tasks,
-            dist,
-            batch,
-        )
-        .expect("raw SQLite works");
-        let ours = ours(
-            &dir.path().join(format!("bell{dist}-{batch}.db")),
-            tasks,
-            dist,
-            batch,
-        )?;
+        let mut best = [Duration::MAX; 4];
+        for round in 0..ROUNDS {
+            let at = |name: &str| dir.path().join(format!("{name}-{dist}-{batch}-{round}.db"));
+            let raw = raw(&at("raw"), tasks, dist, batch).expect("raw SQLite works");
+            let ours = ours(&at("bell"), tasks, dist, batch)?;
+            for (best, span) in best.iter_mut().zip([raw.0, ours.0, raw.1, ours.1]) {
+                *best = span.min(*best);
+            }
+        }
+        let [raw_insert, admit, raw_drain, drain] = best;
         let us = |span: Duration| span.as_secs_f64() * 1e6 / tasks as f64;
+        let ratio = |raw: Duration, ours: Duration| raw.as_secs_f64() / ours.as_secs_f64();
         println!(
-            "{dist:>5} {batch:>6} | {:>9.2} {:>7.2} {:>6.2} | {:>9.2} {:>7.2} {:>6.2}",
-            us(raw.0),
-            us(ours.0),
-            us(raw.0) / us(ours.0),
-            us(raw.1),
-            us(ours.1),
-            us(raw.1) / us(ours.1),
+            "{dist:>5} {batch:>6} | {:>10.2} {:>7.2} {:>6.2} | {:>9.2} {:>7.2} {:>6.2}",
+            us(raw_insert),
+            us(admit),
+            ratio(raw_insert, admit),
+            us(raw_drain),
+            us(drain),
+            ratio(raw_drain, drain),
         );
     }
     Ok(())
@@ -66,24 +67,24 @@ fn score(i: usize, dist: usize) -> i32 {
 
 fn body(i: usize) -> String {
     format!(
-        r#"{{"name":"task {i}","kind":"command","work":{{"shell":"{:0>90}"}},"priority":5,"source":"human"}}"#,
-        i
+        r#"{{"name":"task {i}","kind":"command","work":{{"shell":"{i:0>90}"}},"priority":5,"source":"human"}}"#
     )
 }
 
-// ---- bare SQLite: one table with its payload and a partial index, no events, no fencing ----
+// ---- bare SQLite: one table with its payload and a partial index; it hands out bodies, but knows no events, no
+// fencing by token, no counters ----
 
 fn raw(path: &Path, tasks: usize, dist: usize, batch: usize) -> rusqlite::Result<(Duration, Duration)> {
     let conn = Connection::open(path)?;
     conn.execute_batch(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=4000;
-         CREATE TABLE task (id INTEGER PRIMARY KEY, state INTEGER, score INTEGER, body TEXT);
+         CREATE TABLE task (id INTEGER PRIMARY KEY, state INTEGER, score INTEGER, worker TEXT, at INTEGER, body TEXT);
          CREATE INDEX ready ON task (score DESC, id) WHERE state = 0;",
     )?;
     let begun = Instant::now();
     for first in (0..tasks).step_by(batch) {
         conn.execute_batch("BEGIN IMMEDIATE")?;
-        let mut insert = conn.prepare_cached("INSERT INTO task VALUES (?1, 0, ?2, ?3)")?;
+        let mut insert = conn.prepare_cached("INSERT INTO task VALUES (?1, 0, ?2, NULL, NULL, ?3)")?;
         for i in first..(first + batch).min(tasks) {
             insert.execute((i as i64, score(i, dist), body(i)))?;
         }
@@ -93,18 +94,22 @@ fn raw(path: &Path, tasks: usize, dist: usize, batch: usize) -> rusqlite::Result
     let begun = Instant::now();
     loop {
         conn.execute_batch("BEGIN IMMEDIATE")?;
-        let ids: Vec<i64> = conn
-            .prepare_cached("SELECT id FROM task WHERE state = 0 ORDER BY score DESC, id LIMIT ?1")?
-            .query_map([batch as i64], |row| row.get(0))?
+        let claimed: Vec<(i64, String)> = conn
+            .prepare_cached("SELECT id, body FROM task WHERE state = 0 ORDER BY score DESC, id LIMIT ?1")?
+            .query_map([batch as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
-        for state in [1, 2] {
-            let mut update = conn.prepare_cached("UPDATE task SET state = ?2 WHERE id = ?1")?;
-            for id in &ids {
-                update.execute((id, state))?;
-            }
+        let mut claim =
+            conn.prepare_cached("UPDATE task SET state = 1, worker = ?2, at = ?3 WHERE id = ?1")?;
+        for (id, _) in &claimed {
+            claim.execute((id, "bench-0123456789abcdef", 30_000))?;
+        }
+        let mut finish =
+            conn.prepare_cached("UPDATE task SET state = 2, at = ?2 WHERE id = ?1 AND state = 1")?;
+        for (id, _) in &claimed {
+            finish.execute((id, 60_000))?;
         }
         conn.execute_batch("COMMIT")?;
-        if ids.is_empty() {
+        if claimed.is_empty() {
             return Ok((inserted, begun.elapsed()));
         }
     }

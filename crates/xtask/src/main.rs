@@ -1,1 +1,67 @@
-fn main() {}
+//! The chores of the repository: `cargo xtask --help` lists them.
+//!
+//! In reading order: the files that are looked at ([`repo`]), how other programs are run ([`step`]), the house
+//! rules ([`tidy`]), what is generated ([`docs`]), the promises of the examples ([`examples`]), and the one command
+//! that runs them all ([`test`]).
+
+mod dist;
+mod docs;
+mod examples;
+mod machine;
+mod repo;
+mod soak;
+mod step;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::repo::Repo;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "The chores of the repository"
+)]
+enum Chore {
+    /// Everything that must hold before a change lands; the last line counts what passed and what failed.
+    Test {
+        /// Leave the slow examples out.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// The house rules: crate arrows, file lengths, words, unfinished code, links, proofs.
+    Tidy,
+    /// Write the generated pages of `docs/`.
+    Gen {
+        /// Write nothing; fail if a page is stale.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run the plans of `examples/` and check what they promise.
+    Examples(examples::Options),
+    /// Kill workers at random for a while and check that nothing is lost or done by two at once.
+    Soak(soak::Options),
+    /// Build the binary that is handed out.
+    Dist,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let repo = Repo::find()?;
+    let sound = match Chore::parse() {
+        Chore::Test { quick } => test::run(&repo, quick)?,
+        Chore::Tidy => tidy::run(&repo)?,
+        Chore::Gen { check } => docs::run(&repo, check)?,
+        Chore::Examples(options) => examples::run(&repo, &options)?,
+        Chore::Soak(options) => soak::run(&repo, &options)?,
+        Chore::Dist => dist::run(&repo)?,
+    };
+    Ok(if sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

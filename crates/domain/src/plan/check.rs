@@ -8,8 +8,8 @@ use crate::graph::{Cycle, Dag, Graph};
 use crate::id::Key;
 
 use super::at::Findings;
-use super::draft::{Link, Read};
-use super::fault::{Fault, Faults};
+use super::draft::Read;
+use super::fault::{Fault, Faults, Place};
 use super::keys::Head;
 use super::model::{Plan, PlanTask};
 use super::near::near;
@@ -18,7 +18,7 @@ use super::near::near;
 const SHOWN: usize = 24;
 
 pub(super) fn check(head: Head, tasks: Vec<Read>, mut found: Findings) -> Result<Plan, Faults> {
-    let mut index = index(&tasks, &mut found.faults);
+    let index = index(&tasks, &mut found.faults);
     let edges = resolve(&tasks, &index, &mut found.faults);
     let graph = Graph::build(tasks.len() as u32, edges);
     let dag = match Dag::new(graph) {
@@ -39,7 +39,7 @@ pub(super) fn check(head: Head, tasks: Vec<Read>, mut found: Findings) -> Result
     };
     let tasks: Vec<PlanTask> = tasks
         .into_iter()
-        .map(|task| finish.task(task, &mut index))
+        .map(|read| finish.task(read.task, &index))
         .collect();
     found.unsupported.sort();
     found.warnings.sort_by_key(|warning| warning.place);
@@ -57,13 +57,11 @@ pub(super) fn check(head: Head, tasks: Vec<Read>, mut found: Findings) -> Result
 /// Ids by key. Only a list of tasks can still have a key twice; mappings were checked as such.
 fn index(tasks: &[Read], faults: &mut Faults) -> HashMap<Key, u32> {
     let mut index = HashMap::with_capacity(tasks.len());
-    for (id, task) in tasks.iter().enumerate() {
+    for (id, Read { task, .. }) in tasks.iter().enumerate() {
         let first = *index.entry(task.key.clone()).or_insert(id as u32);
         if first != id as u32 {
-            let detail = format!(
-                "the task `{}` stands twice, first at {}",
-                task.key, tasks[first as usize].place
-            );
+            let place = tasks[first as usize].task.place;
+            let detail = format!("the task `{}` stands twice, first at {place}", task.key);
             let fault = Fault::new(Code::PlanDuplicate, task.place, detail);
             faults.push(
                 fault
@@ -77,46 +75,45 @@ fn index(tasks: &[Read], faults: &mut Faults) -> HashMap<Key, u32> {
 
 /// The edges between tasks that exist, and faults for the others and for self-edges.
 fn resolve(tasks: &[Read], index: &HashMap<Key, u32>, faults: &mut Faults) -> Vec<(u32, u32)> {
-    let mut edges = Vec::with_capacity(tasks.iter().map(|task| task.after.len()).sum());
-    for (id, task) in tasks.iter().enumerate() {
-        for link in &task.after {
-            match index.get(&link.after.task) {
-                Some(&prerequisite) if tasks[id].key == tasks[prerequisite as usize].key => {
+    let mut edges = Vec::with_capacity(tasks.iter().map(|read| read.places.len()).sum());
+    for (id, Read { task, places }) in tasks.iter().enumerate() {
+        for (after, &place) in task.after.iter().zip(places) {
+            match index.get(&after.task) {
+                Some(_) if after.task == task.key => {
                     let detail = format!("task `{0}` waits for itself: {0} -> {0}", task.key);
-                    let fault = Fault::new(Code::PlanSelfEdge, link.place, detail);
-                    faults.push(fault.at(after(task)).help("remove this entry of `after`"));
+                    let fault = Fault::new(Code::PlanSelfEdge, place, detail);
+                    faults.push(fault.at(way(task)).help("remove this entry of `after`"));
                 }
                 Some(&prerequisite) => edges.push((prerequisite, id as u32)),
                 None if faults.is_full() => faults.more += 1,
-                None => faults.push(unknown(task, link, tasks)),
+                None => faults.push(unknown(task, &after.task, place, tasks)),
             }
         }
     }
     edges
 }
 
-fn after(task: &Read) -> String {
+fn way(task: &PlanTask) -> String {
     format!("tasks.{}.after", task.key)
 }
 
-fn unknown(task: &Read, link: &Link, tasks: &[Read]) -> Fault {
-    let missing = &link.after.task;
+fn unknown(task: &PlanTask, missing: &Key, place: Place, tasks: &[Read]) -> Fault {
     let detail = format!(
         "task `{}` waits for `{missing}`, which is no task of this plan",
         task.key
     );
-    let known = tasks.iter().map(|task| task.key.as_str());
+    let known = tasks.iter().map(|read| read.task.key.as_str());
     let help = match near(missing.as_str(), known) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("add a task `{missing}`, or remove the entry"),
     };
-    Fault::new(Code::PlanUnknownTask, link.place, detail)
-        .at(after(task))
+    Fault::new(Code::PlanUnknownTask, place, detail)
+        .at(way(task))
         .help(help)
 }
 
 fn circle(cycle: &Cycle, tasks: &[Read], index: &HashMap<Key, u32>) -> Fault {
-    let key = |v: u32| &tasks[v as usize].key;
+    let key = |v: u32| &tasks[v as usize].task.key;
     let first = cycle.path[0];
     let second = cycle.path.get(1).copied().unwrap_or(first);
     let mut detail = format!("tasks wait for each other: {}", key(first));
@@ -137,14 +134,14 @@ fn circle(cycle: &Cycle, tasks: &[Read], index: &HashMap<Key, u32>) -> Fault {
             cycle.group
         );
     }
-    let task = &tasks[first as usize];
+    let Read { task, places } = &tasks[first as usize];
     let entry = task
         .after
         .iter()
-        .find(|link| index.get(&link.after.task) == Some(&second));
-    let place = entry.map_or(task.place, |link| link.place);
+        .position(|after| index.get(&after.task) == Some(&second));
+    let place = entry.map_or(task.place, |entry| places[entry]);
     Fault::new(Code::PlanCycle, place, detail)
-        .at(after(task))
+        .at(way(task))
         .help("remove one of these entries of `after`; `a -> b` says that a waits for b")
 }
 
@@ -155,27 +152,21 @@ struct Finish {
 }
 
 impl Finish {
-    fn task(&mut self, read: Read, index: &mut HashMap<Key, u32>) -> PlanTask {
+    fn task(&mut self, mut task: PlanTask, index: &HashMap<Key, u32>) -> PlanTask {
         // Equal keys share their text: an edge then costs a pointer, not another copy of the name.
-        let shared = |link: Link| {
-            let known = index.get_key_value(&link.after.task);
-            let task = known.map_or(link.after.task.clone(), |(key, _)| key.clone());
-            crate::task::spec::After { task, ..link.after }
-        };
-        let after: Vec<_> = read.after.into_iter().map(shared).collect();
-        self.hasher.reset();
-        self.bytes.clear();
-        let mut sorted: Vec<_> = after.iter().collect();
-        sorted.sort_unstable();
-        serde_json::to_writer(&mut self.bytes, &(&read.spec, sorted)).expect("specifications serialise");
-        self.hasher.update(&self.bytes);
-        PlanTask {
-            key: read.key,
-            place: read.place,
-            digest: self.hasher.finalize().into(),
-            spec: read.spec,
-            after,
+        for after in &mut task.after {
+            if let Some((key, _)) = index.get_key_value(&after.task) {
+                after.task = key.clone();
+            }
         }
+        let mut sorted: Vec<_> = task.after.iter().collect();
+        sorted.sort_unstable();
+        self.bytes.clear();
+        serde_json::to_writer(&mut self.bytes, &(&task.spec, sorted)).expect("specifications serialise");
+        self.hasher.reset();
+        self.hasher.update(&self.bytes);
+        task.digest = self.hasher.finalize().into();
+        task
     }
 
     fn plan(&mut self, name: Option<&str>, tasks: &[PlanTask]) -> [u8; 32] {

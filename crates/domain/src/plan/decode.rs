@@ -10,16 +10,19 @@ use super::keys::{Head, PLAN, TASK};
 use super::node::{Entry, Node, Scalar, Value};
 
 /// Reads everything that can be read, and notes every fault on the way.
-pub(super) fn decode(root: &Node<'_>, found: &mut Findings) -> (Head, Vec<Read>) {
-    let at = At::root(root);
+///
+/// Takes the tree apart while it goes, so that the values of a million tasks and the tasks they become are
+/// not both in memory.
+pub(super) fn decode(mut root: Node<'_>, found: &mut Findings) -> (Head, Vec<Read>) {
     let mut head = Head::default();
     if root.is_null() {
         let fault = Fault::new(Code::PlanMissingKey, root.place, "the plan is empty");
-        found
-            .faults
-            .push(fault.help("write for example `tasks: { hello: { run: \"echo hello\" } }`"));
+        let help = "write for example `tasks: { hello: { run: \"echo hello\" } }`";
+        found.faults.push(fault.help(help));
         return (head, Vec::new());
     }
+    let listed = take(&mut root, "tasks");
+    let at = At::root(&root);
     let Some(entries) = at.entries(found, "a mapping with `tasks`") else {
         return (head, Vec::new());
     };
@@ -33,13 +36,12 @@ pub(super) fn decode(root: &Node<'_>, found: &mut Findings) -> (Head, Vec<Read>)
             None => at.unknown(found, entry, PLAN),
         }
     }
-    let section = |name: &str| entries.iter().find(|entry| entry.key == name);
     let mut defaults = Draft::new();
-    if let Some(entry) = section("defaults") {
+    if let Some(entry) = entries.iter().find(|entry| entry.key == "defaults") {
         defaults.defaults(at.entry(entry), found);
     }
-    match section("tasks") {
-        Some(entry) => (head, tasks(at.entry(entry), entry, &defaults, found)),
+    match listed {
+        Some(entry) => (head, tasks(at, entry, &defaults, found)),
         None => {
             at.missing(found, "has no tasks", "add `tasks`, a mapping of keys to tasks");
             (head, Vec::new())
@@ -47,48 +49,52 @@ pub(super) fn decode(root: &Node<'_>, found: &mut Findings) -> (Head, Vec<Read>)
     }
 }
 
-fn tasks(at: At<'_>, entry: &Entry<'_>, defaults: &Draft, found: &mut Findings) -> Vec<Read> {
-    let count = match &entry.node.value {
-        Value::Mapping(entries) => entries.len(),
-        Value::Sequence(items) => items.len(),
-        Value::Scalar(..) => {
-            at.entries(found, "a mapping of keys to tasks");
-            return Vec::new();
-        }
+fn take<'a>(root: &mut Node<'a>, key: &str) -> Option<Entry<'a>> {
+    let Value::Mapping(entries) = &mut root.value else {
+        return None;
     };
+    let index = entries.iter().position(|entry| entry.key == key)?;
+    Some(entries.remove(index))
+}
+
+fn tasks(plan: At<'_>, mut entry: Entry<'_>, defaults: &Draft, found: &mut Findings) -> Vec<Read> {
+    let (mut named, mut listed) = (Vec::new(), Vec::new());
+    match &mut entry.node.value {
+        Value::Mapping(entries) => named = std::mem::take(entries),
+        Value::Sequence(items) => listed = std::mem::take(items),
+        Value::Scalar(..) => {
+            plan.entry(&entry).entries(found, "a mapping of keys to tasks");
+        }
+    }
+    let at = plan.entry(&entry);
+    let count = named.len() + listed.len();
     if count > limits::BATCH_TASKS {
         let detail = format!("the plan has {count} tasks, the limit is {}", limits::BATCH_TASKS);
-        found
-            .faults
-            .push(at.fault(Code::PlanLimit, detail).help("submit it in parts"));
+        let fault = at.fault(Code::PlanLimit, detail);
+        found.faults.push(fault.help("submit it in parts"));
         return Vec::new();
     }
     let mut read = Vec::with_capacity(count);
-    match &entry.node.value {
-        Value::Mapping(entries) => {
-            for entry in entries {
-                read.extend(defaults.clone().task(at.entry(entry), false, found));
-            }
-        }
-        _ => at.each(found, |item, found| {
-            let entries = item.entries(found, "a mapping with a `key`").unwrap_or_default();
-            match entries.iter().find(|entry| entry.key == "key") {
-                Some(Entry {
-                    place,
-                    node:
-                        Node {
-                            value: Value::Scalar(kind, key),
-                            ..
-                        },
-                    ..
-                }) if *kind != Scalar::Null => {
-                    let task = at.named(key, *place, item.node);
-                    read.extend(defaults.clone().task(task, true, found));
-                }
-                _ if item.node.is_mapping() => item.missing(found, "has no key", "add `key: NAME`"),
-                _ => {}
-            }
-        }),
+    for entry in named {
+        read.extend(defaults.clone().task(at.entry(&entry), false, found));
+    }
+    for (index, node) in listed.into_iter().enumerate() {
+        read.extend(listed_task(at.item(index, &node), defaults, found));
     }
     read
+}
+
+/// A task of a list, which has its key inside.
+fn listed_task(at: At<'_>, defaults: &Draft, found: &mut Findings) -> Option<Read> {
+    let entries = at.entries(found, "a mapping with a `key`")?;
+    let key = entries.iter().find(|entry| entry.key == "key");
+    match key.map(|entry| (entry, &entry.node.value)) {
+        Some((entry, Value::Scalar(kind, key))) if *kind != Scalar::Null => {
+            defaults.clone().task(at.renamed(key, entry.place), true, found)
+        }
+        _ => {
+            at.missing(found, "has no key", "add `key: NAME`");
+            None
+        }
+    }
 }

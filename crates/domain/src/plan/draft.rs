@@ -10,6 +10,7 @@ use crate::task::spec::{After, Moment, Spec, When, Work};
 use super::at::{At, Findings};
 use super::fault::Place;
 use super::keys::TASK;
+use super::model::PlanTask;
 use super::node::{Scalar, Value};
 use super::work;
 
@@ -34,10 +35,10 @@ pub(super) struct Link {
 /// A task as read, before its prerequisites are looked up.
 #[derive(Debug)]
 pub(super) struct Read {
-    pub(super) key: Key,
-    pub(super) place: Place,
-    pub(super) spec: Spec,
-    pub(super) after: Vec<Link>,
+    /// Its digest is not yet known.
+    pub(super) task: PlanTask,
+    /// Where each entry of `after` stands.
+    pub(super) places: Vec<Place>,
 }
 
 impl Draft {
@@ -97,7 +98,7 @@ impl Draft {
             self.check_work(at, found);
         }
         self.check_times(at, found);
-        let after = self.collapse(at, found);
+        let (after, places) = self.collapse(at, found);
         // Without work there is a fault, and the empty command goes no further.
         let work = self.work.unwrap_or(Work::Shell(String::new()));
         let fresh = Spec::new(key.as_str(), work);
@@ -107,12 +108,14 @@ impl Draft {
             work: fresh.work,
             ..self.spec
         };
-        Some(Read {
+        let task = PlanTask {
             key,
-            place: at.key_place,
             spec,
             after,
-        })
+            place: at.key_place,
+            digest: [0; 32],
+        };
+        Some(Read { task, places })
     }
 
     fn check_work(&self, at: At<'_>, found: &mut Findings) {
@@ -166,10 +169,10 @@ impl Draft {
     }
 
     /// Makes one entry of those that name the same task: both must hold, so the narrower condition stays.
-    fn collapse(&mut self, at: At<'_>, found: &mut Findings) -> Vec<Link> {
+    fn collapse(&mut self, at: At<'_>, found: &mut Findings) -> (Vec<After>, Vec<Place>) {
         let links = std::mem::take(&mut self.after);
         if links.len() < 2 {
-            return links;
+            return links.into_iter().map(|link| (link.after, link.place)).unzip();
         }
         let mut index: HashMap<Key, usize> = HashMap::with_capacity(links.len());
         let mut kept: Vec<Link> = Vec::with_capacity(links.len());
@@ -203,6 +206,6 @@ impl Draft {
                 .faults
                 .push(fault.help("let a task in between gather some of them"));
         }
-        kept
+        kept.into_iter().map(|link| (link.after, link.place)).unzip()
     }
 }

@@ -1,12 +1,13 @@
 //! Plans: text in, a plan or all of its faults out. Nothing here reads a file.
 //!
-//! In reading order: bytes become text ([`text`]), text a tree of values with their places ([`yaml`], [`json`],
-//! [`toml`] → [`node`]), the tree tasks ([`decode`] by the tables of [`keys`]), tasks a checked [`Plan`]
-//! ([`check`]); [`analysis`] tells what the plan will be like, [`schema()`] what a plan may be.
+//! In reading order: bytes become text (`text`), text a tree of values with their places (`yaml`, `json`, `toml`
+//! → `node`), the tree tasks (`decode` and `draft` by the tables of `keys`), tasks a checked [`Plan`] (`check`).
+//! [`analyse`] tells what the plan will be like, [`schema()`] what a plan may be.
 
 mod analysis;
 mod at;
 mod check;
+mod core_schema;
 mod decode;
 mod draft;
 mod fault;
@@ -18,6 +19,7 @@ mod near;
 mod node;
 mod read;
 mod retry;
+mod scalar;
 mod schema;
 mod text;
 mod toml;

@@ -111,7 +111,7 @@ pub(super) fn refuse_duplicates(entries: &mut Vec<Entry<'_>>, faults: &mut Fault
         }
         twice
     };
-    for (i, first) in twice.iter() {
+    for (i, first) in &twice {
         faults.push(duplicate(&entries[*i].key, entries[*i].place, Some(*first)));
     }
     let mut twice = twice.iter().map(|(i, _)| *i).peekable();

@@ -32,8 +32,7 @@ pub fn read(bytes: &[u8], format: Format, file: &str) -> Result<Plan, Faults> {
     let Some(root) = root else {
         return Err(sorted(found.faults));
     };
-    let (head, tasks) = decode(&root, &mut found);
-    drop(root);
+    let (head, tasks) = decode(root, &mut found);
     check(head, tasks, found).map_err(sorted)
 }
 

@@ -6,11 +6,12 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use crate::code::Code;
 use crate::limits;
 
+use super::core_schema::resolve;
 use super::fault::{Fault, Faults, Place};
 use super::node::{
     DEPTH_MAX, Entry, NODES_MAX, Node, Scalar, Value, refuse_duplicates, short, too_deep, too_many,
@@ -26,6 +27,7 @@ pub(super) fn read<'a>(text: &'a str, faults: &mut Faults) -> Option<Node<'a>> {
         copied: 0,
         root: None,
     };
+    let ascii = text.is_ascii();
     let mut documents = 0;
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
@@ -34,6 +36,10 @@ pub(super) fn read<'a>(text: &'a str, faults: &mut Faults) -> Option<Node<'a>> {
             Ok((Event::DocumentStart(_), _)) => {
                 documents += 1;
                 Ok(())
+            }
+            Ok((Event::Scalar(written, style, anchor, tag), span)) => {
+                let written = borrow(text, ascii, written, span);
+                builder.take(Event::Scalar(written, style, anchor, tag), place(span.start))
             }
             Ok((event, span)) => builder.take(event, place(span.start)),
             Err(error) => Err(syntax(&error, text)),
@@ -48,6 +54,18 @@ pub(super) fn read<'a>(text: &'a str, faults: &mut Faults) -> Option<Node<'a>> {
             .root
             .unwrap_or_else(|| Node::scalar(Place::START, Scalar::Null, "")),
     )
+}
+
+/// The scalar as a piece of the text where it is one: the parser copies every scalar, and a plan of a million
+/// tasks has many. Its offsets count characters, so this works on ASCII only.
+fn borrow<'a>(text: &'a str, ascii: bool, written: Cow<'a, str>, span: Span) -> Cow<'a, str> {
+    let piece = |from: usize| text.get(from..from + written.len());
+    let start = span.start.index();
+    let found = [start, start + 1]
+        .into_iter()
+        .filter_map(piece)
+        .find(|piece| *piece == written);
+    found.filter(|_| ascii).map_or(written, Cow::Borrowed)
 }
 
 fn place(marker: Marker) -> Place {
@@ -123,8 +141,8 @@ impl<'a> Builder<'a, '_> {
     fn take(&mut self, event: Event<'a>, place: Place) -> Result<(), Fault> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                if anchor == 0 && self.take_key(&text, style, place)? {
-                    return Ok(());
+                if anchor == 0 && self.key_is_due() {
+                    return self.take_key(text, style, place);
                 }
                 let kind = self.kind(&text, style, tag.as_deref(), place);
                 let weight = NODE_WEIGHT + text.len() as u64;
@@ -173,11 +191,7 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn start(&mut self, place: Place, anchor: usize, items: Items<'a>) -> Result<(), Fault> {
-        if let Some(Open {
-            items: Items::Mapping { key: None, .. },
-            ..
-        }) = self.open.last()
-        {
+        if self.key_is_due() {
             return Err(no_key(place));
         }
         if self.open.len() == DEPTH_MAX {
@@ -198,12 +212,16 @@ impl<'a> Builder<'a, '_> {
             return Ok(());
         };
         let value = match open.items {
-            Items::Sequence(items) => Value::Sequence(items),
+            Items::Sequence(mut items) => {
+                items.shrink_to_fit();
+                Value::Sequence(items)
+            }
             Items::Mapping {
                 mut entries, merges, ..
             } => {
                 refuse_duplicates(&mut entries, self.faults);
                 self.merge(&mut entries, merges);
+                entries.shrink_to_fit();
                 Value::Mapping(entries)
             }
         };
@@ -253,24 +271,30 @@ impl<'a> Builder<'a, '_> {
         Ok(())
     }
 
-    /// Whether the scalar stands where a key is due, and was taken for it.
-    fn take_key(&mut self, text: &Cow<'a, str>, style: ScalarStyle, place: Place) -> Result<bool, Fault> {
-        let Some(Open {
+    fn key_is_due(&self) -> bool {
+        matches!(
+            self.open.last(),
+            Some(Open {
+                items: Items::Mapping { key: None, .. },
+                ..
+            })
+        )
+    }
+
+    fn take_key(&mut self, text: Cow<'a, str>, style: ScalarStyle, place: Place) -> Result<(), Fault> {
+        let taken = match &*text {
+            "" if style == ScalarStyle::Plain => return Err(no_key(place)),
+            "<<" if style == ScalarStyle::Plain => Key::Merge,
+            _ => Key::Name(place, text),
+        };
+        if let Some(Open {
             items: Items::Mapping { key, .. },
             ..
         }) = self.open.last_mut()
-        else {
-            return Ok(false);
-        };
-        if key.is_some() {
-            return Ok(false);
+        {
+            *key = Some(taken);
         }
-        *key = Some(match &**text {
-            "" if style == ScalarStyle::Plain => return Err(no_key(place)),
-            "<<" if style == ScalarStyle::Plain => Key::Merge,
-            _ => Key::Name(place, text.clone()),
-        });
-        Ok(true)
+        Ok(())
     }
 
     /// Adds the entries of `<<` that the mapping does not have itself; earlier merges go before later ones.
@@ -345,44 +369,4 @@ const NODE_WEIGHT: u64 = 64;
 
 fn no_key(place: Place) -> Fault {
     Fault::new(Code::PlanSyntax, place, "a key must be text").help("write `key: value`")
-}
-
-/// The core schema of YAML 1.2.2, section 10.3.2.
-fn resolve(text: &str) -> Scalar {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => Scalar::Null,
-        "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => Scalar::Bool,
-        _ if is_number(text) => Scalar::Number,
-        _ => Scalar::Text,
-    }
-}
-
-fn is_number(text: &str) -> bool {
-    let all = |digits: &str, test: fn(&u8) -> bool| !digits.is_empty() && digits.bytes().all(|b| test(&b));
-    if let Some(digits) = text.strip_prefix("0o") {
-        return all(digits, |b| matches!(b, b'0'..=b'7'));
-    }
-    if let Some(digits) = text.strip_prefix("0x") {
-        return all(digits, u8::is_ascii_hexdigit);
-    }
-    if matches!(text, ".nan" | ".NaN" | ".NAN") {
-        return true;
-    }
-    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if matches!(text, ".inf" | ".Inf" | ".INF") {
-        return true;
-    }
-    let (mantissa, exponent) = match text.find(['e', 'E']) {
-        Some(at) => (&text[..at], Some(&text[at + 1..])),
-        None => (text, None),
-    };
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let good_mantissa = match mantissa.split_once('.') {
-        Some(("", fraction)) => all(fraction, u8::is_ascii_digit),
-        Some((whole, fraction)) => all(whole, u8::is_ascii_digit) && digits(fraction),
-        None => all(mantissa, u8::is_ascii_digit),
-    };
-    let good_exponent =
-        exponent.is_none_or(|e| all(e.strip_prefix(['-', '+']).unwrap_or(e), u8::is_ascii_digit));
-    good_mantissa && good_exponent
 }

@@ -293,3 +293,16 @@ fn programs_get_the_same_as_people() {
     }
     "#);
 }
+
+/// Found by damaging plans: refusals quote what they were given.
+#[test]
+fn a_fault_stays_on_one_line_and_short() {
+    insta::assert_snapshot!(key(r#"timeout: ".\ndef1d""#), @r"plan.yaml:4:14: `timeout` of task `t`: `.\ndef1d` is not a duration; write for example 500ms, 30s, 10m, 1h30m or 2d");
+    let giant = "x".repeat(1 << 22);
+    for entry in [
+        "timeout", "priority", "source", "deadline", "retry", "locks", "kind", "after", "needs", "env",
+    ] {
+        assert!(key(&format!("{entry}: {giant}")).len() < 1_000, "{entry}");
+    }
+    assert!(key(&format!("{giant}: x")).len() < 1_000);
+}

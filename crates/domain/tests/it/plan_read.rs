@@ -467,3 +467,14 @@ fn plans_have_the_batches_of_the_specification() {
     assert_eq!(batches(diamond), (vec![1, 2, 1], 2, 2));
     assert_eq!(batches("tasks: {}"), (vec![], 0, 0));
 }
+
+#[test]
+fn a_chain_of_a_hundred_thousand_is_a_plan() {
+    let task = |i: usize| format!("  t{i}: {{ run: x, after: t{} }}\r\n", i + 1);
+    let tasks: String = (0..99_999).map(task).collect();
+    let plan = yaml(&format!("tasks:\r\n{tasks}  t99999: x\r\n"));
+    let analysis = analyse(&plan, |_| None, Timestamp(0));
+    assert_eq!((analysis.depth, analysis.max_parallelism), (99_999, 1));
+    assert_eq!(analysis.critical_path[0], 99_999);
+    assert_eq!(plan.tasks[99_999].place.to_string(), "100001:3");
+}

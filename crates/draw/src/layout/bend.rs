@@ -10,6 +10,9 @@ pub(super) struct Strands {
     pub(super) cards: usize,
     pub(super) layer_of: Vec<u32>,
     pub(super) lane_of: Vec<usize>,
+    /// Items that should be level with each other have the same number: the bends of a bundle, the
+    /// cards along the critical path.
+    pub(super) level_of: Vec<u32>,
     /// The items of each layer from top to bottom.
     pub(super) layers: Vec<Vec<u32>>,
     pub(super) left: Vec<Vec<Link>>,
@@ -17,6 +20,9 @@ pub(super) struct Strands {
     /// The items each wire runs through, from its leftmost; empty for a wire from a card to itself.
     pub(super) chains: Vec<Vec<u32>>,
 }
+
+/// Pulls harder than all other links of a column together.
+pub(super) const CRITICAL_PULL: f32 = 65_536.0;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Link {
@@ -28,6 +34,10 @@ pub(super) struct Link {
 impl Strands {
     pub(super) fn bend_count(&self) -> usize {
         self.layer_of.len() - self.cards
+    }
+
+    pub(super) fn links(&self, item: u32) -> impl Iterator<Item = &Link> {
+        self.left[item as usize].iter().chain(&self.right[item as usize])
     }
 
     pub(super) fn is_bend(&self, item: u32) -> bool {
@@ -51,6 +61,7 @@ pub(super) fn thread(plan: &Plan, layers: &[u32], bends_max: usize) -> Option<St
         cards: plan.cards,
         layer_of: layers.to_vec(),
         lane_of: plan.lanes.to_vec(),
+        level_of: (0..plan.cards as u32).collect(),
         layers: vec![Vec::new(); depth],
         left: Vec::new(),
         right: Vec::new(),
@@ -58,6 +69,7 @@ pub(super) fn thread(plan: &Plan, layers: &[u32], bends_max: usize) -> Option<St
     };
     let bundles = bundles(plan, layers);
     let mut bend_of: HashMap<(Bundle, u32), u32> = HashMap::new();
+    let mut level_of: HashMap<Bundle, u32> = HashMap::new();
     for (wire, bundle) in plan.wires.iter().zip(bundles) {
         let [start, end] = ends(layers, wire.from, wire.to);
         let mut chain = vec![start as u32];
@@ -74,6 +86,7 @@ pub(super) fn thread(plan: &Plan, layers: &[u32], bends_max: usize) -> Option<St
                     wire.from
                 };
                 strands.layer_of.push(layer);
+                strands.level_of.push(*level_of.entry(bundle).or_insert(next));
                 strands.lane_of.push(plan.lanes[owner]);
             }
             chain.push(bend);
@@ -85,6 +98,7 @@ pub(super) fn thread(plan: &Plan, layers: &[u32], bends_max: usize) -> Option<St
     for (item, &layer) in strands.layer_of.iter().enumerate() {
         strands.layers[layer as usize].push(item as u32);
     }
+    level_critical_path(&mut strands);
     Some(strands)
 }
 
@@ -121,7 +135,7 @@ fn link(plan: &Plan, strands: &mut Strands) {
     for (wire, chain) in plan.wires.iter().zip(&strands.chains) {
         for (&a, &b) in chain.iter().zip(chain.iter().skip(1)) {
             let pull = match (wire.critical, strands.is_bend(a), strands.is_bend(b)) {
-                (true, ..) => 512.0,
+                (true, ..) => CRITICAL_PULL,
                 (false, true, true) => 8.0,
                 (false, false, false) => 1.0,
                 (false, ..) => 2.0,
@@ -139,5 +153,19 @@ fn link(plan: &Plan, strands: &mut Strands) {
         let pull = pulls[&(a, b)];
         strands.left[b as usize].push(Link { item: a, pull });
         strands.right[a as usize].push(Link { item: b, pull });
+    }
+}
+
+/// Gives the items along critical wires one level; where such wires fork, the first goes on level.
+fn level_critical_path(strands: &mut Strands) {
+    let mut goes_on = vec![false; strands.layer_of.len()];
+    for &item in strands.layers.iter().flatten() {
+        let mut critical = strands.left[item as usize]
+            .iter()
+            .filter(|link| link.pull == CRITICAL_PULL);
+        if let Some(link) = critical.find(|link| !goes_on[link.item as usize]) {
+            goes_on[link.item as usize] = true;
+            strands.level_of[item as usize] = strands.level_of[link.item as usize];
+        }
     }
 }

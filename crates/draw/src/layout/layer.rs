@@ -134,7 +134,7 @@ pub(super) fn assign(plan: &Plan) -> Vec<u32> {
     let previous = Neighbours::new(plan.cards, pairs.iter().map(|&(a, b)| (b, a)));
     let next = Neighbours::new(plan.cards, pairs.iter().copied());
 
-    let mut rooms = Rooms::new(plan);
+    let mut rooms = Rooms::new(plan, &layers);
     for &card in &cards {
         let earliest = previous
             .of(card)
@@ -166,53 +166,59 @@ struct Rooms {
 }
 
 impl Rooms {
-    fn new(plan: &Plan) -> Self {
-        let lanes = plan.lanes.iter().max().map_or(1, |last| last + 1);
+    fn new(plan: &Plan, layers: &[u32]) -> Self {
+        let mut taken: Vec<Vec<usize>> = vec![Vec::new(); plan.lanes.iter().max().map_or(1, |last| last + 1)];
+        for (&lane, &layer) in plan.lanes.iter().zip(layers) {
+            *slot(&mut taken[lane], layer) += 1;
+        }
         let rows = rows_max(plan.cards, &plan.sizing);
-        let mut limits = vec![0; lanes];
-        for &lane in plan.lanes {
-            limits[lane] += 1;
-        }
-        if plan.framed {
-            limits
-                .iter_mut()
-                .for_each(|limit| *limit = (*limit * rows).div_ceil(plan.cards).max(3));
-        } else {
-            limits.fill(rows);
-        }
-        Self {
-            taken: vec![Vec::new(); lanes],
-            limits,
-        }
+        let limit = |counts: &Vec<usize>| {
+            let (cards, tallest) = (
+                counts.iter().sum::<usize>(),
+                counts.iter().max().map_or(0, |count| *count),
+            );
+            let limit = if plan.framed {
+                (cards * rows).div_ceil(plan.cards).max(3)
+            } else {
+                rows
+            };
+            // Even columns look better than full ones and a rest.
+            tallest.div_ceil(tallest.div_ceil(limit).max(1)).max(1)
+        };
+        let limits = taken.iter().map(limit).collect();
+        taken.iter_mut().for_each(|counts| counts.fill(0));
+        Self { taken, limits }
     }
 
     fn take(&mut self, lane: usize, earliest: u32) -> u32 {
         let taken = &mut self.taken[lane];
-        let mut layer = earliest as usize;
-        while taken.get(layer).is_some_and(|&count| count >= self.limits[lane]) {
+        let mut layer = earliest;
+        while *slot(taken, layer) >= self.limits[lane] {
             layer += 1;
         }
-        if taken.len() <= layer {
-            taken.resize(layer + 1, 0);
-        }
-        taken[layer] += 1;
-        layer as u32
+        *slot(taken, layer) += 1;
+        layer
     }
 
     /// Moves a card from one layer to the last one with room up to another.
     fn pull(&mut self, lane: usize, from: u32, latest: u32) -> u32 {
-        let (limit, taken) = (self.limits[lane], &mut self.taken[lane]);
-        if taken.len() <= latest as usize {
-            taken.resize(latest as usize + 1, 0);
-        }
+        let taken = &mut self.taken[lane];
         let to = (from + 1..=latest)
             .rev()
-            .find(|&layer| taken[layer as usize] < limit)
+            .find(|&layer| *slot(taken, layer) < self.limits[lane])
             .unwrap_or(from);
-        taken[from as usize] -= 1;
-        taken[to as usize] += 1;
+        *slot(taken, from) -= 1;
+        *slot(taken, to) += 1;
         to
     }
+}
+
+fn slot(counts: &mut Vec<usize>, layer: u32) -> &mut usize {
+    let layer = layer as usize;
+    if counts.len() <= layer {
+        counts.resize(layer + 1, 0);
+    }
+    &mut counts[layer]
 }
 
 /// Returns how many cards make a column about as tall as this many cards, spread evenly over a

@@ -72,9 +72,15 @@ fn root(parent: &mut [usize], mut card: usize) -> usize {
 /// Joins the drawings of parts: the tallest first, from left to right, on shelves about half again
 /// as wide as they are tall together.
 pub(super) fn shelve(plan: &Plan, mut parts: Vec<(Part, Drawing)>) -> Drawing {
+    let sizing = &plan.sizing;
+    let (gap, shelf_gap) = if plan.wires.is_empty() {
+        (sizing.row_gap, sizing.row_gap)
+    } else {
+        (sizing.column_gap, SHELF_GAP)
+    };
     let area: f32 = parts
         .iter()
-        .map(|(_, it)| (it.width + plan.sizing.column_gap) * (it.height + SHELF_GAP))
+        .map(|(_, it)| (it.width + gap) * (it.height + shelf_gap))
         .sum();
     let widest = parts.iter().map(|(_, it)| it.width).fold(0.0, f32::max);
     let shelf_width = (area * 1.6).sqrt().max(widest);
@@ -86,13 +92,14 @@ pub(super) fn shelve(plan: &Plan, mut parts: Vec<(Part, Drawing)>) -> Drawing {
     };
     let (mut x, mut y, mut shelf_height) = (0.0, 0.0, 0.0_f32);
     for (part, mut drawing) in parts {
-        if x > 0.0 && x + drawing.width > shelf_width {
-            (x, y, shelf_height) = (0.0, y + shelf_height + SHELF_GAP, 0.0);
+        let is_dwarfed = drawing.height * 2.0 < shelf_height;
+        if x > 0.0 && (is_dwarfed || x + drawing.width > shelf_width) {
+            (x, y, shelf_height) = (0.0, y + shelf_height + shelf_gap, 0.0);
         }
         drawing.shift(x, y);
-        x += drawing.width + plan.sizing.column_gap * 0.75;
+        x += drawing.width + gap;
         shelf_height = shelf_height.max(drawing.height);
-        whole.width = whole.width.max(x - plan.sizing.column_gap * 0.75);
+        whole.width = whole.width.max(x - gap);
         whole.height = y + shelf_height;
         for (&card, corner) in part.cards.iter().zip(drawing.corners) {
             whole.corners[card] = corner;

@@ -1,12 +1,20 @@
 //! How high every item stands: as straight as its links can be without anything touching.
 
 use super::Plan;
-use super::bend::{Link, Strands};
+use super::bend::{CRITICAL_PULL, Link, Strands};
 
 /// Enough for chains to settle; the picture does not change visibly after that.
 const SWEEPS: usize = 12;
+/// An obstacle moves a line of bends a part of the way each time.
+const LEVELLINGS: usize = 32;
+/// So many of them also draw lines of bends towards what they lead to, before all end up straight.
+const GATHERINGS: usize = 12;
+/// Pull of an item towards the line it belongs to.
+const LEVEL_PULL: f32 = 1_024.0;
 /// Links that pull at least this much alone decide where their item wants to be.
 const STRONG: f32 = 8.0;
+/// Pull of an item without links towards where it is.
+const STAY_PULL: f32 = 0.05;
 
 const FRAME_TOP: f32 = 30.0;
 const FRAME_BOTTOM: f32 = 12.0;
@@ -26,15 +34,15 @@ pub(super) fn rows(plan: &Plan, strands: &Strands, lanes: &[usize]) -> Rows {
     for sweep in 0..SWEEPS {
         let depth = stacks.runs.len();
         if sweep % 2 == 0 {
-            (0..depth).for_each(|layer| stacks.settle(layer, &[&strands.left]));
+            (0..depth).for_each(|layer| stacks.settle(layer, &strands.left));
         } else {
             (0..depth)
                 .rev()
-                .for_each(|layer| stacks.settle(layer, &[&strands.right]));
+                .for_each(|layer| stacks.settle(layer, &strands.right));
         }
     }
-    for layer in (0..stacks.runs.len()).rev() {
-        stacks.settle(layer, &[&strands.left, &strands.right]);
+    for round in 0..LEVELLINGS {
+        stacks.level(strands, if round < GATHERINGS { 0.5 } else { 0.0 });
     }
     let heights = stacks.heights.iter().map(|height| height.round()).collect();
     Rows {
@@ -119,19 +127,65 @@ impl Stacks {
         }
     }
 
-    /// Moves the items of a layer towards their neighbours on the given sides.
-    fn settle(&mut self, layer: usize, sides: &[&Vec<Vec<Link>>]) {
+    /// Moves the items of a layer towards their neighbours on one side.
+    fn settle(&mut self, layer: usize, side: &[Vec<Link>]) {
+        self.fulfil(layer, |heights, item| wish(heights, side[item as usize].iter()));
+    }
+
+    /// Moves every line of bends, and the critical path, towards one height, and all else to where
+    /// its neighbours are. Lines of bends go a share of the way to what they lead to.
+    fn level(&mut self, strands: &Strands, share: f32) {
+        let levels = self.levels(strands, share);
+        for layer in 0..self.runs.len() {
+            self.fulfil(layer, |heights, item| {
+                let pull = if strands.is_bend(item) {
+                    LEVEL_PULL
+                } else {
+                    CRITICAL_PULL
+                };
+                match levels[strands.level_of[item as usize] as usize] {
+                    Some(at) => Some(Wish { at, pull }),
+                    None => wish(heights, strands.links(item)),
+                }
+            });
+        }
+    }
+
+    /// Returns the height that each line of two or more items should be drawn at.
+    fn levels(&self, strands: &Strands, share: f32) -> Vec<Option<f32>> {
+        let mut own = vec![Mean::default(); self.heights.len()];
+        let mut others = own.clone();
+        for (item, &level) in strands.level_of.iter().enumerate() {
+            own[level as usize].add(self.heights[item]);
+            if strands.is_bend(item as u32) {
+                let outside = |link: &&Link| strands.level_of[link.item as usize] != level;
+                strands
+                    .links(item as u32)
+                    .filter(outside)
+                    .for_each(|link| others[level as usize].add(self.heights[link.item as usize]));
+            }
+        }
+        let level = |(own, others): (&Mean, &Mean)| {
+            let here = own.value()?;
+            let there = others.value().unwrap_or(here);
+            (own.count > 1.0).then_some(here + (there - here) * share)
+        };
+        own.iter().zip(&others).map(level).collect()
+    }
+
+    /// Moves the items of a layer to where they wish to be, as far as their order allows.
+    fn fulfil(&mut self, layer: usize, wish: impl Fn(&[f32], u32) -> Option<Wish>) {
         for run in &self.runs[layer] {
             let wishes: Vec<Wish> = run
                 .items
                 .iter()
                 .zip(&run.offsets)
                 .map(|(&item, offset)| {
-                    let links = sides.iter().flat_map(|side| &side[item as usize]);
-                    let wish = wish(&self.heights, links).unwrap_or(Wish {
+                    let stay = Wish {
                         at: self.heights[item as usize],
-                        pull: 0.05,
-                    });
+                        pull: STAY_PULL,
+                    };
+                    let wish = wish(&self.heights, item).unwrap_or(stay);
                     Wish {
                         at: wish.at - offset,
                         ..wish
@@ -140,7 +194,7 @@ impl Stacks {
                 .collect();
             let tops = ascending(&wishes);
             for ((&item, offset), top) in run.items.iter().zip(&run.offsets).zip(tops) {
-                self.heights[item as usize] = top.clamp(run.top_min, run.top_max) + offset;
+                self.heights[item as usize] = top.min(run.top_max).max(run.top_min) + offset;
             }
         }
     }
@@ -184,6 +238,23 @@ fn frames(tallest: &[f32], lanes: &[usize]) -> Vec<(f32, f32)> {
         top = bottom + FRAME_GAP;
     }
     frames
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Mean {
+    sum: f32,
+    count: f32,
+}
+
+impl Mean {
+    fn add(&mut self, value: f32) {
+        self.sum += value;
+        self.count += 1.0;
+    }
+
+    fn value(&self) -> Option<f32> {
+        (self.count > 0.0).then_some(self.sum / self.count)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -12,6 +12,8 @@ use crate::text::{fit, xml};
 const LABEL_SIZE: f32 = 13.0;
 const LABEL_SIZE_COMPACT: f32 = 11.5;
 const SUBLABEL_SIZE: f32 = 11.0;
+/// Boxes of many nodes have a bar in place of a dot.
+const GROUP_TEXT_X: f32 = 14.0;
 /// A share never gets thinner than this, so one failure in a million is seen.
 const SHARE_MIN: f32 = 3.0;
 
@@ -30,7 +32,7 @@ impl Face {
         let shows_status = scene.tally.has_statuses();
         let has_sublabels = scene.cards.iter().any(|card| card.sublabel.is_some());
         let (height, text_x, width_min, width_max) = match scene.scale {
-            Scale::Compact => (26.0, if shows_status { 28.0 } else { 10.0 }, 84.0, 190.0),
+            Scale::Compact => (26.0, if shows_status { 30.0 } else { 10.0 }, 84.0, 190.0),
             Scale::Summary if shows_status => (62.0, 36.0, 150.0, 240.0),
             _ => (
                 if has_sublabels { 50.0 } else { 36.0 },
@@ -65,7 +67,7 @@ impl Face {
     }
 
     pub(super) fn write(&self, out: &mut String, card: &Card, corner: Point) {
-        let status = card.tally.single();
+        let status = card.status();
         let mut class = status.unwrap_or_default().word().to_owned();
         for (word, applies) in [
             ("critical", card.critical),
@@ -101,38 +103,35 @@ impl Face {
     }
 
     fn write_status(&self, out: &mut String, card: &Card, status: Option<Status>) {
-        let radius = self.radius();
-        let inner = Number(self.height - 2.0 * radius);
-        let _ = write!(
-            out,
-            "<path class=\"stripe\" d=\"M4 0H{radius}A{radius} {radius} 0 0 0 0 {radius}v{inner}a{radius} {radius} 0 0 0 {radius} {radius}H4z\"/>"
-        );
-        if let Some(status) = status.filter(|status| *status != Status::None) {
-            let x = if self.scale == Scale::Compact { 16.0 } else { 21.0 };
+        if let Some(status) = status {
+            let inset = if self.scale == Scale::Compact { 5.0 } else { 9.0 };
+            let height = Number(self.height - 2.0 * inset);
+            let _ = write!(
+                out,
+                "<rect class=\"stripe\" x=\"4\" y=\"{inset}\" width=\"3.5\" height=\"{height}\" rx=\"1.7\"/>"
+            );
+            let x = if self.scale == Scale::Compact { 18.0 } else { 22.0 };
             let y = if self.scale == Scale::Summary {
                 25.0
             } else {
                 self.height / 2.0
             };
-            let _ = write!(
-                out,
-                "<use href=\"#bell-{}\" x=\"{x}\" y=\"{}\"/>",
-                status.word(),
-                Number(y)
-            );
+            if status != Status::None {
+                let _ = write!(
+                    out,
+                    "<use href=\"#bell-{}\" x=\"{x}\" y=\"{}\"/>",
+                    status.word(),
+                    Number(y)
+                );
+            }
         }
-        if card.tally.total() > 1 {
+        if status.is_none() {
             self.write_shares(out, card);
         }
     }
 
     fn write_shares(&self, out: &mut String, card: &Card) {
-        let left = if card.tally.single().is_some() {
-            self.text_x
-        } else {
-            14.0
-        };
-        let room = self.width - left - 14.0;
+        let room = self.width - 2.0 * GROUP_TEXT_X;
         let shares: Vec<(Status, f32)> = card
             .tally
             .present()
@@ -144,7 +143,7 @@ impl Face {
             })
             .collect();
         let shrink = room / shares.iter().map(|(_, width)| width).sum::<f32>();
-        let mut x = left;
+        let mut x = GROUP_TEXT_X;
         for (status, width) in shares {
             let width = width * shrink;
             let (from, size) = (Number(x), Number((width - 1.0).max(1.0)));
@@ -158,8 +157,11 @@ impl Face {
     }
 
     fn write_text(&self, out: &mut String, card: &Card) {
-        let is_mixed = card.tally.total() > 1 && card.tally.single().is_none();
-        let x = if is_mixed { 14.0 } else { self.text_x };
+        let x = if card.status().is_some() {
+            self.text_x
+        } else {
+            GROUP_TEXT_X
+        };
         let room = self.width - x - 12.0;
         let size = self.label_size();
         let label = xml(&fit(&card.label, room / (size * CELL)));

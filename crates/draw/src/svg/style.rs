@@ -17,8 +17,7 @@ const SHAPES: &str = "\
 .bell-graph .legend{font-size:12px}
 .bell-graph .card{stroke-width:1}
 .bell-graph .critical>.card{stroke-width:2}
-.bell-graph .stripe,.bell-graph .dot,.bell-graph .share{fill:currentColor}
-.bell-graph .sign{fill:none;stroke-width:1.6;stroke-linecap:round;stroke-linejoin:round}
+.bell-graph .stripe,.bell-graph .share{fill:currentColor}
 .bell-graph .wire{fill:none;stroke-width:1.4}
 .bell-graph .wire.critical{stroke-width:2.6}
 .bell-graph .dashed{stroke-dasharray:5 4}
@@ -34,7 +33,6 @@ const LIGHT: &str = "\
 .bell-graph .wire{stroke:#9aa5b1}.bell-graph .head{fill:#9aa5b1}
 .bell-graph .critical>.card,.bell-graph .wire.critical{stroke:#2563eb}.bell-graph .head.critical{fill:#2563eb}
 .bell-graph .wire.cycle{stroke:#c2410c}.bell-graph .head.cycle{fill:#c2410c}
-.bell-graph .sign{stroke:#fff}
 .bell-graph .frame{fill:#f2f5f8;stroke:#d1d9e0}
 .bell-graph .tag-back{fill:#fbfcfd}
 ";
@@ -47,7 +45,6 @@ const DARK: &str = "\
 .bell-graph .wire{stroke:#59636e}.bell-graph .head{fill:#59636e}
 .bell-graph .critical>.card,.bell-graph .wire.critical{stroke:#5b9dff}.bell-graph .head.critical{fill:#5b9dff}
 .bell-graph .wire.cycle{stroke:#e0703a}.bell-graph .head.cycle{fill:#e0703a}
-.bell-graph .sign{stroke:#0d1117}
 .bell-graph .frame{fill:#11161d;stroke:#2a313a}
 .bell-graph .tag-back{fill:#0d1117}
 ";
@@ -88,16 +85,13 @@ pub(super) fn write(out: &mut String, scene: &Scene) {
         .present()
         .filter(|(status, _)| *status != Status::None)
     {
-        let fill = if status == Status::Running {
-            " style=\"fill:#fff\""
-        } else {
-            ""
-        };
+        let fill = if status == Status::Running { "#fff" } else { "none" };
+        let (word, sign) = (status.word(), look(status).sign);
+        // Attributes, because browsers do not apply rules with an ancestor to what `use` repeats.
         let _ = writeln!(
             out,
-            "<g id=\"bell-{}\"><circle class=\"dot\" r=\"7\"/><path class=\"sign\"{fill} d=\"{}\"/></g>",
-            status.word(),
-            look(status).sign
+            "<g id=\"bell-{word}\"><circle r=\"7\" fill=\"currentColor\"/><path d=\"{sign}\" fill=\"{fill}\" \
+             stroke=\"#fff\" stroke-width=\"1.6\" stroke-linecap=\"round\" stroke-linejoin=\"round\"/></g>"
         );
     }
     out.push_str("</defs>\n");

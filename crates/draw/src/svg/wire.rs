@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{CELL, Number, text_width};
+use super::{Number, text_width};
 use crate::layout::{Drawing, Leg, Path};
 use crate::scene::{Line, Scene};
 use crate::text::{fit, xml};
@@ -79,8 +79,6 @@ pub(super) fn write_labels(out: &mut String, scene: &Scene, drawing: &Drawing) {
         let width = label_width(label);
         let [x, y, width_, text_y] = [at.x - width / 2.0, at.y - 8.0, width, at.y + 3.8].map(Number);
         let text = xml(&fit(label, LABEL_CELLS_MAX));
-        let room = Number(LABEL_SIZE * CELL);
-        let _ = room;
         let _ = writeln!(
             out,
             "<rect class=\"tag-back\" x=\"{x}\" y=\"{y}\" width=\"{width_}\" height=\"16\" rx=\"4\"/>\

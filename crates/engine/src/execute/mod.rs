@@ -116,9 +116,9 @@ impl Steering {
         wishes.suspended = suspended;
         if let Some(process) = &wishes.process {
             if suspended {
-                process.suspend()
+                process.suspend();
             } else {
-                process.resume()
+                process.resume();
             }
         }
     }

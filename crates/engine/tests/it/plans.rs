@@ -540,3 +540,23 @@ async fn plans_that_this_version_would_not_keep_are_refused() {
             .is_empty()
     );
 }
+
+#[tokio::test]
+async fn processes_that_submit_one_plan_at_once_share_its_run() {
+    let bundle = Arc::new(Bundle::new());
+    let runs = (0..8).map(|_| {
+        let bundle = Arc::clone(&bundle);
+        tokio::spawn(async move {
+            bundle
+                .run("{ name: shared, tasks: { a: { run: 'echo x >> log; sleep 0.2' } } }")
+                .await
+        })
+    });
+    let mut ids = std::collections::BTreeSet::new();
+    for run in runs.collect::<Vec<_>>() {
+        let ended = run.await.unwrap();
+        assert_eq!(finished(&ended), RunState::Succeeded);
+        ids.insert(ended.run.id);
+    }
+    assert_eq!((ids.len(), lines(&bundle.path("log")).len()), (1, 1));
+}

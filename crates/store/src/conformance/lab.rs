@@ -157,6 +157,7 @@ impl Lab {
             id,
             plan: plan.to_owned(),
             digest: [1; 32],
+            newest: None,
         };
         let admission = Admission {
             run,

@@ -172,6 +172,7 @@ macro_rules! conformance {
                 superseded_tasks_no_longer_count
                 what_waits_for_a_superseded_task_learns_it
                 runs_are_listed_newest_first
+                of_two_submissions_at_once_one_looks_again
                 keys_lead_to_the_newest_run
                 subtasks_join_the_run_of_their_parent;
             events:

@@ -19,10 +19,12 @@ async fn times(lab: &Lab, run: RunId, kind: event::Kind) -> usize {
 }
 
 async fn again(lab: &Lab, run: RunId, tasks: &[New], supersede: &[&str]) {
+    let from = lab.run(run).await.digest;
     let admission = Admission {
         run: IntoRun::Existing {
             id: run,
             digest: [2; 32],
+            from,
         },
         supersede: supersede.iter().map(|name| id(name)).collect(),
         ..lab.admission(tasks)
@@ -218,10 +220,54 @@ pub async fn runs_are_listed_newest_first(lab: Lab) {
         run: IntoRun::Existing {
             id: unknown,
             digest: [0; 32],
+            from: [0; 32],
         },
         ..lab.admission(&[task("d")])
     };
     assert_eq!(code(lab.admit(into).await), domain::code::Code::RunNotFound);
+}
+
+pub async fn of_two_submissions_at_once_one_looks_again(lab: Lab) {
+    let first = lab.submit("p", &[task("a")]).await;
+    let new = |seen| IntoRun::New {
+        id: RunId(uuid::Uuid::from_u128(78)),
+        plan: "p".to_owned(),
+        digest: [1; 32],
+        newest: Some(seen),
+    };
+    let refused = code(
+        lab.admit(Admission {
+            run: new(None),
+            ..lab.admission(&[task("b")])
+        })
+        .await,
+    );
+    assert_eq!(refused, domain::code::Code::RunChanged);
+    let edit = |from| IntoRun::Existing {
+        id: first,
+        digest: [2; 32],
+        from,
+    };
+    lab.admit(Admission {
+        run: edit([1; 32]),
+        ..lab.admission(&[task("c")])
+    })
+    .await
+    .unwrap();
+    let refused = code(
+        lab.admit(Admission {
+            run: edit([1; 32]),
+            ..lab.admission(&[task("d")])
+        })
+        .await,
+    );
+    assert_eq!(refused, domain::code::Code::RunChanged);
+    lab.admit(Admission {
+        run: new(Some(first)),
+        ..lab.admission(&[task("e")])
+    })
+    .await
+    .unwrap();
 }
 
 pub async fn keys_lead_to_the_newest_run(lab: Lab) {

@@ -126,13 +126,7 @@ impl Plan {
         }
         check_ids(step, tasks)?;
         let known = resolve(step, admission)?;
-        let run = match &admission.run {
-            IntoRun::Existing { id, .. } => {
-                let run = step.tx.find_run(step.project, *id)?;
-                Some(run.ok_or_else(|| run_not_found(&id.to_string()))?.no)
-            }
-            _ => None,
-        };
+        let run = check_run(step, &admission.run)?;
         let first = step.tx.next_seq(step.project)?;
         let after = edges(admission, &known, first)?;
         let (depth, dependents) = order(step, tasks, &after, first)?;
@@ -152,6 +146,43 @@ impl Plan {
             parents,
             supersede,
         })
+    }
+}
+
+/// The run that the tasks go into, if it exists; it must be as the caller saw it.
+fn check_run(step: &mut Step<'_>, run: &IntoRun) -> Result<Option<RunNo>> {
+    let changed = |plan: &str| {
+        Err(Refusal::new(
+            Code::RunChanged,
+            format!("another process has submitted the plan `{plan}` meanwhile"),
+        )
+        .help("submit it again: it continues what the other one has begun"))
+    };
+    match run {
+        IntoRun::None | IntoRun::New { newest: None, .. } => Ok(None),
+        IntoRun::New {
+            plan,
+            newest: Some(seen),
+            ..
+        } => {
+            let newest = step.tx.newest_run(step.project, plan)?;
+            if newest.map(|run| run.id) == *seen {
+                Ok(None)
+            } else {
+                changed(plan)
+            }
+        }
+        IntoRun::Existing { id, from, .. } => {
+            let run = step
+                .tx
+                .find_run(step.project, *id)?
+                .ok_or_else(|| run_not_found(&id.to_string()))?;
+            if run.digest == *from {
+                Ok(Some(run.no))
+            } else {
+                changed(&run.plan)
+            }
+        }
     }
 }
 
@@ -504,7 +535,7 @@ fn key_of(id: &TaskId) -> Result<domain::id::Key> {
 fn open_run(step: &mut Step<'_>, admission: &Admission, existing: Option<RunNo>) -> Result<Option<RunNo>> {
     match &admission.run {
         IntoRun::None => Ok(None),
-        IntoRun::New { id, plan, digest } => {
+        IntoRun::New { id, plan, digest, .. } => {
             let no = step.tx.next_run(step.project)?;
             let data =
                 Json::of(&serde_json::json!({ "id": id, "plan": plan, "tasks": admission.tasks.len() }));

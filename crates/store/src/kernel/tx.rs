@@ -102,6 +102,9 @@ pub trait Tx {
 
     fn find_run(&mut self, project: ProjectNo, id: RunId) -> Result<Option<Run>>;
 
+    /// The newest run of this plan.
+    fn newest_run(&mut self, project: ProjectNo, plan: &str) -> Result<Option<Run>>;
+
     fn next_run(&mut self, project: ProjectNo) -> Result<RunNo>;
 
     /// Ended tasks whose dependents are not all settled, with the last dependent that is.

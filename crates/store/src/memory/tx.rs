@@ -240,6 +240,17 @@ impl Tx for MemoryTx<'_> {
         Ok(shelf.run_nos.get(&id).map(|no| shelf.runs[no].clone()))
     }
 
+    fn newest_run(&mut self, project: ProjectNo, plan: &str) -> Result<Option<Run>> {
+        let newest = self
+            .0
+            .shelf(project)?
+            .runs
+            .values()
+            .rev()
+            .find(|run| run.plan == plan);
+        Ok(newest.cloned())
+    }
+
     fn next_run(&mut self, _: ProjectNo) -> Result<RunNo> {
         Ok(self.0.next_run())
     }

@@ -176,10 +176,6 @@ impl<'s, 'c> Binds<'s, 'c> {
         Binds { statement, at: 0 }
     }
 
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "values are numbers, references and options of them"
-    )]
     pub(super) fn put<T: ToSql>(&mut self, value: T) -> Sql<&mut Self> {
         self.at += 1;
         self.statement.raw_bind_parameter(self.at, &value)?;

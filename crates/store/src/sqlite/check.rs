@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::cells::{Binds, Cells};
 use super::fault::{Sql, corrupt};
-use super::read::Snapshot;
+use super::snapshot::Snapshot;
 use super::tx::query;
 use super::{log, runs};
 use crate::kernel::tx::ProjectNo;

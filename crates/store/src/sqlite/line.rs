@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use domain::id::Seq;
+use domain::limits;
 use domain::run::RunNo;
 use domain::task::record::{ClassNo, Place, Task};
 use domain::time::Timestamp;
@@ -14,10 +15,21 @@ use super::fault::Sql;
 use super::task;
 use crate::kernel::tx::{Group, ProjectNo, place_in_line};
 
-pub(super) const LINE: &str = "SELECT rank, at, seq FROM ready WHERE project = ?1 AND class = ?2 \
-     AND (rank, at, seq) > (?3, ?4, ?5) ORDER BY rank, at, seq LIMIT ?6";
-pub(super) const LINE_OF_RUN: &str = "SELECT rank, at, seq FROM ready WHERE project = ?1 AND run = ?7 AND class = ?2 \
-     AND (rank, at, seq) > (?3, ?4, ?5) ORDER BY rank, at, seq LIMIT ?6";
+macro_rules! line {
+    ($run:literal) => {
+        concat!(
+            "SELECT ",
+            task::columns!(),
+            " FROM ready r CROSS JOIN task t ON t.seq = r.seq WHERE r.project = ?1 AND r.class = ?2 ",
+            $run,
+            "AND (r.rank, r.at, r.seq) > (?3, ?4, ?5) ORDER BY r.rank, r.at, r.seq LIMIT ?6"
+        )
+    };
+}
+
+/// A task in line has no lease, so its row tells everything.
+pub(super) const LINE: &str = line!("");
+pub(super) const LINE_OF_RUN: &str = line!("AND r.run = ?7 ");
 pub(super) const AHEAD: &str = "SELECT count(*) FROM (SELECT 1 FROM ready WHERE project = ?1 AND class = ?2 \
      AND (rank, at, seq) < (?3, ?4, ?5) LIMIT ?6)";
 pub(super) const ENTER: &str =
@@ -49,7 +61,7 @@ pub(super) fn line(
     classes: &[ClassNo],
     limit: usize,
 ) -> Sql<Vec<Task>> {
-    let piece = limit.min((2 * limit / classes.len().max(1)).max(16));
+    let piece = limit.min((limit / classes.len().max(1)).max(16));
     let mut lines = Vec::with_capacity(classes.len());
     let mut heads = BinaryHeap::new();
     for class in classes {
@@ -59,50 +71,51 @@ pub(super) fn line(
             class: *class,
             piece,
             buffer: VecDeque::new(),
-            last: Some(BEFORE_ALL),
+            next: Some(BEFORE_ALL),
         };
-        if let Some(place) = line.next(conn)? {
+        if let Some(place) = line.head(conn)? {
             heads.push(Reverse((place, lines.len())));
             lines.push(line);
         }
     }
-    let mut places = Vec::with_capacity(limit.min(1_000));
-    while places.len() < limit
-        && let Some(Reverse((place, at))) = heads.pop()
+    let mut found = Vec::with_capacity(limit.min(limits::CLAIM_MAX));
+    while found.len() < limit
+        && let Some(Reverse((_, at))) = heads.pop()
     {
-        places.push(place);
-        if places.len() < limit
-            && let Some(next) = lines[at].next(conn)?
+        found.extend(lines[at].buffer.pop_front());
+        if found.len() < limit
+            && let Some(place) = lines[at].head(conn)?
         {
-            heads.push(Reverse((next, at)));
+            heads.push(Reverse((place, at)));
         }
     }
-    task::load_free(conn, places.into_iter().map(|place| place.seq))
+    Ok(found)
 }
 
+/// What is left of one class.
 struct Line {
     project: ProjectNo,
     run: Option<RunNo>,
     class: ClassNo,
     piece: usize,
-    buffer: VecDeque<Place>,
-    /// Where the next piece begins; `None` after the last one.
-    last: Option<Place>,
+    buffer: VecDeque<Task>,
+    /// Behind which place the next piece begins; `None` after the last piece.
+    next: Option<Place>,
 }
 
 impl Line {
-    fn next(&mut self, conn: &Connection) -> Sql<Option<Place>> {
+    fn head(&mut self, conn: &Connection) -> Sql<Option<Place>> {
         if self.buffer.is_empty()
-            && let Some(last) = self.last
+            && let Some(after) = self.next
         {
-            self.buffer = self.read(conn, last)?.into();
+            self.buffer = self.read(conn, after)?.into();
             let full = self.buffer.len() == self.piece;
-            self.last = self.buffer.back().copied().filter(|_| full);
+            self.next = self.buffer.back().map(Task::place).filter(|_| full);
         }
-        Ok(self.buffer.pop_front())
+        Ok(self.buffer.front().map(Task::place))
     }
 
-    fn read(&self, conn: &Connection, after: Place) -> Sql<Vec<Place>> {
+    fn read(&self, conn: &Connection, after: Place) -> Sql<Vec<Task>> {
         let sql = if self.run.is_some() { LINE_OF_RUN } else { LINE };
         let mut statement = conn.prepare_cached(sql)?;
         let mut binds = Binds::of(&mut statement);
@@ -111,13 +124,7 @@ impl Line {
         if self.run.is_some() {
             binds.run_or(self.run)?;
         }
-        collect(binds, |cells| {
-            Ok(Place {
-                rank: cells.count()?,
-                at: cells.time()?,
-                seq: cells.seq()?,
-            })
-        })
+        collect(binds, task::read)
     }
 }
 

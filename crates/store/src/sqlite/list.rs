@@ -14,7 +14,7 @@ use domain::task::state::State;
 
 use super::cells::{Binds, collect};
 use super::fault::Sql;
-use super::read::Snapshot;
+use super::snapshot::Snapshot;
 use super::tx::bound;
 use super::{log, runs};
 

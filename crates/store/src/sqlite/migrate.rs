@@ -153,15 +153,21 @@ fn backups(folder: &Path, stem: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Leases live on the clock that starts at boot. After another boot none of their ends means anything, and none of
-/// their holders lives: all are due at once.
-pub(super) fn note_boot(conn: &Connection) -> Sql<()> {
+/// The name of this boot, if the store has not seen it yet.
+pub(super) fn new_boot(conn: &Connection) -> Sql<Option<String>> {
     let Ok(boot) = fs::read_to_string("/proc/sys/kernel/random/boot_id") else {
-        return Ok(());
+        return Ok(None);
     };
-    let boot = boot.trim();
     let known: Option<String> = conn.query_row(META, ["boot"], |row| row.get(0)).optional()?;
-    if known.as_deref() == Some(boot) {
+    let boot = boot.trim();
+    Ok((known.as_deref() != Some(boot)).then(|| boot.to_owned()))
+}
+
+/// Leases live on the clock that starts at boot. After another boot none of their ends means anything, and none of
+/// their holders lives: all are due at once. The caller holds the turn to write.
+pub(super) fn note_boot(conn: &Connection, boot: &str) -> Sql<()> {
+    // Whoever was here while we waited may have handed out leases of this boot.
+    if new_boot(conn)?.is_none() {
         return Ok(());
     }
     conn.execute_batch("BEGIN IMMEDIATE")?;

@@ -48,9 +48,9 @@ pub(super) fn writer(path: &Path, options: &Options) -> Result<(Connection, Turn
         migrate::bring_up(&conn, path).map_err(refuse)?;
     }
     set_up_writer(&conn, options).map_err(refuse)?;
-    {
+    if let Some(boot) = migrate::new_boot(&conn).map_err(refuse)? {
         let _turn = turnstile.enter().map_err(|error| refuse_io(path, &error))?;
-        migrate::note_boot(&conn).map_err(refuse)?;
+        migrate::note_boot(&conn, &boot).map_err(refuse)?;
     }
     Ok((conn, turnstile))
 }
@@ -133,7 +133,6 @@ fn place(path: &Path, options: &Options) -> Result<()> {
         Err(error) => return Err(refuse_io(path, &error)),
     }
     let system = rustix::fs::statfs(folder).map_err(|errno| refuse_io(folder, &errno.into()))?;
-    #[expect(clippy::unnecessary_cast, reason = "the field's type differs between targets")]
     match network(system.f_type as u32) {
         Some(kind) => Err(Refusal::new(
             Code::StoreNetwork,

@@ -5,7 +5,7 @@ use std::path::Path;
 use domain::store::Durability;
 use rusqlite::Connection;
 
-use super::{Options, apply, body, line, log, names, open, read, runs, task, tx};
+use super::{Options, apply, body, line, log, names, open, read, runs, snapshot, task, tx};
 
 const HOT: &[&str] = &[
     task::LOAD,
@@ -50,14 +50,14 @@ const HOT: &[&str] = &[
     apply::CACHE_USE,
     apply::CACHE_COUNT,
     apply::CACHE_SHRINK,
-    read::VIEW,
+    snapshot::VIEW,
     read::BY_KEY,
-    read::EVENTS,
-    read::OLDEST_OF[0],
-    read::OLDEST_OF[1],
-    read::NEIGHBOUR,
-    read::CHILDREN_OF,
-    read::UPSTREAM,
+    snapshot::EVENTS,
+    snapshot::OLDEST_OF[0],
+    snapshot::OLDEST_OF[1],
+    snapshot::NEIGHBOUR,
+    snapshot::CHILDREN_OF,
+    snapshot::UPSTREAM,
     read::LOCKS,
     read::LEASED,
     read::CACHE,
@@ -79,8 +79,8 @@ fn plan(conn: &Connection, sql: &str) -> Vec<String> {
 
 /// Where two indexes would do without a scan, the one that reads no row in vain.
 const BY: &[(&str, &str)] = &[
-    (read::OLDEST_OF[0], "task_aside"),
-    (read::OLDEST_OF[1], "task_aside"),
+    (snapshot::OLDEST_OF[0], "task_aside"),
+    (snapshot::OLDEST_OF[1], "task_aside"),
     (runs::NEWEST_OF, "run_plan"),
     (tx::DUE, "task_timer"),
     (tx::NEXT_DUE, "task_timer"),

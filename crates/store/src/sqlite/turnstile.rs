@@ -4,6 +4,9 @@
 //! So writers of ours queue on two lock files beside the store, as at a turnstile: take the first, take the second,
 //! let the first go, work, let the second go. Whoever lets the second go cannot pass the one who already holds the
 //! first, so nobody is overtaken twice. SQLite's own lock then only meets foreign programs.
+//!
+//! The system frees the locks of a process that dies. One that is stopped in the middle of a transaction holds up
+//! the other writers, though not the readers, until it goes on or is killed.
 
 use std::fs::{File, OpenOptions};
 use std::io;

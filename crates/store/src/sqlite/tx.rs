@@ -222,12 +222,16 @@ impl Tx for SqliteTx<'_> {
         Ok((due, next.first().copied()))
     }
 
-    fn run(&mut self, _: ProjectNo, no: RunNo) -> Result<Option<Run>> {
-        self.on(|conn, _| runs::by_no(conn, no))
+    fn run(&mut self, project: ProjectNo, no: RunNo) -> Result<Option<Run>> {
+        self.on(|conn, _| runs::by_no(conn, project, no))
     }
 
     fn find_run(&mut self, project: ProjectNo, id: RunId) -> Result<Option<Run>> {
         self.on(|conn, _| runs::by_id(conn, project, id))
+    }
+
+    fn newest_run(&mut self, project: ProjectNo, plan: &str) -> Result<Option<Run>> {
+        self.on(|conn, _| Ok(runs::newest(conn, project, Some(plan), 1)?.pop()))
     }
 
     fn next_run(&mut self, _: ProjectNo) -> Result<RunNo> {

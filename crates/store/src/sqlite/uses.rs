@@ -12,7 +12,9 @@ use crate::kernel::tx::ProjectNo;
 const BOUND: usize = 1_024;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Uses(Arc<Mutex<Vec<(ProjectNo, [u8; 32])>>>);
+pub(super) struct Uses(Arc<Mutex<Vec<Use>>>);
+
+type Use = (ProjectNo, [u8; 32]);
 
 impl Uses {
     pub(super) fn note(&self, project: ProjectNo, key: [u8; 32]) {
@@ -29,7 +31,7 @@ impl Uses {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (taken, rest) = noted.iter().partition(|(of, _)| *of == project);
         *noted = rest;
-        let taken: Vec<(ProjectNo, [u8; 32])> = taken;
+        let taken: Vec<Use> = taken;
         taken.into_iter().map(|(_, key)| key).collect()
     }
 }

@@ -14,6 +14,8 @@ use crate::driver::Watch;
 
 /// No call waits longer than this.
 const WAIT: Duration = Duration::from_secs(1);
+/// After one commit was told, the next is told no sooner: a busy store wakes nobody more often than this.
+const REST: Duration = Duration::from_millis(1);
 /// The first look after the log was appended to; each further look waits twice as long, up to [`POLL`].
 const FIRST_LOOK: Duration = Duration::from_micros(200);
 const POLL: Duration = Duration::from_millis(25);
@@ -22,6 +24,7 @@ pub(super) struct SqliteWatch {
     conn: Connection,
     log: PathBuf,
     seen: Option<i64>,
+    told: Option<Instant>,
     notices: Option<notices::Notices>,
 }
 
@@ -31,6 +34,7 @@ impl SqliteWatch {
             conn,
             log: beside(store, "-wal"),
             seen: None,
+            told: None,
             notices: None,
         };
         watch.seen = watch.version();
@@ -49,18 +53,11 @@ impl SqliteWatch {
         let now = self.version();
         let changed = now.is_none() || now != self.seen;
         self.seen = now;
+        self.told = changed.then(Instant::now).or(self.told);
         changed
     }
-}
 
-impl Watch for SqliteWatch {
-    fn wait(&mut self) -> bool {
-        let end = Instant::now() + WAIT;
-        if self.look() {
-            // Bounds how often an error, or a crowd of commits, can wake anybody.
-            std::thread::sleep(FIRST_LOOK);
-            return true;
-        }
+    fn renew(&mut self) {
         if self
             .notices
             .as_ref()
@@ -68,6 +65,20 @@ impl Watch for SqliteWatch {
         {
             self.notices = notices::Notices::of(&self.log);
         }
+    }
+}
+
+impl Watch for SqliteWatch {
+    fn wait(&mut self) -> bool {
+        if let Some(told) = self.told {
+            std::thread::sleep(REST.saturating_sub(told.elapsed()));
+        }
+        // The notices first: what is committed after them is noticed, what was before is seen.
+        self.renew();
+        if self.look() {
+            return true;
+        }
+        let end = Instant::now() + WAIT;
         let mut pause = if self.notices.is_some() { WAIT } else { POLL };
         loop {
             let rest = end.saturating_duration_since(Instant::now());

@@ -1,5 +1,8 @@
 //! The SQLite driver where it differs from memory: bytes on disk, files that cannot be opened, other processes.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
+
+mod likeness;
 mod opening;
 mod processes;
 mod rows;

@@ -174,6 +174,7 @@ impl Pair {
                     id,
                     plan: "p".to_owned(),
                     digest: [1; 32],
+                    newest: None,
                 };
             }
             Into::OldRun { run, instead } => {
@@ -182,7 +183,8 @@ impl Pair {
                 };
                 admission.run = IntoRun::Existing {
                     id: run,
-                    digest: [2; 32],
+                    digest: [1; 32],
+                    from: [1; 32],
                 };
                 let of_run = |view: &&View| view.run == Some(run) && !view.task.superseded;
                 let all = self.labs[0].all().await;

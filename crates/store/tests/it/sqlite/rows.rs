@@ -136,7 +136,7 @@ fn any_row() -> impl Strategy<Value = Task> {
 /// Loads the row, and asks every place that is derived from it.
 fn expect(tx: &mut dyn Tx, project: ProjectNo, right: &Task) -> Result<()> {
     let seq = right.seq;
-    assert_eq!(tx.tasks(project, &[seq])?, [right.clone()]);
+    assert_eq!(tx.tasks(project, &[seq])?, std::slice::from_ref(right));
     let classes: Vec<ClassNo> = (0..5).map(ClassNo).collect();
     for run in [None, right.run] {
         let line = tx.line(project, run, &classes, 10)?;

@@ -1,0 +1,94 @@
+//! Lists: at most a thousand entries, how many there are here, and where the next page begins.
+
+use domain::id::{Key, TaskId};
+use domain::store;
+use domain::task::lock::Mode;
+use domain::task::spec::Work;
+use serde::Serialize;
+
+use crate::event::Event;
+use crate::run::Run;
+use crate::task::Task;
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Tasks {
+    pub tasks: Vec<Task>,
+    pub count: usize,
+    /// Pass it to get the next page; `null` on the last.
+    pub cursor: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Runs {
+    pub runs: Vec<Run>,
+    pub count: usize,
+    pub cursor: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Events {
+    pub events: Vec<Event>,
+    pub count: usize,
+    /// The number of the last event seen: go on after it.
+    pub cursor: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Locks {
+    pub locks: Vec<Lock>,
+    pub count: usize,
+}
+
+/// A lock that is held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lock {
+    pub name: String,
+    pub mode: Mode,
+    /// The task that holds it.
+    pub holder: TaskId,
+    /// How many tasks wait for it.
+    pub waiting: usize,
+}
+
+impl From<store::HeldLock> for Lock {
+    fn from(lock: store::HeldLock) -> Lock {
+        Lock {
+            name: lock.name,
+            mode: lock.mode,
+            holder: lock.holder,
+            waiting: lock.waiting,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Breakpoints {
+    pub breakpoints: Vec<Breakpoint>,
+    pub count: usize,
+}
+
+/// A task that waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Breakpoint {
+    pub task: TaskId,
+    pub key: Option<Key>,
+    pub name: String,
+    /// What is asked.
+    pub asks: String,
+}
+
+impl From<store::View> for Breakpoint {
+    fn from(view: store::View) -> Breakpoint {
+        let spec = view.body.read_spec().ok();
+        let asks = spec.as_ref().map_or("", |spec| match &spec.work {
+            Work::Breakpoint(asks) => asks.as_str(),
+            _ => "",
+        });
+        Breakpoint {
+            asks: asks.to_owned(),
+            name: spec.as_ref().map_or_else(String::new, |spec| spec.name.clone()),
+            key: view.body.key,
+            task: view.task.id,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Every "no", in the one shape of RFC 9457.
+
+use domain::code::{Code, Kind, Refusal};
+use serde::Serialize;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// A URN made of the code; it names the problem and leads nowhere.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Stable; `bell explain CODE` tells cause and cure.
+    pub code: Code,
+    /// The same for every occurrence.
+    pub title: &'static str,
+    /// What it was this time.
+    pub detail: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Problem {
+        let code = refusal.code;
+        Problem {
+            kind: format!("urn:bellwether:problem:{code}"),
+            code,
+            title: code.title(),
+            detail: refusal.detail.clone(),
+            status: status(code),
+            help: refusal.help.clone(),
+        }
+    }
+}
+
+pub fn status(code: Code) -> u16 {
+    match (code, code.kind()) {
+        (Code::TaskNotFound | Code::RunNotFound, _) => 404,
+        (Code::TaskExists, _) => 409,
+        (_, Kind::Input) => 400,
+        (_, Kind::Refused | Kind::Waits) => 409,
+        (_, Kind::Store) => 503,
+        (_, Kind::Bug) => 500,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_has_the_fields_of_the_rfc() {
+        let refusal = Refusal::new(Code::TaskNotFound, "project default has no task x").help("look again");
+        assert_eq!(
+            serde_json::to_string(&Problem::from(&refusal)).unwrap(),
+            concat!(
+                r#"{"type":"urn:bellwether:problem:task-not-found","code":"task-not-found","#,
+                r#""title":"There is no such task","detail":"project default has no task x","#,
+                r#""status":404,"help":"look again"}"#
+            )
+        );
+    }
+}

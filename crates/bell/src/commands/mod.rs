@@ -1,0 +1,21 @@
+//! One file per command: its flags, what it asks of the store, and how its answer reads.
+//!
+//! Each answers with a type of the `api` crate, printed as JSON or rendered for people from that same value.
+
+pub(crate) mod audit;
+pub(crate) mod bench;
+pub(crate) mod breakpoint;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod dlq;
+pub(crate) mod doctor;
+pub(crate) mod events;
+pub(crate) mod explain;
+pub(crate) mod lock;
+pub(crate) mod plan;
+pub(crate) mod queue;
+pub(crate) mod run;
+pub(crate) mod runs;
+pub(crate) mod store;
+pub(crate) mod submit;
+pub(crate) mod task;

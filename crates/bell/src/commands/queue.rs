@@ -1,0 +1,133 @@
+//! `bell queue`
+
+use api::queue::{Plan, Status};
+use clap::Subcommand;
+use domain::graph::{Dag, Graph};
+use domain::id::{Seq, TaskId};
+use domain::task::state::State;
+use domain::time::Timestamp;
+use engine::engine::Engine;
+use rustc_hash::FxHashMap;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::lookup;
+use crate::output::{table::fields, theme, time};
+
+/// See where everything stands
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Status(StatusArgs),
+    Plan(PlanArgs),
+}
+
+/// Count the tasks of a project by state
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bell queue status --json")]
+struct StatusArgs {}
+
+/// Tell in which order some tasks can be done
+///
+/// Tasks of one batch can be done side by side; only dependencies among the tasks named count.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bell queue plan build test ship")]
+struct PlanArgs {
+    /// Ids, or keys in the newest run
+    ids: Vec<String>,
+}
+
+impl Args {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let engine = context.engine().await?;
+        lookup::catch_up(&engine).await?;
+        match self.command {
+            Command::Status(_) => {
+                let status = engine.store.status(&engine.project).await?;
+                let answer = Status::from(status.clone());
+                context
+                    .ui
+                    .answer(&answer, |answer| people(answer, &status, engine.now().wall))?;
+            }
+            Command::Plan(args) => {
+                let plan = Plan::from(batches(&engine, &args.ids).await?);
+                context.ui.answer(&plan, order)?;
+            }
+        }
+        Ok(Exit::DONE)
+    }
+}
+
+fn people(answer: &Status, status: &domain::store::Status, now: Timestamp) -> String {
+    if answer.total_tasks == 0 {
+        return "no tasks\n".to_owned();
+    }
+    let there = State::ALL
+        .into_iter()
+        .filter(|state| status.counts.of(*state) > 0);
+    let mut text: String = there
+        .map(|state| {
+            let (word, style) = theme::state(state, None);
+            format!(
+                "{}{:>8}\n",
+                theme::paint(style, &format!("{word:<14}")),
+                status.counts.of(state)
+            )
+        })
+        .collect();
+    text += &format!("{:<14}{:>8}\n\n", "total", answer.total_tasks);
+    text + &fields(&[
+        ("mean score", Some(answer.avg_priority.to_string())),
+        ("longest chain", Some(answer.max_depth.to_string())),
+        (
+            "dead letters",
+            (answer.dead_letters > 0).then(|| answer.dead_letters.to_string()),
+        ),
+        (
+            "oldest waiting",
+            answer.oldest_pending.map(|at| time::both(at, now)),
+        ),
+        ("newest", answer.newest_task.map(|at| time::both(at, now))),
+    ])
+}
+
+/// Levels inside the asked subset; never an empty one.
+async fn batches(engine: &Engine, asked: &[String]) -> Result<Vec<Vec<TaskId>>> {
+    let mut tasks: Vec<(Seq, TaskId)> = Vec::with_capacity(asked.len());
+    for text in asked {
+        let view = lookup::view(engine, text).await?;
+        tasks.push((view.task.seq, view.task.id));
+    }
+    tasks.sort_unstable();
+    tasks.dedup();
+    let seqs: Vec<Seq> = tasks.iter().map(|(seq, _)| *seq).collect();
+    let index: FxHashMap<Seq, u32> = seqs.iter().copied().zip(0..).collect();
+    let edges = engine.store.edges(&engine.project, &seqs).await?;
+    let edges = edges
+        .iter()
+        .map(|(on, dependent, _)| (index[on], index[dependent]));
+    let dag = Dag::new(Graph::build(seqs.len() as u32, edges)).map_err(|_| {
+        let detail = "stored tasks wait for each other in a circle";
+        domain::code::Refusal::new(domain::code::Code::StoreCorrupt, detail)
+    })?;
+    let name = |level: Vec<u32>| level.into_iter().map(|at| tasks[at as usize].1.clone()).collect();
+    Ok(dag.levels().into_iter().map(name).collect())
+}
+
+fn order(plan: &Plan) -> String {
+    if plan.batches.is_empty() {
+        return "no tasks\n".to_owned();
+    }
+    let mut text = String::new();
+    for (number, batch) in plan.batches.iter().enumerate() {
+        let ids: Vec<String> = batch.iter().map(ToString::to_string).collect();
+        text += &format!("{:>3}  {}\n", number + 1, ids.join("  "));
+    }
+    text
+}

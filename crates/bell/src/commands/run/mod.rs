@@ -1,0 +1,154 @@
+//! `bell run`
+
+mod ended;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use domain::code::{Code, Refusal};
+use domain::id::RunId;
+use domain::task::score::Profile;
+use engine::engine::Engine;
+use engine::runner::{self, Update};
+use engine::worker::{self, Pace};
+use engine::{recover, submit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use self::ended::conclude;
+use super::plan::file::{Loaded, load};
+use crate::commands::submit::{describe, into};
+use crate::context::{Access, Context};
+use crate::error::Result;
+use crate::output::progress::Progress;
+use crate::parse;
+
+/// Run a plan to its end
+///
+/// Continues the newest run of the same plan that has not succeeded: what is done stays done, edited tasks run
+/// anew, failed ones are tried again. The exit status is 0 when all went well, 1 when something failed, and 3
+/// when only a person or an agent can go on. Ctrl-C lets running tasks end; a second one hands them back.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  bell run plan.yaml
+  bell run plan.yaml --jobs 4 --new
+  bell run plan.yaml --json > events.jsonl")]
+pub(crate) struct Args {
+    /// The plan's file: YAML, JSON or TOML; - reads stdin
+    plan: PathBuf,
+    /// Work on this many tasks at the same time [default: 10]
+    #[arg(long, short, value_name = "N", value_parser = parse::jobs)]
+    jobs: Option<usize>,
+    /// Begin a new run
+    #[arg(long, conflicts_with = "resume")]
+    new: bool,
+    /// Continue this run
+    #[arg(long, value_name = "RUN", value_parser = parse::name::<RunId>)]
+    resume: Option<RunId>,
+    /// Stay while only a person or an agent can go on
+    #[arg(long)]
+    wait: bool,
+    /// Say what goes first: classic or critical-path
+    #[arg(long, value_parser = parse::profile, default_value = "classic")]
+    profile: Profile,
+}
+
+/// Two looks at the log are at least so far apart: many commits make one line of sight.
+const REFRESH: Duration = Duration::from_millis(50);
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result {
+        let loaded = load(context, &self.plan)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| Refusal::new(Code::Internal, format!("no runtime: {e}")))?;
+        let ended = runtime.block_on(self.work(context, &loaded));
+        runtime.shutdown_background();
+        ended
+    }
+
+    async fn work(self, context: &Context, loaded: &Loaded) -> Result {
+        let engine = context.open(Access::Create).await?;
+        let jobs = self.jobs.unwrap_or(context.settings.jobs());
+        let options = runner::Options {
+            submit: submit::Options {
+                into: into(self.new, self.resume),
+                profile: self.profile,
+                joins: recover::is_worked_on,
+            },
+            worker: worker::Options {
+                jobs,
+                guard: std::env::current_exe().ok(),
+                store_url: context.place()?.1,
+                ..worker::Options::default()
+            },
+            wait: self.wait,
+            refresh: REFRESH,
+        };
+        let (pace, paced) = watch::channel(Pace::Work);
+        tokio::spawn(obey(pace, Signals::new()?));
+        let mut progress = Progress::new(context.ui, jobs);
+        let mut trouble = None;
+        let mut tell = |update: Update<'_>| {
+            // A reader that has gone away does not stop the work.
+            if let Err(error) = tell(context, &engine, &mut progress, &update) {
+                trouble.get_or_insert(error);
+            }
+        };
+        let ended = runner::run(&engine, &loaded.plan, &loaded.path, options, paced, &mut tell).await;
+        progress.clear();
+        let ended = ended?;
+        let exit = conclude(context, &engine, &self.plan.display().to_string(), &ended).await?;
+        match trouble {
+            Some(error) => Err(error),
+            None => Ok(exit),
+        }
+    }
+}
+
+fn tell(context: &Context, engine: &Engine, progress: &mut Progress, update: &Update<'_>) -> Result<()> {
+    match update {
+        Update::Submitted(submitted, tasks) if !context.ui.json && !context.quiet => {
+            context.ui.note(&format!("{}\n", describe(submitted, *tasks)))
+        }
+        Update::Recovered(tasks) if !context.ui.json => context.ui.note(&format!(
+            "{tasks} tasks were taken back from workers that had died\n"
+        )),
+        Update::Events(events, snapshot) => progress.update(events, snapshot, engine.now().wall),
+        _ => Ok(()),
+    }
+}
+
+/// What a user or the system asks of a process that works.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals> {
+        let listen = |kind| {
+            signal(kind).map_err(|e| Refusal::new(Code::Internal, format!("signals cannot be received: {e}")))
+        };
+        Ok(Signals {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// The first signal lets attempts end, the second hands them back.
+async fn obey(pace: watch::Sender<Pace>, mut signals: Signals) {
+    signals.next().await;
+    pace.send_replace(Pace::Drain);
+    signals.next().await;
+    pace.send_replace(Pace::Stop);
+    // Without its sender the channel would tell that nobody can slow down any more.
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,100 @@
+//! `bell submit`
+
+use std::path::PathBuf;
+
+use api::run::Run;
+use domain::id::RunId;
+use domain::task::score::Profile;
+use engine::recover;
+use engine::submit::{self, How, Into, Submitted};
+
+use super::plan::file::load;
+use crate::context::{Access, Context};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::{lookup, parse};
+
+/// Store a plan's tasks, for others to work on
+///
+/// Continues the newest run of the same plan that has not succeeded, as `bell run` does.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  bell submit plan.yaml
+  bell submit plan.yaml --new --json | jq -r .id")]
+pub(crate) struct Args {
+    /// The plan's file: YAML, JSON or TOML; - reads stdin
+    plan: PathBuf,
+    /// Begin a new run
+    #[arg(long, conflicts_with = "resume")]
+    new: bool,
+    /// Continue this run
+    #[arg(long, value_name = "RUN", value_parser = parse::name::<RunId>)]
+    resume: Option<RunId>,
+    /// Say what goes first: classic or critical-path
+    #[arg(long, value_parser = parse::profile, default_value = "classic")]
+    profile: Profile,
+}
+
+impl Args {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let loaded = load(context, &self.plan)?;
+        let engine = context.open(Access::Create).await?;
+        let options = submit::Options {
+            into: into(self.new, self.resume),
+            profile: self.profile,
+            joins: recover::is_worked_on,
+        };
+        let submitted = submit::submit(&engine, &loaded.plan, &loaded.path, &options).await?;
+        let run = Run::from(lookup::run(&engine, submitted.run).await?);
+        context.ui.answer(&run, |_| {
+            format!("{}\n", describe(&submitted, loaded.plan.tasks.len()))
+        })?;
+        context
+            .ui
+            .hint(&format!("`bell runs show {}` tells how it stands", run.id))?;
+        Ok(Exit::DONE)
+    }
+}
+
+/// Which run a plan goes into.
+pub(super) fn into(new: bool, resume: Option<RunId>) -> Into {
+    match (new, resume) {
+        (_, Some(run)) => Into::Run(run),
+        (true, None) => Into::New,
+        (false, None) => Into::Newest,
+    }
+}
+
+/// What became of a submission, in a line.
+pub(super) fn describe(submitted: &Submitted, tasks: usize) -> String {
+    let part = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}"));
+    let (verb, parts) = match submitted.how {
+        How::New => (
+            "new run",
+            vec![part(tasks, if tasks == 1 { "task" } else { "tasks" })],
+        ),
+        How::Continued {
+            edited,
+            retried,
+            kept,
+        } => (
+            "continues run",
+            vec![
+                part(kept, "done before"),
+                part(edited, "edited or behind an edited one"),
+                part(retried, "tried again"),
+            ],
+        ),
+        How::Joined { edited } => (
+            "joins run, which another process is working on:",
+            vec![part(edited, "edited or behind an edited one")],
+        ),
+    };
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let detail = if parts.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", parts.join(", "))
+    };
+    format!("{verb} {}{detail}", submitted.run)
+}

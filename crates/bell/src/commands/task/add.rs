@@ -1,0 +1,241 @@
+//! `bell task add`
+
+use domain::id::{AgentName, Capability, Kind, TaskId};
+use domain::limits;
+use domain::store::{Admission, AdmitLimits, IntoRun, NewEdge, NewTask, On};
+use domain::task::lock::{Lock, Mode};
+use domain::task::retry::Retry;
+use domain::task::spec::{Json, Moment, Priority, Source, Spec, Work};
+use domain::task::state::State;
+use engine::engine::Engine;
+use engine::ids;
+use std::time::Duration;
+
+use super::{Once, show};
+use crate::context::{Access, Context};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::lookup;
+use crate::parse::{self, After};
+
+/// Add a task
+///
+/// With neither --run, --agent nor --prompt, NAME is the prompt and whoever claims the task does it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  bell task add \"review the diff\" --needs review --priority high
+  bell task add build --run \"make -j4\" --timeout 10m --retry 3
+  bell task add deploy --run ./deploy.sh --after build --after \"test:finished\" --lock env:prod")]
+pub(crate) struct Args {
+    /// What the task is called
+    #[arg(value_parser = parse::text)]
+    name: String,
+    /// Run this line with `sh -c`
+    #[arg(long, value_name = "CMD", value_parser = parse::text, conflicts_with_all = ["agent", "prompt"])]
+    run: Option<String>,
+    /// Pin the task to this agent
+    #[arg(long, value_name = "AGENT", value_parser = parse::name::<AgentName>)]
+    agent: Option<AgentName>,
+    /// Tell the agent this
+    #[arg(long, value_name = "TEXT", value_parser = parse::text)]
+    prompt: Option<String>,
+    /// Give the task this id [default: a fresh UUID]
+    #[arg(long, value_parser = parse::name::<TaskId>)]
+    id: Option<TaskId>,
+    /// Say what sort of work it is [default: command or agent]
+    #[arg(long, value_parser = parse::name::<Kind>)]
+    kind: Option<Kind>,
+    /// Wait for a task: ID, or ID:failure, or ID:finished
+    #[arg(long, value_name = "ID[:WHEN]", value_parser = parse::after)]
+    after: Vec<After>,
+    /// 0 to 10, or low, normal, high, critical
+    #[arg(long, value_parser = parse::priority, default_value = "normal")]
+    priority: Priority,
+    /// Say who asks: human, agent_requirements, agent_planner or agent_implementation
+    #[arg(long, value_parser = parse::source, default_value = "human")]
+    source: Source,
+    /// Be done by then: a time such as 2026-05-01T12:00:00Z, or a duration from now
+    #[arg(long, value_name = "WHEN", value_parser = parse::moment)]
+    deadline: Option<Moment>,
+    /// Say how long it will take
+    #[arg(long, value_name = "DURATION", value_parser = parse::span)]
+    estimate: Option<Duration>,
+    /// Start not before: a time, or a duration from now
+    #[arg(long, value_name = "WHEN", value_parser = parse::moment)]
+    run_at: Option<Moment>,
+    /// End an attempt after this long [default: 1h]
+    #[arg(long, value_name = "DURATION", value_parser = parse::span)]
+    timeout: Option<Duration>,
+    /// Try again: operation, task, event, or a number of tries in all
+    #[arg(long, value_name = "PRESET|N", value_parser = parse::retry)]
+    retry: Option<Retry>,
+    /// Need a worker with this capability
+    #[arg(long, value_name = "CAP", value_parser = parse::name::<Capability>)]
+    needs: Vec<Capability>,
+    /// Hold this lock while running; `path:` locks cover everything below them
+    #[arg(long, value_name = "NAME")]
+    lock: Vec<String>,
+    /// Hold this lock together with others that share it
+    #[arg(long, value_name = "NAME")]
+    shared_lock: Vec<String>,
+    /// Make it a subtask of this one
+    #[arg(long, value_name = "ID")]
+    parent: Option<String>,
+    /// Hand this JSON to the attempt; @FILE reads a file, - reads stdin
+    #[arg(long, value_name = "JSON", value_parser = parse::document)]
+    input: Option<Json>,
+    /// Remember the session it belongs to
+    #[arg(long)]
+    session: Option<String>,
+    /// Describe it in a line
+    #[arg(long, value_parser = parse::text)]
+    summary: Option<String>,
+    /// Set a variable for the attempt
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse::variable)]
+    env: Vec<(String, String)>,
+    /// Work in this folder [default: this one]
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    once: Once,
+}
+
+impl Args {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let engine = context.open(Access::Create).await?;
+        let now = engine.now();
+        let spec = self.spec(context)?;
+        let id = self.id.clone().unwrap_or_else(ids::task);
+        let mut task = NewTask::new(id, None, &spec, now.wall);
+        for after in &self.after {
+            let on = On::Task(prerequisite(&engine, &after.task).await?);
+            task.after.push(NewEdge { on, when: after.when });
+        }
+        if let Some(parent) = &self.parent {
+            task.parent = Some(lookup::id(&engine, parent).await?);
+        }
+        let admission = Admission {
+            tasks: vec![task],
+            run: IntoRun::None,
+            supersede: Vec::new(),
+            limits: limits_for(self.source),
+            actor: engine.actor.clone(),
+            idempotency_key: self.once.idempotency_key,
+        };
+        let admitted = engine.store.admit(&engine.project, admission, now).await?;
+        if admitted.repeated {
+            context.ui.hint("this key was used before: nothing was added")?;
+        }
+        let id = admitted
+            .tasks
+            .into_iter()
+            .next()
+            .map(|(id, _)| id.to_string())
+            .unwrap_or_default();
+        let view = lookup::view(&engine, &id).await?;
+        let task = lookup::whole(&engine, view).await?;
+        context.ui.answer(&task, show::line)?;
+        context.ui.hint(&match task.state {
+            State::Ready => "`bell task claim --worker NAME` takes the first in line".to_owned(),
+            _ => format!("`bell task why {id}` tells what it waits for"),
+        })?;
+        Ok(Exit::DONE)
+    }
+
+    fn spec(&self, context: &Context) -> Result<Spec> {
+        let work = match (&self.run, &self.prompt) {
+            (Some(line), _) => Work::Shell(line.clone()),
+            (None, Some(prompt)) => Work::Prompt(prompt.clone()),
+            (None, None) => Work::Prompt(self.name.clone()),
+        };
+        let mut spec = Spec::new(&self.name, work);
+        if let Some(kind) = &self.kind {
+            spec.kind = kind.clone();
+        }
+        spec.agent = self.agent.clone();
+        spec.needs = self.needs.clone();
+        spec.needs.sort_unstable();
+        spec.needs.dedup();
+        spec.priority = self.priority;
+        spec.source = self.source;
+        spec.deadline = self.deadline;
+        spec.estimate = self.estimate;
+        spec.run_at = self.run_at;
+        spec.timeout = self.timeout;
+        spec.retry = self.retry.clone();
+        spec.locks = locks(&self.lock, &self.shared_lock)?;
+        spec.env = self.env.iter().cloned().collect();
+        let cwd = self
+            .cwd
+            .as_ref()
+            .map_or_else(|| context.cwd.clone(), |dir| context.cwd.join(dir));
+        spec.cwd = Some(cwd.to_string_lossy().into_owned());
+        spec.inputs = self.input.clone();
+        spec.summary = self.summary.clone();
+        spec.session = self.session.clone();
+        Ok(spec)
+    }
+}
+
+/// An id that nobody knows goes on to the store, which names all that are missing.
+async fn prerequisite(engine: &Engine, text: &str) -> Result<TaskId> {
+    let id = TaskId::new(text)?;
+    let known = engine
+        .store
+        .views(&engine.project, std::slice::from_ref(&id))
+        .await?;
+    if known.into_iter().flatten().next().is_some() {
+        return Ok(id);
+    }
+    let keyed = match domain::id::Key::new(text) {
+        Ok(key) => engine.store.by_key(&engine.project, &key).await?,
+        Err(_) => None,
+    };
+    Ok(keyed.unwrap_or(id))
+}
+
+/// People may do what agents may not.
+fn limits_for(source: Source) -> AdmitLimits {
+    match source {
+        Source::Human => AdmitLimits {
+            prerequisites: limits::PLAN_PREREQUISITES,
+            children: u32::MAX,
+        },
+        _ => AdmitLimits {
+            prerequisites: limits::AGENT_PREREQUISITES,
+            children: limits::AGENT_SUBTASKS,
+        },
+    }
+}
+
+/// Normalised and sorted; of a name asked for in both modes the exclusive one stays.
+fn locks(exclusive: &[String], shared: &[String]) -> Result<Vec<Lock>> {
+    let exclusive = exclusive.iter().map(|name| Lock::new(name, Mode::Exclusive));
+    let shared = shared.iter().map(|name| Lock::new(name, Mode::Shared));
+    let mut locks = exclusive
+        .chain(shared)
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    locks.sort_unstable();
+    locks.dedup_by(|later, first| later.name == first.name);
+    if locks.len() > limits::LOCKS {
+        let detail = format!("{} locks; the limit is {}", locks.len(), limits::LOCKS);
+        return Err(domain::code::Refusal::new(domain::code::Code::LimitExceeded, detail).into());
+    }
+    Ok(locks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exclusive_lock_swallows_the_shared_one_of_its_name() {
+        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let locks = locks(&names(&["path:./src", "db"]), &names(&["path:src", "z"])).unwrap();
+        let shown: Vec<String> = locks
+            .iter()
+            .map(|lock| format!("{} {:?}", lock.name, lock.mode))
+            .collect();
+        assert_eq!(shown, ["db Exclusive", "path:src Exclusive", "z Shared"]);
+    }
+}

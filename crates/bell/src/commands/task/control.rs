@@ -1,0 +1,161 @@
+//! `bell task cancel | suspend | resume | retry`: what anybody may ask of a task.
+
+use api::answer::{Cancelled, Moved};
+use domain::store::{Command, Reply, Request, Target};
+use domain::task::spec::Moment;
+use domain::task::state::Reason;
+use engine::engine::Engine;
+
+use super::{Full, Once};
+use crate::context::Context;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::output::theme;
+use crate::{lookup, parse};
+
+/// Cancel a task and everything that can no longer run without it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bell task cancel deploy")]
+pub(crate) struct Cancel {
+    /// The task's id, or its key in the newest run
+    id: String,
+    #[command(flatten)]
+    once: Once,
+}
+
+/// Stop a task for a while
+///
+/// A command that runs is stopped and keeps its lease, its slot and its locks.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bell task suspend build")]
+pub(crate) struct Suspend {
+    /// The task's id, or its key in the newest run
+    id: String,
+    #[command(flatten)]
+    once: Once,
+    #[command(flatten)]
+    full: Full,
+}
+
+/// Let a suspended task go on
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bell task resume build")]
+pub(crate) struct Resume {
+    /// The task's id, or its key in the newest run
+    id: String,
+    #[command(flatten)]
+    once: Once,
+    #[command(flatten)]
+    full: Full,
+}
+
+/// Try a failed task again, with all its tries; what was cancelled because of it is revived
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  bell task retry build\n  bell task retry build --at 10m")]
+pub(crate) struct Retry {
+    /// The task's id, or its key in the newest run
+    id: String,
+    /// Not now but then: a time, or a duration from now
+    #[arg(long, value_name = "WHEN", value_parser = parse::moment)]
+    at: Option<Moment>,
+    #[command(flatten)]
+    once: Once,
+    #[command(flatten)]
+    full: Full,
+}
+
+impl Cancel {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let engine = context.engine().await?;
+        let command = Command::Cancel {
+            reason: Reason::Cancelled,
+        };
+        let reply = ask(&engine, &self.id, command, self.once).await?;
+        context.ui.answer(&Cancelled::from(reply), cancelled)?;
+        Ok(Exit::DONE)
+    }
+}
+
+impl Suspend {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let engine = context.engine().await?;
+        let reply = ask(&engine, &self.id, Command::Suspend, self.once).await?;
+        tell(context, &engine, reply, self.full).await?;
+        context
+            .ui
+            .hint(&format!("`bell task resume {}` lets it go on", self.id))?;
+        Ok(Exit::DONE)
+    }
+}
+
+impl Resume {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let engine = context.engine().await?;
+        let reply = ask(&engine, &self.id, Command::Resume, self.once).await?;
+        tell(context, &engine, reply, self.full).await
+    }
+}
+
+impl Retry {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let engine = context.engine().await?;
+        let at = self.at.map(|moment| moment.resolve(engine.now().wall));
+        let reply = ask(&engine, &self.id, Command::Retry { at }, self.once).await?;
+        tell(context, &engine, reply, self.full).await
+    }
+}
+
+async fn ask(engine: &Engine, id: &str, command: Command, once: Once) -> Result<Reply> {
+    let request = Request {
+        target: Target::Id(lookup::id(engine, id).await?),
+        command,
+        actor: engine.actor.clone(),
+        idempotency_key: once.idempotency_key,
+    };
+    one(engine, request).await
+}
+
+/// Carries out one request.
+pub(super) async fn one(engine: &Engine, request: Request) -> Result<Reply> {
+    let mut replies = engine
+        .store
+        .change(&engine.project, vec![request], engine.now())
+        .await?;
+    let reply = replies.pop().unwrap_or_else(|| {
+        Err(domain::code::Refusal::new(
+            domain::code::Code::Internal,
+            "a request got no answer",
+        ))
+    });
+    Ok(reply?)
+}
+
+/// Tells how a task stands after it was moved.
+pub(super) async fn tell(context: &Context, engine: &Engine, reply: Reply, full: Full) -> Result {
+    let mut moved = Moved::from(reply);
+    moved.full = lookup::full(engine, &moved.task, full.full).await?;
+    context.ui.answer(&moved, |moved| {
+        format!(
+            "{}  {}\n",
+            theme::state_text(moved.state, moved.reason),
+            moved.task
+        )
+    })?;
+    Ok(Exit::DONE)
+}
+
+fn cancelled(answer: &Cancelled) -> String {
+    if answer.cancelled.is_empty() {
+        return "it was cancelled already\n".to_owned();
+    }
+    let sign = theme::state_text(domain::task::state::State::Cancelled, None);
+    let lines: String = answer
+        .cancelled
+        .iter()
+        .map(|id| format!("{sign}  {id}\n"))
+        .collect();
+    match answer.more {
+        0 => lines,
+        more => format!("{lines}and {more} more\n"),
+    }
+}

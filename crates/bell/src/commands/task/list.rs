@@ -1,0 +1,141 @@
+//! `bell task list`
+
+use api::list::Tasks;
+use api::task::score;
+use domain::id::{AgentName, Kind, Seq};
+use domain::limits::PAGE_MAX;
+use domain::store::{Filter, View};
+use domain::task::spec::Source;
+use domain::task::state::State;
+use domain::time::Now;
+use engine::engine::Engine;
+
+use crate::context::Context;
+use crate::error::{Result, invalid};
+use crate::exit::Exit;
+use crate::output::table::Table;
+use crate::output::{theme, time};
+use crate::{commands, lookup, parse};
+
+/// List tasks in the order in which they were added
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  bell task list --state ready --state running
+  bell task list --run release --state failed
+  bell task list --json --limit 100 --cursor 4711")]
+pub(crate) struct Args {
+    /// Only tasks in this state; may be repeated
+    #[arg(long, value_parser = parse::state)]
+    state: Vec<State>,
+    /// Only tasks of this kind
+    #[arg(long, value_parser = parse::name::<Kind>)]
+    kind: Option<Kind>,
+    /// Only tasks from this source
+    #[arg(long, value_parser = parse::source)]
+    source: Option<Source>,
+    /// Only tasks of this run, or of the newest run of this plan
+    #[arg(long)]
+    run: Option<String>,
+    /// Only tasks pinned to this agent
+    #[arg(long, value_parser = parse::name::<AgentName>)]
+    agent: Option<AgentName>,
+    /// Only subtasks of this task
+    #[arg(long, value_name = "ID")]
+    parent: Option<String>,
+    /// At most this many
+    #[arg(long, default_value_t = PAGE_MAX, value_parser = parse::limit)]
+    limit: usize,
+    /// Go on where the page before ended
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+impl Args {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let engine = context.engine().await?;
+        lookup::catch_up(&engine).await?;
+        let after = self.cursor.as_deref().map_or(Ok(Seq(0)), cursor)?;
+        let limit = self.limit;
+        let filter = self.filter(&engine).await?;
+        let views = engine.store.list(&engine.project, filter, after, limit).await?;
+        page(context, &engine, views, limit).await
+    }
+
+    async fn filter(self, engine: &Engine) -> Result<Filter> {
+        let run = match &self.run {
+            Some(run) => Some(commands::runs::find(engine, run).await?.id),
+            None => None,
+        };
+        let parent = match &self.parent {
+            Some(id) => Some(lookup::id(engine, id).await?),
+            None => None,
+        };
+        Ok(Filter {
+            states: self.state,
+            run,
+            kind: self.kind,
+            source: self.source,
+            agent: self.agent,
+            parent,
+            ..Filter::default()
+        })
+    }
+}
+
+pub(super) fn cursor(text: &str) -> Result<Seq> {
+    let number = text.parse().map_err(|_| {
+        invalid(format!("`{}` is no cursor", text.escape_debug()))
+            .help("pass the `cursor` of the page before")
+    })?;
+    Ok(Seq(number))
+}
+
+/// Prints a page of tasks.
+pub(crate) async fn page(context: &Context, engine: &Engine, views: Vec<View>, limit: usize) -> Result {
+    let cursor = views
+        .last()
+        .filter(|_| views.len() == limit)
+        .map(|view| view.task.seq.0.to_string());
+    if !context.ui.json {
+        context.ui.text(&table(&views, engine.now()))?;
+        if let Some(cursor) = cursor {
+            context
+                .ui
+                .hint(&format!("there may be more: --cursor {cursor}"))?;
+        }
+        return Ok(Exit::DONE);
+    }
+    let mut tasks = Vec::with_capacity(views.len());
+    for view in views {
+        tasks.push(lookup::whole(engine, view).await?);
+    }
+    let count = tasks.len();
+    context
+        .ui
+        .answer(&Tasks { tasks, count, cursor }, |_| String::new())?;
+    Ok(Exit::DONE)
+}
+
+/// Tasks for people.
+pub(crate) fn table(views: &[View], now: Now) -> String {
+    if views.is_empty() {
+        return "no tasks\n".to_owned();
+    }
+    let mut table = Table::new(&["STATE", "ID", "NAME", "KIND", ">SCORE", ">AGE"]);
+    for view in views {
+        let task = &view.task;
+        let name = match &view.body.key {
+            Some(key) => key.to_string(),
+            None => api::task::name(&view.body, &task.id),
+        };
+        table.row([
+            theme::state(task.state, task.reason).into(),
+            task.id.to_string().into(),
+            name.into(),
+            view.class.kind.as_str().into(),
+            format!("{:.1}", score(task, now).value()).into(),
+            time::age(task.submitted_at, now.wall).into(),
+        ]);
+    }
+    table.render()
+}

@@ -1,0 +1,138 @@
+//! `bell task why`
+
+use api::why::{Takers, Waits, Why};
+use domain::code::{Code, Refusal};
+use domain::limits::PAGE_MAX;
+use domain::task::lock::Mode;
+use domain::task::state::State;
+use domain::time::Timestamp;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::lookup;
+use crate::output::table::one_line;
+use crate::output::theme::{self, paint};
+use crate::output::time;
+
+/// Explain why a task stands where it stands
+///
+/// Tells what it waits for, every part of its score, its place in line, and who could take it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bell task why ship")]
+pub(crate) struct Args {
+    /// The task's id, or its key in the newest run
+    id: String,
+}
+
+impl Args {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let engine = context.engine().await?;
+        lookup::catch_up(&engine).await?;
+        let view = lookup::view(&engine, &self.id).await?;
+        let (project, id) = (&engine.project, &view.task.id);
+        let spec = view.body.read_spec().map_err(|e| {
+            Refusal::new(
+                Code::StoreCorrupt,
+                format!("the specification of task {id} cannot be read: {e}"),
+            )
+        })?;
+        let neighbours = engine.store.neighbours(project, id, PAGE_MAX).await?;
+        let held = match spec.locks.is_empty() {
+            true => Vec::new(),
+            false => engine.store.locks(project).await?,
+        };
+        let ahead = match view.task.in_line() {
+            true => Some(engine.store.ahead(project, id, PAGE_MAX).await?),
+            false => None,
+        };
+        let why = Why::new(&view, spec, &neighbours, &held, ahead, engine.now());
+        context.ui.answer(&why, |why| people(why, engine.now().wall))?;
+        Ok(Exit::DONE)
+    }
+}
+
+fn people(why: &Why, now: Timestamp) -> String {
+    let name = why.key.as_ref().map_or(why.name.as_str(), |key| key.as_str());
+    let state = theme::state_text(why.state, why.reason);
+    let mut text = format!("{state}  {}  {}\n", paint(theme::BOLD, &one_line(name)), why.task);
+    text += &format!("  {}\n", reason(why, now));
+    for waits in &why.waits_for {
+        text += &format!("    {}\n", edge(waits));
+    }
+    for lock in &why.locks {
+        let mode = if lock.mode == Mode::Shared { "shared " } else { "" };
+        let holders: Vec<String> = lock.holders.iter().map(ToString::to_string).collect();
+        let held = match holders.is_empty() {
+            true => "free".to_owned(),
+            false => format!("held by {}", holders.join(", ")),
+        };
+        text += &format!("  {mode}lock {}: {held}\n", lock.name);
+    }
+    if !why.state.is_terminal() {
+        let score = &why.score;
+        text += &format!(
+            "  score {} = base {} + depth {} + urgency {} + blocking {} + source {}\n",
+            score.score, score.base, score.depth, score.urgency, score.blocking, score.source
+        );
+        text += &format!("  {}\n", takers(&why.takers));
+    }
+    text
+}
+
+/// The state in a sentence.
+fn reason(why: &Why, now: Timestamp) -> String {
+    let because = why
+        .reason
+        .map_or_else(String::new, |reason| format!(" ({reason})"));
+    match why.state {
+        State::Pending | State::Retrying => match why.run_at {
+            Some(at) => format!("starts {}", time::relative(at, now)),
+            None => "is about to start".to_owned(),
+        },
+        State::Blocked if why.reason == Some(domain::task::state::Reason::Joining) => {
+            "waits for its subtasks".to_owned()
+        }
+        State::Blocked => format!("waits for {} of its prerequisites:", why.waits_for.len()),
+        State::Ready => match (&why.parked_under, why.ahead) {
+            (Some(thing), _) => format!("waits for {thing}"),
+            (None, Some(0)) => "is first in line".to_owned(),
+            (None, Some(PAGE_MAX)) => format!("{PAGE_MAX} or more stand before it in line"),
+            (None, Some(n)) => format!("{n} stand before it in line"),
+            (None, None) => "is ready".to_owned(),
+        },
+        State::Assigned | State::Running => match &why.lease {
+            Some(lease) => format!(
+                "is with {}, whose lease expires {}",
+                lease.worker,
+                time::relative(lease.expires_at, now)
+            ),
+            None => "is being worked on".to_owned(),
+        },
+        State::Suspended => format!("was stopped by a user; `bell task resume {}`", why.task),
+        State::Awaiting => format!("waits for a person{because}"),
+        State::Completed | State::Failed | State::Cancelled => format!("has ended{because}"),
+    }
+}
+
+fn edge(waits: &Waits) -> String {
+    let name = waits
+        .key
+        .as_ref()
+        .map_or_else(|| waits.task.to_string(), ToString::to_string);
+    let state = theme::state_text(waits.state, waits.reason);
+    format!("{state}  {name}, waited for: {}", waits.when.as_str())
+}
+
+fn takers(takers: &Takers) -> String {
+    let needs: Vec<&str> = takers.needs.iter().map(domain::id::Capability::as_str).collect();
+    let with = match needs.is_empty() {
+        true => String::new(),
+        false => format!(" that offers {}", needs.join(", ")),
+    };
+    match &takers.agent {
+        Some(agent) => format!("can be taken by the agent {agent} only"),
+        None if takers.work == "breakpoint" => "is answered by a person".to_owned(),
+        None => format!("can be taken by any worker{with}"),
+    }
+}

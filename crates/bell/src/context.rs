@@ -1,0 +1,150 @@
+//! What commands work with: settings, output, and on demand the store.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use domain::code::{Code, Refusal};
+use domain::time::Now;
+use engine::clock::{Clock, SystemClock};
+use engine::engine::Engine;
+use engine::home::{DATABASE, Home};
+use store::Scheme;
+
+use crate::args::Globals;
+use crate::discover::{Ground, upwards};
+use crate::error::Result;
+use crate::output::Ui;
+use crate::settings::{Settings, Sources, files};
+
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) ui: Ui,
+    pub(crate) cwd: PathBuf,
+    pub(crate) quiet: bool,
+    pub(crate) verbose: u8,
+    ground: Ground,
+}
+
+/// Whether a command may bring a store into being.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Existing,
+    Create,
+}
+
+impl Context {
+    pub(crate) fn new(globals: &Globals) -> Result<Context> {
+        let cwd = std::env::current_dir()
+            .map_err(|e| Refusal::new(Code::InvalidArgument, format!("this folder cannot be used: {e}")))?;
+        let ground = Ground::of(&cwd);
+        let settings = Settings::resolve(&Sources {
+            files: files(upwards(&cwd, "bell.toml"), ground.found.as_deref()),
+            variables: std::env::vars_os().collect(),
+            flags: globals.flags(),
+        })?;
+        let ui = Ui::new(
+            globals.json,
+            settings.colour(),
+            settings.hints() && !globals.quiet,
+        );
+        Ok(Context {
+            settings,
+            ui,
+            cwd,
+            quiet: globals.quiet,
+            verbose: globals.verbose,
+            ground,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        SystemClock.now()
+    }
+
+    /// The folder of the store in force, whether or not it exists, and its URL. Paths are absolute, so that the
+    /// attempts of tasks find the store from wherever they run.
+    pub(crate) fn place(&self) -> Result<(PathBuf, String)> {
+        let Some(url) = self.settings.store() else {
+            let folder = self.ground.folder().clone();
+            let url = format!("sqlite:{}", folder.join(DATABASE).display());
+            return Ok((folder, url));
+        };
+        match store::scheme(url)? {
+            Scheme::Memory => {
+                let folder = std::env::temp_dir().join(format!("bellwether-{}", std::process::id()));
+                Ok((folder, url.to_owned()))
+            }
+            Scheme::Sqlite(path) => {
+                let path = self.cwd.join(path);
+                let folder = path.parent().map_or_else(|| self.cwd.clone(), Path::to_owned);
+                Ok((folder, format!("sqlite:{}", path.display())))
+            }
+        }
+    }
+
+    /// Opens the store that exists.
+    pub(crate) async fn engine(&self) -> Result<Engine> {
+        self.open(Access::Existing).await
+    }
+
+    pub(crate) async fn open(&self, access: Access) -> Result<Engine> {
+        let (folder, url) = self.place()?;
+        let chosen = self.settings.store().is_some();
+        if !chosen && self.ground.found.is_none() {
+            match access {
+                Access::Existing => return Err(self.no_store().into()),
+                Access::Create => self.create_folder(&folder)?,
+            }
+        }
+        let options = store::Options {
+            durability: self.settings.durability(),
+            create: access == Access::Create,
+        };
+        Ok(Engine {
+            store: store::open(&url, options)?,
+            project: self.settings.project(),
+            clock: Arc::new(SystemClock),
+            home: Home::new(folder),
+            actor: actor(),
+        })
+    }
+
+    fn no_store(&self) -> Refusal {
+        Refusal::new(
+            Code::StoreNotFound,
+            format!(
+                "neither {} nor a folder above it has a .bellwether folder",
+                self.cwd.display()
+            ),
+        )
+        .help("`bell task add NAME` or `bell run PLAN` makes one here; --store URL names another")
+    }
+
+    /// Makes the folder, out of sight of version control.
+    fn create_folder(&self, folder: &Path) -> Result<()> {
+        let failed = |e: std::io::Error| {
+            Refusal::new(
+                Code::StoreReadOnly,
+                format!("{} cannot be made: {e}", folder.display()),
+            )
+        };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        std::fs::write(folder.join(".gitignore"), "*\n").map_err(failed)?;
+        self.ui
+            .note(&format!("created a store in {}\n", folder.display()))
+    }
+}
+
+impl Ground {
+    fn folder(&self) -> &PathBuf {
+        self.found.as_ref().unwrap_or(&self.fresh)
+    }
+}
+
+/// Who acts, as events name it.
+pub(crate) fn actor() -> Arc<str> {
+    let name = std::env::var("USER").ok().filter(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
+    format!("user:{name}").into()
+}

@@ -1,0 +1,223 @@
+//! Settings: flag > environment > file > default, each value with its origin.
+//!
+//! `default.toml` is the registry: it lists every option with its type, default and description, and a name that
+//! it does not have is refused wherever it stands. [`layers`] reads the sources, this file puts them together.
+
+mod layers;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use domain::code::{Code, Refusal};
+use domain::id::Project;
+use domain::store::Durability;
+use toml::Value;
+
+pub(crate) use layers::Sources;
+
+/// The annotated defaults, as `bell config defaults` prints them.
+pub(crate) const DEFAULTS: &str = include_str!("default.toml");
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Default,
+    File(PathBuf),
+    Variable(String),
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::File(path) => write!(f, "{}", path.display()),
+            Origin::Variable(name) => f.write_str(name),
+            Origin::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Setting {
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
+}
+
+/// The values in force by dotted name; every option is there, and each was checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings(BTreeMap<String, Setting>);
+
+impl Settings {
+    /// Puts the layers together. Everything wrong is found here, not when a value is used.
+    pub(crate) fn resolve(sources: &Sources) -> Result<Settings, Refusal> {
+        let mut settings = Settings(layers::defaults());
+        for layer in sources.layers(&settings.0)? {
+            settings.0.extend(layer);
+        }
+        settings.check()?;
+        Ok(settings)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
+        self.0.iter().map(|(name, setting)| (name.as_str(), setting))
+    }
+
+    pub(crate) fn is_default(&self, name: &str) -> bool {
+        self.0
+            .get(name)
+            .is_some_and(|setting| setting.origin == Origin::Default)
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        self.parsed("project", Project::new)?;
+        self.parsed("durability", durability)?;
+        self.parsed("color", colour)?;
+        self.parsed("claim.ttl", span)?;
+        self.parsed("run.jobs", |_| jobs(self.number("run.jobs")))?;
+        Ok(())
+    }
+
+    fn parsed<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        let text = self.text(name);
+        parse(text).map_err(|refusal| {
+            let setting = &self.0[name];
+            let detail = format!(
+                "{name} = {} ({}): {}",
+                shown(&setting.value),
+                setting.origin,
+                refusal.detail
+            );
+            Refusal {
+                code: Code::ConfigInvalid,
+                detail,
+                help: refusal.help,
+            }
+        })
+    }
+
+    /// The value of an option of the registry; empty for one that is no text.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.0
+            .get(name)
+            .and_then(|setting| setting.value.as_str())
+            .unwrap_or_default()
+    }
+
+    fn number(&self, name: &str) -> i64 {
+        self.0
+            .get(name)
+            .and_then(|setting| setting.value.as_integer())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn hints(&self) -> bool {
+        self.0
+            .get("hints")
+            .and_then(|setting| setting.value.as_bool())
+            .unwrap_or(true)
+    }
+
+    pub(crate) fn project(&self) -> Project {
+        self.parsed("project", Project::new).unwrap_or_default()
+    }
+
+    pub(crate) fn durability(&self) -> Durability {
+        self.parsed("durability", durability).unwrap_or_default()
+    }
+
+    pub(crate) fn colour(&self) -> anstream::ColorChoice {
+        self.parsed("color", colour).unwrap_or_default()
+    }
+
+    /// A store's URL, unless the nearest folder is meant.
+    pub(crate) fn store(&self) -> Option<&str> {
+        Some(self.text("store")).filter(|url| !url.is_empty())
+    }
+
+    pub(crate) fn jobs(&self) -> usize {
+        jobs(self.number("run.jobs")).unwrap_or(1)
+    }
+
+    pub(crate) fn claim_ttl(&self) -> Duration {
+        self.parsed("claim.ttl", span).unwrap_or_default()
+    }
+}
+
+fn wrong(detail: &str, help: &str) -> Refusal {
+    Refusal::new(Code::ConfigInvalid, detail).help(help)
+}
+
+fn durability(text: &str) -> Result<Durability, Refusal> {
+    match text {
+        "full" => Ok(Durability::Full),
+        "relaxed" => Ok(Durability::Relaxed),
+        _ => Err(wrong("no such durability", "write full or relaxed")),
+    }
+}
+
+fn colour(text: &str) -> Result<anstream::ColorChoice, Refusal> {
+    match text {
+        "auto" => Ok(anstream::ColorChoice::Auto),
+        "always" => Ok(anstream::ColorChoice::Always),
+        "never" => Ok(anstream::ColorChoice::Never),
+        _ => Err(wrong("no such choice", "write auto, always or never")),
+    }
+}
+
+fn span(text: &str) -> Result<Duration, Refusal> {
+    let span = domain::time::parse_duration(text).map_err(|why| Refusal::new(Code::ConfigInvalid, why))?;
+    if span < Duration::from_secs(1) {
+        return Err(wrong("shorter than a second", "write a duration of at least 1s"));
+    }
+    Ok(span)
+}
+
+/// More than this many processes at once is a typing error.
+pub(crate) const JOBS_MAX: usize = 10_000;
+
+fn jobs(number: i64) -> Result<usize, Refusal> {
+    let number = usize::try_from(number)
+        .ok()
+        .filter(|number| (1..=JOBS_MAX).contains(number));
+    number.ok_or_else(|| wrong("out of range", &format!("write a number from 1 to {JOBS_MAX}")))
+}
+
+/// The text of a value without the secrets that URLs carry.
+pub(crate) fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => without_password(text),
+        Value::Integer(number) => number.to_string(),
+        Value::Boolean(is) => is.to_string(),
+        value => format!("a {}", value.type_str()),
+    }
+}
+
+/// `scheme://user:password@host` with stars in the place of the password.
+pub(crate) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let authority = rest.find('/').map_or(rest, |end| &rest[..end]);
+    let Some((user, _)) = authority
+        .rsplit_once('@')
+        .and_then(|(login, _)| login.split_once(':'))
+    else {
+        return url.to_owned();
+    };
+    let at = authority.rfind('@').unwrap_or(0);
+    format!("{scheme}://{user}:***{}", &rest[at..])
+}
+
+/// Where configuration files may lie: first the team's, then this machine's, which counts more.
+pub(crate) fn files(team: Option<PathBuf>, store_folder: Option<&Path>) -> Vec<PathBuf> {
+    let machine = store_folder
+        .map(|dir| dir.join("config.toml"))
+        .filter(|file| file.is_file());
+    team.into_iter().chain(machine).collect()
+}
+
+#[cfg(test)]
+mod tests;

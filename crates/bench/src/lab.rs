@@ -1,0 +1,56 @@
+//! What every workload is given: where, how durable, how large.
+
+use std::path::PathBuf;
+
+use domain::code::Refusal;
+use domain::store::Durability;
+
+use crate::bed::Bed;
+use crate::options::Options;
+use crate::place::Place;
+use crate::raw::Raw;
+
+pub(crate) struct Lab {
+    pub(crate) place: Place,
+    pub(crate) durability: Durability,
+    pub(crate) quick: bool,
+    pub(crate) guard: Option<PathBuf>,
+    samples: Option<usize>,
+    at_most: usize,
+}
+
+impl Lab {
+    pub(crate) fn open(options: &Options) -> Result<Lab, Refusal> {
+        Ok(Lab {
+            place: Place::find(options.store.as_deref())?,
+            durability: options.durability,
+            quick: options.quick,
+            guard: options.guard.clone(),
+            samples: options.samples.map(|samples| samples.max(1)),
+            at_most: options.at_most.unwrap_or(usize::MAX).max(1),
+        })
+    }
+
+    /// A fresh store.
+    pub(crate) fn bed(&self) -> Result<Bed, Refusal> {
+        Bed::open(self)
+    }
+
+    /// The raw limit to compare with; there is none for a store in memory.
+    pub(crate) fn raw(&self) -> Result<Option<Raw>, Refusal> {
+        match self.place {
+            Place::Memory(_) => Ok(None),
+            Place::Disk(_) => Raw::open(self).map(Some),
+        }
+    }
+
+    /// A number of tasks.
+    pub(crate) fn tasks(&self, full: usize, quick: usize) -> usize {
+        if self.quick { quick } else { full }.min(self.at_most)
+    }
+
+    /// A number of samples.
+    pub(crate) fn samples(&self, usual: usize) -> usize {
+        self.samples.unwrap_or(usual)
+    }
+}

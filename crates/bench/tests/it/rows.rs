@@ -1,0 +1,109 @@
+use bench::{Options, Report};
+
+fn tiny(store: &str) -> Options {
+    Options {
+        store: Some(store.to_owned()),
+        quick: true,
+        samples: Some(2),
+        at_most: Some(40),
+        ..Options::default()
+    }
+}
+
+fn check(report: &Report, missing: &[&str]) {
+    let measured: Vec<&str> = report.rows.iter().map(|row| row.name).collect();
+    let asked: Vec<&str> = bench::names().filter(|name| !missing.contains(name)).collect();
+    assert_eq!(measured, asked, "every row of the catalogue, in its order");
+    for row in &report.rows {
+        let figures = [Some(row.value), row.p50_ms, row.p99_ms, row.raw, row.ratio];
+        assert!(
+            figures.into_iter().flatten().all(f64::is_finite),
+            "{} has a figure that is none: {row:?}",
+            row.name
+        );
+        assert!(
+            row.n > 0 && row.batch > 0 && !row.workload.is_empty() && !row.spec.is_empty(),
+            "{row:?}"
+        );
+    }
+    let table = report.to_string();
+    let json = serde_json::to_value(report).unwrap();
+    for name in asked {
+        assert!(table.contains(name), "the table lacks {name}");
+    }
+    assert_eq!(json["rows"].as_array().unwrap().len(), measured.len());
+    assert!(json["machine"]["fsync_us"].as_f64().unwrap() > 0.0);
+}
+
+/// A queue of at most forty tasks has no longer lengths to compare.
+const LONGER: [&str; 8] = [
+    "cost_10k",
+    "cost_100k",
+    "cost_1m",
+    "cost_growth",
+    "cost_random_10k",
+    "cost_random_100k",
+    "cost_random_1m",
+    "cost_random_growth",
+];
+
+// proves: SPEC 1.8, DESIGN 14
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_row_is_measured_in_memory() {
+    let mut told = Vec::new();
+    let report = bench::run(tiny("memory:"), &mut |line| told.push(line.to_owned()))
+        .await
+        .unwrap();
+    check(&report, &LONGER);
+    assert!(
+        report
+            .rows
+            .iter()
+            .all(|row| row.name != "drain" || row.raw.is_none())
+    );
+    assert!(told[0].contains(" s left"), "{told:?}");
+}
+
+// proves: SPEC 1.8, DESIGN 14
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_row_is_measured_on_a_disk_beside_the_raw_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("mine.db").display());
+    let report = bench::run(tiny(&url), &mut |_| {}).await.unwrap();
+    check(&report, &LONGER);
+    for name in [
+        "enqueue_single",
+        "enqueue_bulk",
+        "drain",
+        "drain_10",
+        "drain_1000",
+        "start_latency",
+        "dag_10000",
+    ] {
+        let row = report.rows.iter().find(|row| row.name == name).unwrap();
+        assert!(row.raw.is_some() && row.ratio.is_some(), "{row:?}");
+    }
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0, "neither a store nor a scratch file is left behind");
+}
+
+#[tokio::test]
+async fn a_name_that_fits_nothing_is_refused_with_the_names_there_are() {
+    let options = Options {
+        only: vec!["enqeue".into()],
+        ..tiny("memory:")
+    };
+    let refusal = bench::run(options, &mut |_| {}).await.unwrap_err();
+    assert!(refusal.help.unwrap().contains("enqueue_single"));
+}
+
+#[tokio::test]
+async fn one_row_can_be_asked_for() {
+    let options = Options {
+        only: vec!["depth_10".into()],
+        ..tiny("memory:")
+    };
+    let report = bench::run(options, &mut |_| {}).await.unwrap();
+    let names: Vec<&str> = report.rows.iter().map(|row| row.name).collect();
+    assert_eq!(names, ["depth_10", "mcp_depth_10"]);
+}
