@@ -2,7 +2,7 @@
 
 use crate::code::{Code, Refusal};
 use crate::decide::lease::{attempt_data, check_holder};
-use crate::decide::{Change, derive, refuse};
+use crate::decide::{Change, refuse};
 use crate::id::Token;
 use crate::limits;
 use crate::store::Command;
@@ -269,8 +269,7 @@ fn resume(task: &Task, now: Now) -> Result<Change, Refusal> {
         lease.expires = now.mono.saturating_add(millis(lease.ttl));
         change.enter(State::Running, None, None)?;
     } else {
-        let (state, reason) = derive(&change.task, now.wall);
-        change.enter(state, reason, None)?;
+        change.belong(now.wall)?;
     }
     Ok(change)
 }
@@ -293,14 +292,11 @@ fn retry(task: &Task, at: Option<Timestamp>, now: Now) -> Result<Change, Refusal
     change.task.dead_letter = false;
     change.task.finished_at = None;
     change.task.run_at = later;
-    let to = if later.is_some() {
-        State::Retrying
+    if later.is_some() {
+        change.enter(State::Retrying, Some(Reason::Retried), None)?;
     } else {
-        State::Ready
-    };
-    change.enter(to, Some(Reason::Retried), None)?;
-    if task.asks && later.is_none() {
-        change.enter(State::Awaiting, Some(Reason::Breakpoint), None)?;
+        change.enter(State::Ready, Some(Reason::Retried), None)?;
+        change.belong(now.wall)?;
     }
     Ok(change)
 }

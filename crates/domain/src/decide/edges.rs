@@ -1,7 +1,7 @@
 //! Edges: what the end of a prerequisite means for the task that waits for it.
 
 use crate::code::Refusal;
-use crate::decide::{Change, derive};
+use crate::decide::Change;
 use crate::task::record::{Join, Task};
 use crate::task::spec::{OnUpstreamFailure, When};
 use crate::task::state::{Reason, State};
@@ -84,10 +84,7 @@ fn unblock(change: &mut Change, now: Timestamp) -> Result<(), Refusal> {
             change.enter(State::Completed, None, None)
         }
         Some(Join::Continue) => change.enter(State::Ready, Some(Reason::Joining), None),
-        None => {
-            let (state, reason) = derive(&change.task, now);
-            change.enter(state, reason, None)
-        }
+        None => change.belong(now),
     }
 }
 

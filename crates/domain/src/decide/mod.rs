@@ -47,7 +47,23 @@ impl Change {
         }
         self.task.state = to;
         self.task.reason = reason;
+        if !matches!(to, State::Pending | State::Retrying | State::Suspended) {
+            // Its time has come, whatever the clock is set to later.
+            self.task.run_at = None;
+        }
         self.moves.push(Move { to, reason, data });
+        Ok(())
+    }
+
+    /// Moves on to where the task belongs ([`derive`]), by way of ready where the table knows no other.
+    pub fn belong(&mut self, now: Timestamp) -> Result<(), Refusal> {
+        let (to, reason) = derive(&self.task, now);
+        if to != self.task.state && !self.task.state.may_become(to) {
+            self.enter(State::Ready, None, None)?;
+        }
+        if to != self.task.state {
+            self.enter(to, reason, None)?;
+        }
         Ok(())
     }
 }

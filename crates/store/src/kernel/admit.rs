@@ -655,7 +655,7 @@ fn row(step: &mut Step<'_>, new: &NewTask, seq: Seq, run: Option<RunNo>) -> Resu
         path_share: new.path_share,
         score: Score::default(),
         submitted_at: step.now.wall,
-        run_at: new.head.run_at,
+        run_at: new.head.run_at.filter(|at| *at > step.now.wall),
         deadline: new.head.deadline,
         estimate: new.head.estimate,
         started_at: None,

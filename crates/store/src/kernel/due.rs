@@ -1,6 +1,6 @@
 //! What is due by time, and what a dead worker leaves behind.
 
-use domain::decide::{Change, derive, lease};
+use domain::decide::{Change, lease};
 use domain::id::{Project, Seq, TaskId, WorkerId};
 use domain::limits;
 use domain::store::{Result, Ticked};
@@ -47,13 +47,7 @@ fn wake(step: &mut Step<'_>, seq: Seq) -> Result<Change> {
     let task = step.task(seq)?;
     let mut change = Change::none(task);
     match task.state {
-        State::Pending | State::Retrying => {
-            let (to, reason) = derive(task, now);
-            if to != task.state {
-                change.task.run_at = None;
-                change.enter(to, reason, None)?;
-            }
-        }
+        State::Pending | State::Retrying => change.belong(now)?,
         State::Ready => change.task.score = score::score(&task.facts(), &Weights::default(), now),
         _ => {}
     }

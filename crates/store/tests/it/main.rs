@@ -1,4 +1,5 @@
 //! What stores do, seen from outside.
 
 mod conformance;
+mod model;
 mod sqlite;
