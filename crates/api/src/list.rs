@@ -1,8 +1,9 @@
 //! Lists: at most a thousand entries, how many there are here, and where the next page begins.
 
-use domain::id::TaskId;
+use domain::id::{Key, TaskId};
 use domain::store;
 use domain::task::lock::Mode;
+use domain::task::spec::Work;
 use serde::Serialize;
 
 use crate::event::Event;
@@ -56,6 +57,38 @@ impl From<store::HeldLock> for Lock {
             mode: lock.mode,
             holder: lock.holder,
             waiting: lock.waiting,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Breakpoints {
+    pub breakpoints: Vec<Breakpoint>,
+    pub count: usize,
+}
+
+/// A task that waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Breakpoint {
+    pub task: TaskId,
+    pub key: Option<Key>,
+    pub name: String,
+    /// What is asked.
+    pub asks: String,
+}
+
+impl From<store::View> for Breakpoint {
+    fn from(view: store::View) -> Breakpoint {
+        let spec = view.body.read_spec().ok();
+        let asks = spec.as_ref().map_or("", |spec| match &spec.work {
+            Work::Breakpoint(asks) => asks.as_str(),
+            _ => "",
+        });
+        Breakpoint {
+            asks: asks.to_owned(),
+            name: spec.as_ref().map_or_else(String::new, |spec| spec.name.clone()),
+            key: view.body.key,
+            task: view.task.id,
         }
     }
 }

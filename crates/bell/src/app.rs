@@ -62,6 +62,8 @@ fn run(command: Command, context: &Context) -> Result {
         Command::Events(args) => wait(args.run(context)),
         Command::Dlq(args) => wait(args.run(context)),
         Command::Lock(args) => wait(args.run(context)),
+        Command::Breakpoint(args) => wait(args.run(context)),
+        Command::Bench(args) => args.run(context),
         Command::Audit(args) => wait(args.run(context)),
         Command::Store(args) => wait(args.run(context)),
         Command::Doctor(args) => wait(args.run(context)),
@@ -69,7 +71,7 @@ fn run(command: Command, context: &Context) -> Result {
 }
 
 /// Runs a command that talks to a store, until it ends or the user interrupts it.
-fn wait(work: impl Future<Output = Result>) -> Result {
+pub(crate) fn wait(work: impl Future<Output = Result>) -> Result {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Events(commands::events::Args),
     Dlq(commands::dlq::Args),
     Lock(commands::lock::Args),
+    Breakpoint(commands::breakpoint::Args),
+    Bench(commands::bench::Args),
     Audit(commands::audit::Args),
     Store(commands::store::Args),
     Doctor(commands::doctor::Args),

@@ -8,6 +8,7 @@ use domain::time::Now;
 use engine::clock::{Clock, SystemClock};
 use engine::engine::Engine;
 use engine::home::{DATABASE, Home};
+use store::Scheme;
 
 use crate::args::Globals;
 use crate::discover::{Ground, upwards};
@@ -61,18 +62,25 @@ impl Context {
         SystemClock.now()
     }
 
-    /// The folder of the store in force, whether or not it exists, and its URL.
-    pub(crate) fn place(&self) -> (PathBuf, String) {
-        if let Some(url) = self.settings.store() {
-            let folder = url
-                .strip_prefix("sqlite:")
-                .and_then(|path| Path::new(path).parent());
-            let folder = folder.map_or_else(|| self.ground.folder().clone(), |dir| self.cwd.join(dir));
-            return (folder, url.to_owned());
+    /// The folder of the store in force, whether or not it exists, and its URL. Paths are absolute, so that the
+    /// attempts of tasks find the store from wherever they run.
+    pub(crate) fn place(&self) -> Result<(PathBuf, String)> {
+        let Some(url) = self.settings.store() else {
+            let folder = self.ground.folder().clone();
+            let url = format!("sqlite:{}", folder.join(DATABASE).display());
+            return Ok((folder, url));
+        };
+        match store::scheme(url)? {
+            Scheme::Memory => {
+                let folder = std::env::temp_dir().join(format!("bellwether-{}", std::process::id()));
+                Ok((folder, url.to_owned()))
+            }
+            Scheme::Sqlite(path) => {
+                let path = self.cwd.join(path);
+                let folder = path.parent().map_or_else(|| self.cwd.clone(), Path::to_owned);
+                Ok((folder, format!("sqlite:{}", path.display())))
+            }
         }
-        let folder = self.ground.folder().clone();
-        let url = format!("sqlite:{}", folder.join(DATABASE).display());
-        (folder, url)
     }
 
     /// Opens the store that exists.
@@ -81,7 +89,7 @@ impl Context {
     }
 
     pub(crate) async fn open(&self, access: Access) -> Result<Engine> {
-        let (folder, url) = self.place();
+        let (folder, url) = self.place()?;
         let chosen = self.settings.store().is_some();
         if !chosen && self.ground.found.is_none() {
             match access {

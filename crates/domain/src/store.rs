@@ -446,7 +446,7 @@ pub struct Status {
     /// Sum of all tasks' scores, in thousandths.
     pub score_sum: i64,
     pub max_depth: u32,
-    /// Submission of the oldest task that is pending or blocked.
+    /// Submission of the first task that is pending or blocked, by insertion number.
     pub oldest_pending: Option<Timestamp>,
     pub newest: Option<Timestamp>,
     pub dead_letters: u64,

@@ -12,13 +12,14 @@ use crate::{docs, examples, machine, tidy};
 pub(crate) fn run(repo: &Repo, quick: bool) -> Result<bool> {
     let mut sum = Tally::default();
     sum.add(step("format", || {
-        check(cargo(&repo.root).args(["fmt", "--all", "--check"]))
+        check(cargo(&repo.root).args(["fmt", "--all", "--", "--check", "-l"]))
     }));
     sum.add(step("tidy", || Ok(tidy::outcome(repo))));
     sum.add(step("docs", || docs::outcome(repo)));
     machine::component("clippy");
     let clippy = [
         "clippy",
+        "--quiet",
         "--workspace",
         "--all-targets",
         "--locked",
@@ -63,6 +64,9 @@ fn tests(repo: &Repo) -> Result<Outcome> {
     let args = [
         "nextest",
         "run",
+        "--cargo-quiet",
+        "--status-level",
+        "fail",
         "--workspace",
         "--locked",
         "--no-fail-fast",

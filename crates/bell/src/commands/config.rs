@@ -53,7 +53,7 @@ impl Args {
     pub(crate) fn run(self, context: &Context) -> Result {
         match self.command {
             Command::Show(_) => {
-                let (folder, url) = context.place();
+                let (folder, url) = context.place()?;
                 let settings = context.settings.iter().map(|(name, setting)| Line {
                     name: name.to_owned(),
                     value: value(&setting.value),
@@ -87,7 +87,11 @@ fn people(list: &Shown, context: &Context) -> String {
             Origin::Default => (setting.origin.to_string(), crate::output::theme::DIM),
             _ => (setting.origin.to_string(), crate::output::theme::PLAIN),
         };
-        table.row([name.into(), shown(&setting.value).into(), from.into()]);
+        let value = match shown(&setting.value) {
+            empty if empty.is_empty() => "–".to_owned(),
+            value => value,
+        };
+        table.row([name.into(), value.into(), from.into()]);
     }
     format!("{}\nstore in force: {}\n", table.render(), list.store)
 }

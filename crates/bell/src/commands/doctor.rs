@@ -130,8 +130,8 @@ fn disk(folder: &Path) -> Check {
 
 async fn workers(engine: &Engine, context: &Context) -> Result<Check> {
     let folder = engine.home.workers();
-    let live = presence::live(&folder).map(|live| live.len()).unwrap_or(0);
-    let dead = presence::dead(&folder).map(|dead| dead.len()).unwrap_or(0);
+    let live = presence::live(&folder).map_or(0, |live| live.len());
+    let dead = presence::dead(&folder).map_or(0, |dead| dead.len());
     let leased = engine.store.leased(&engine.project, None).await?.len();
     let detail = format!("{live} alive on this machine, {leased} tasks leased");
     Ok(match dead {

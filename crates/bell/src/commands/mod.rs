@@ -3,6 +3,8 @@
 //! Each answers with a type of the `api` crate, printed as JSON or rendered for people from that same value.
 
 pub(crate) mod audit;
+pub(crate) mod bench;
+pub(crate) mod breakpoint;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod dlq;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use api::run::Run;
 use domain::id::RunId;
 use domain::task::score::Profile;
-use engine::submit::{self, How, Into, Submitted};
 use engine::recover;
+use engine::submit::{self, How, Into, Submitted};
 
 use super::plan::file::load;
 use crate::context::{Access, Context};
@@ -46,8 +46,12 @@ impl Args {
         };
         let submitted = submit::submit(&engine, &loaded.plan, &loaded.path, &options).await?;
         let run = Run::from(lookup::run(&engine, submitted.run).await?);
-        context.ui.answer(&run, |_| format!("{}\n", describe(&submitted, loaded.plan.tasks.len())))?;
-        context.ui.hint(&format!("`bell runs show {}` tells how it stands", run.id))?;
+        context.ui.answer(&run, |_| {
+            format!("{}\n", describe(&submitted, loaded.plan.tasks.len()))
+        })?;
+        context
+            .ui
+            .hint(&format!("`bell runs show {}` tells how it stands", run.id))?;
         Ok(Exit::DONE)
     }
 }
@@ -65,11 +69,18 @@ pub(super) fn into(new: bool, resume: Option<RunId>) -> Into {
 pub(super) fn describe(submitted: &Submitted, tasks: usize) -> String {
     let part = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}"));
     let (verb, parts) = match submitted.how {
-        How::New => ("new run", vec![part(tasks, "tasks")]),
-        How::Continued { edited, retried, kept } => (
+        How::New => (
+            "new run",
+            vec![part(tasks, if tasks == 1 { "task" } else { "tasks" })],
+        ),
+        How::Continued {
+            edited,
+            retried,
+            kept,
+        } => (
             "continues run",
             vec![
-                part(kept, "tasks done before"),
+                part(kept, "done before"),
                 part(edited, "edited or behind an edited one"),
                 part(retried, "tried again"),
             ],
@@ -80,6 +91,10 @@ pub(super) fn describe(submitted: &Submitted, tasks: usize) -> String {
         ),
     };
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    let detail = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    let detail = if parts.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", parts.join(", "))
+    };
     format!("{verb} {}{detail}", submitted.run)
 }

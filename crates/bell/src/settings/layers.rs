@@ -53,8 +53,8 @@ impl Sources {
             let detail = format!("{ENVIRONMENT} = {name}: no configuration file has a table [env.{name}]");
             return Err(Refusal::new(Code::ConfigInvalid, detail));
         }
-        layers.push(self.from_variables(known)?);
-        layers.push(self.from_flags(known)?);
+        layers.push(self.variables_layer(known)?);
+        layers.push(self.flags_layer(known)?);
         Ok(layers)
     }
 
@@ -65,7 +65,7 @@ impl Sources {
             .filter(|value| !value.is_empty())
     }
 
-    fn from_variables(&self, known: &Layer) -> Result<Layer, Refusal> {
+    fn variables_layer(&self, known: &Layer) -> Result<Layer, Refusal> {
         let mut layer = Layer::new();
         for (name, setting) in known {
             let variable = variable_of(name);
@@ -77,7 +77,7 @@ impl Sources {
         Ok(layer)
     }
 
-    fn from_flags(&self, known: &Layer) -> Result<Layer, Refusal> {
+    fn flags_layer(&self, known: &Layer) -> Result<Layer, Refusal> {
         let flags = self.flags.iter().map(|(name, flag, text)| {
             let setting = typed(name, text, Origin::Flag(flag), &known[*name].value)?;
             Ok(((*name).to_owned(), setting))

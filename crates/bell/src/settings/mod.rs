@@ -179,13 +179,10 @@ fn span(text: &str) -> Result<Duration, Refusal> {
 pub(crate) const JOBS_MAX: usize = 10_000;
 
 fn jobs(number: i64) -> Result<usize, Refusal> {
-    if !(1..=JOBS_MAX).contains(&number) {
-        return Err(wrong(
-            "out of range",
-            &format!("write a number from 1 to {JOBS_MAX}"),
-        ));
-    }
-    Ok(number as usize)
+    let number = usize::try_from(number)
+        .ok()
+        .filter(|number| (1..=JOBS_MAX).contains(number));
+    number.ok_or_else(|| wrong("out of range", &format!("write a number from 1 to {JOBS_MAX}")))
 }
 
 /// The text of a value without the secrets that URLs carry.

@@ -82,8 +82,11 @@ fn held<'a>(task: &'a Task, ctx: &Context<'_>) -> Result<&'a Task, Refusal> {
 
 fn start(task: &Task, now: Now) -> Result<Change, Refusal> {
     let mut change = Change::none(task);
-    if task.state == State::Running {
-        return Ok(change);
+    match task.state {
+        State::Running => return Ok(change),
+        State::Assigned => {}
+        // Only a person resumes what a person has suspended.
+        _ => return Err(refuse(task, State::Running)),
     }
     let lease = change.task.lease.as_mut().expect("the holder was checked");
     lease.expires = now.mono.saturating_add(millis(lease.ttl));
@@ -93,14 +96,13 @@ fn start(task: &Task, now: Now) -> Result<Change, Refusal> {
     Ok(change)
 }
 
-/// Ends the attempt under way: gives the lease up and counts it. An attempt that was never started is
-/// started here, so that its history is whole.
-fn end_attempt(task: &Task, now: Now) -> Result<(Change, Lease), Refusal> {
-    let mut change = if task.state == State::Assigned {
-        start(task, now)?
-    } else {
-        Change::none(task)
-    };
+/// Ends the attempt under way with `to`: gives the lease up and counts it. An attempt that was never started is
+/// started here, so that its history is whole; one that is suspended cannot end.
+fn end_attempt(task: &Task, to: State, now: Now) -> Result<(Change, Lease), Refusal> {
+    if !task.state.is_leased() {
+        return Err(refuse(task, to));
+    }
+    let mut change = start(task, now)?;
     let lease = change.task.lease.take().expect("the holder was checked");
     change.task.attempts = lease.attempt;
     Ok((change, lease))
@@ -113,7 +115,7 @@ fn complete(
     join: Option<Join>,
     now: Now,
 ) -> Result<Change, Refusal> {
-    let (mut change, lease) = end_attempt(task, now)?;
+    let (mut change, lease) = end_attempt(task, State::Completed, now)?;
     change.outcome = Some(outcome.clone());
     if let Some(join) = join {
         change.task.join = Some(join);
@@ -156,7 +158,7 @@ fn fail(
     no_retry: bool,
     now: Now,
 ) -> Result<Change, Refusal> {
-    let (mut change, lease) = end_attempt(task, now)?;
+    let (mut change, lease) = end_attempt(task, State::Failed, now)?;
     let mut failure = failure.clone();
     truncate(&mut failure.message, limits::ERROR_BYTES);
     let failures = task.failures + 1;
@@ -297,6 +299,9 @@ fn retry(task: &Task, at: Option<Timestamp>, now: Now) -> Result<Change, Refusal
         State::Ready
     };
     change.enter(to, Some(Reason::Retried), None)?;
+    if task.asks && later.is_none() {
+        change.enter(State::Awaiting, Some(Reason::Breakpoint), None)?;
+    }
     Ok(change)
 }
 

@@ -302,14 +302,14 @@ pub async fn suspending_is_idempotent(lab: Lab) {
 }
 
 pub async fn a_suspended_attempt_keeps_its_lease(lab: Lab) {
-    lab.add(&[task("a"), task("b")]).await;
+    lab.add(&[task("a").retry(steady(3)), task("b")]).await;
     let leased = lab.begin("a").await;
     lab.suspend("a").await;
     assert_eq!(lab.view("a").await.task.token(), Some(leased.token));
-    assert_eq!(
-        code(lab.try_held(&leased, completion()).await),
-        Code::InvalidTransition
-    );
+    for command in [Command::Start, completion(), failure("with a try left")] {
+        let answer = lab.try_held(&leased, command).await;
+        assert_eq!(code(answer), Code::InvalidTransition, "only a person resumes it");
+    }
     lab.pass(TTL - SECOND);
     let renew = Command::Renew {
         ttl: None,

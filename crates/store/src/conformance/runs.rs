@@ -19,11 +19,12 @@ async fn times(lab: &Lab, run: RunId, kind: event::Kind) -> usize {
 }
 
 async fn again(lab: &Lab, run: RunId, tasks: &[New], supersede: &[&str]) {
+    let from = lab.run(run).await.digest;
     let admission = Admission {
         run: IntoRun::Existing {
             id: run,
             digest: [2; 32],
-            from: [1; 32],
+            from,
         },
         supersede: supersede.iter().map(|name| id(name)).collect(),
         ..lab.admission(tasks)

@@ -130,13 +130,13 @@ impl Plan {
         let first = step.tx.next_seq(step.project)?;
         let after = edges(admission, &known, first)?;
         let (depth, dependents) = order(step, tasks, &after, first)?;
-        check_prerequisites(step, tasks, &after, first)?;
+        let supersede: Vec<Seq> = admission.supersede.iter().map(|id| known.stored[id]).collect();
+        check_prerequisites(step, tasks, &after, first, &supersede)?;
         let parents: Vec<Option<Seq>> = tasks
             .iter()
             .map(|task| task.parent.as_ref().map(|id| known.stored[id]))
             .collect();
         check_parents(step, admission, &parents)?;
-        let supersede = admission.supersede.iter().map(|id| known.stored[id]).collect();
         Ok(Plan {
             run,
             first,
@@ -394,12 +394,19 @@ fn check_prerequisites(
     tasks: &[NewTask],
     after: &[Vec<(Seq, When)>],
     first: Seq,
+    supersede: &[Seq],
 ) -> Result<()> {
+    let replaced: FxHashSet<&Seq> = supersede.iter().collect();
     for (task, list) in tasks.iter().zip(after) {
         for (seq, when) in list.iter().filter(|(seq, _)| *seq < first) {
             let on = step.task(*seq)?;
+            let (state, reason) = if replaced.contains(seq) && !on.state.is_terminal() {
+                (State::Cancelled, Some(Reason::Superseded))
+            } else {
+                (on.state, on.reason)
+            };
             let policy = task.head.upstream;
-            if let Fate::Dead(reason) = fate(*when, on.state, on.reason, policy)
+            if let Fate::Dead(reason) = fate(*when, state, reason, policy)
                 && (policy != OnUpstreamFailure::Block || reason != Reason::UpstreamFailed)
             {
                 return Err(Refusal::new(
@@ -409,7 +416,7 @@ fn check_prerequisites(
                         task.id,
                         when.as_str(),
                         on.id,
-                        on.state
+                        state
                     ),
                 )
                 .help(format!(
@@ -454,10 +461,9 @@ fn check_parents(step: &mut Step<'_>, admission: &Admission, parents: &[Option<S
 /// Writes a checked admission into the step. Returns ids and first states in the order of the batch.
 pub(super) fn insert(step: &mut Step<'_>, admission: &Admission, plan: Plan) -> Result<Vec<(TaskId, State)>> {
     let run = open_run(step, admission, plan.run)?;
-    supersede_all(step, &plan.supersede)?;
-    let settling = settling(step, &plan)?;
+    let replaced = supersede_all(step, &plan.supersede)?;
+    let settling = settling(step, &plan, &replaced)?;
     count_dependents(step, &plan)?;
-    let mut answer = Vec::with_capacity(admission.tasks.len());
     let Plan {
         first,
         after,
@@ -512,10 +518,14 @@ pub(super) fn insert(step: &mut Step<'_>, admission: &Admission, plan: Plan) -> 
             body,
         });
         step.create(task)?;
-        answer.push((new.id.clone(), state));
     }
     step.writes.new_edges.sort_unstable();
-    Ok(answer)
+    let mut budget = limits::SETTLE_EDGES;
+    for seq in replaced {
+        settle::settle(step, seq, &mut budget, &mut Settled::default())?;
+    }
+    let state = |(new, seq): (&NewTask, u64)| Ok((new.id.clone(), step.task(Seq(seq))?.state));
+    admission.tasks.iter().zip(first.0..).map(state).collect()
 }
 
 fn key_of(id: &TaskId) -> Result<domain::id::Key> {
@@ -551,20 +561,21 @@ fn open_run(step: &mut Step<'_>, admission: &Admission, existing: Option<RunNo>)
     }
 }
 
-/// Prerequisites that have ended, but whose dependents are still being settled. The newcomer will be found among
+/// Prerequisites that have ended, but whose dependents are still to be settled. The newcomer will be found among
 /// them, so until then its edge is open.
-fn settling(step: &mut Step<'_>, plan: &Plan) -> Result<FxHashSet<Seq>> {
+fn settling(step: &mut Step<'_>, plan: &Plan, replaced: &[Seq]) -> Result<FxHashSet<Seq>> {
     if plan.outside().next().is_none() {
         return Ok(FxHashSet::default());
     }
     step.flush()?;
     let unsettled = step.tx.unsettled(step.project, usize::MAX)?;
-    Ok(unsettled.into_iter().map(|(ended, _)| ended).collect())
+    let ended = unsettled.into_iter().map(|(ended, _)| ended);
+    Ok(ended.chain(replaced.iter().copied()).collect())
 }
 
-/// Takes tasks out of their run because a newer version of the plan replaces them. Those of their dependents that
-/// are not replaced as well learn that they are gone.
-fn supersede_all(step: &mut Step<'_>, seqs: &[Seq]) -> Result<()> {
+/// Takes tasks out of their run because a newer version of the plan replaces them. Returns those that this ended:
+/// their dependents are to be settled once the newcomers are there.
+fn supersede_all(step: &mut Step<'_>, seqs: &[Seq]) -> Result<Vec<Seq>> {
     let mut ended = Vec::new();
     for seq in seqs {
         let task = step.task(*seq)?;
@@ -576,11 +587,7 @@ fn supersede_all(step: &mut Step<'_>, seqs: &[Seq]) -> Result<()> {
         }
         supersede(step, *seq)?;
     }
-    let mut budget = limits::SETTLE_EDGES;
-    for seq in ended {
-        settle::settle(step, seq, &mut budget, &mut Settled::default())?;
-    }
-    Ok(())
+    Ok(ended)
 }
 
 /// Work under way is cancelled.

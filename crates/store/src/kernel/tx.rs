@@ -200,14 +200,35 @@ impl WriteSet {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.head.0 == self.head.1
-            && self.new_tasks.is_empty()
-            && self.new_edges.is_empty()
-            && self.tasks.is_empty()
-            && self.outcomes.is_empty()
-            && self.runs.is_empty()
-            && self.settled.is_empty()
-            && self.remember.is_empty()
+        let WriteSet {
+            project: _,
+            head,
+            new_tasks,
+            new_edges,
+            tasks,
+            outcomes,
+            acquired,
+            released,
+            new_runs,
+            runs,
+            keys,
+            events,
+            settled,
+            remember,
+        } = self;
+        head.0 == head.1
+            && new_tasks.is_empty()
+            && new_edges.is_empty()
+            && tasks.is_empty()
+            && outcomes.is_empty()
+            && acquired.is_empty()
+            && released.is_empty()
+            && new_runs.is_empty()
+            && runs.is_empty()
+            && keys.is_empty()
+            && events.is_empty()
+            && settled.is_empty()
+            && remember.is_empty()
     }
 }
 

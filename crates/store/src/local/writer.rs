@@ -199,7 +199,7 @@ impl<D: Driver> Writer<D> {
                 if group.iter().any(|work| work.wrote()) {
                     self.tell();
                 }
-                group.into_iter().for_each(|work| work.answer());
+                group.into_iter().for_each(Work::answer);
             }
             Err(refusal) if group.len() == 1 => group.into_iter().for_each(|work| work.fail(refusal.clone())),
             Err(_) => group.into_iter().for_each(|work| self.serve(vec![work])),

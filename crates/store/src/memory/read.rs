@@ -160,7 +160,7 @@ impl Read for MemoryRead {
                 counts: head.counts,
                 score_sum: head.score_sum,
                 max_depth: head.max_depth,
-                oldest_pending: oldest.map(|(submitted, _)| *submitted),
+                oldest_pending: oldest.map(|seq| shelf.tasks[seq].submitted_at),
                 newest: head.newest,
                 dead_letters: head.dead_letters,
                 last_event: head.chain.last,

@@ -61,8 +61,8 @@ pub(super) struct Derived {
     pub(super) timers: Table<(Timestamp, Seq)>,
     pub(super) expiries: Table<(i64, Seq)>,
     pub(super) workers: Table<(WorkerId, Seq)>,
-    /// Pending and blocked tasks, oldest first.
-    pub(super) waiting: Table<(Timestamp, Seq)>,
+    /// Pending and blocked tasks.
+    pub(super) waiting: Table<Seq>,
 }
 
 /// One entry of [`Derived`].
@@ -75,7 +75,7 @@ pub(super) enum Entry {
     Timer(Timestamp, Seq),
     Expiry(i64, Seq),
     Worker(WorkerId, Seq),
-    Waiting(Timestamp, Seq),
+    Waiting(Seq),
 }
 
 impl Entry {
@@ -100,7 +100,7 @@ impl Entry {
             entries.push(Entry::Worker(lease.worker.clone(), task.seq));
         }
         if matches!(task.state, State::Pending | State::Blocked) {
-            entries.push(Entry::Waiting(task.submitted_at, task.seq));
+            entries.push(Entry::Waiting(task.seq));
         }
         entries
     }
@@ -116,7 +116,7 @@ impl Derived {
             Entry::Timer(at, seq) => self.timers.put((at, seq), ()),
             Entry::Expiry(at, seq) => self.expiries.put((at, seq), ()),
             Entry::Worker(worker, seq) => self.workers.put((worker, seq), ()),
-            Entry::Waiting(at, seq) => self.waiting.put((at, seq), ()),
+            Entry::Waiting(seq) => self.waiting.put(seq, ()),
         }
     }
 
@@ -129,7 +129,7 @@ impl Derived {
             Entry::Timer(at, seq) => self.timers.take(&(at, seq)),
             Entry::Expiry(at, seq) => self.expiries.take(&(at, seq)),
             Entry::Worker(worker, seq) => self.workers.take(&(worker, seq)),
-            Entry::Waiting(at, seq) => self.waiting.take(&(at, seq)),
+            Entry::Waiting(seq) => self.waiting.take(&seq),
         }
     }
 
@@ -144,7 +144,7 @@ impl Derived {
         let timers = self.timers.keys().map(|&(a, b)| Entry::Timer(a, b));
         let expiries = self.expiries.keys().map(|&(a, b)| Entry::Expiry(a, b));
         let workers = self.workers.keys().map(|(a, b)| Entry::Worker(a.clone(), *b));
-        let waiting = self.waiting.keys().map(|&(a, b)| Entry::Waiting(a, b));
+        let waiting = self.waiting.keys().copied().map(Entry::Waiting);
         children
             .chain(line)
             .chain(run_line)

@@ -18,7 +18,7 @@ macro_rules! select {
     };
 }
 
-pub(super) const BY_NO: &str = select!("WHERE no = ?1");
+pub(super) const BY_NO: &str = select!("WHERE no = ?1 AND project = ?2");
 pub(super) const BY_ID: &str = select!("WHERE project = ?1 AND id = ?2");
 pub(super) const NEWEST: &str = select!("WHERE project = ?1 ORDER BY no DESC LIMIT ?2");
 pub(super) const NEWEST_OF: &str = select!("WHERE project = ?1 AND plan = ?3 ORDER BY no DESC LIMIT ?2");
@@ -44,10 +44,10 @@ fn read(cells: &mut Cells<'_>) -> Sql<Run> {
     })
 }
 
-pub(super) fn by_no(conn: &Connection, no: RunNo) -> Sql<Option<Run>> {
+pub(super) fn by_no(conn: &Connection, project: ProjectNo, no: RunNo) -> Sql<Option<Run>> {
     let mut statement = conn.prepare_cached(BY_NO)?;
     let mut binds = Binds::of(&mut statement);
-    binds.put(no.0 as i64)?;
+    binds.put(no.0 as i64)?.project(project)?;
     first(binds, read)
 }
 

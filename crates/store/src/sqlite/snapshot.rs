@@ -34,18 +34,19 @@ pub(super) const EVENTS: &str = concat!(
      LEFT JOIN run r ON r.no = e.run WHERE e.n > ?1 AND e.n <= ?2 ORDER BY e.n LIMIT ?3"
 );
 pub(super) const OLDEST_OF: [&str; 2] = [
-    "SELECT submitted_at FROM task INDEXED BY task_aside WHERE project = ?1 AND state = 0 ORDER BY seq LIMIT 1",
-    "SELECT submitted_at FROM task INDEXED BY task_aside WHERE project = ?1 AND state = 1 ORDER BY seq LIMIT 1",
+    "SELECT seq, submitted_at FROM task INDEXED BY task_aside WHERE project = ?1 AND state = 0 ORDER BY seq LIMIT 1",
+    "SELECT seq, submitted_at FROM task INDEXED BY task_aside WHERE project = ?1 AND state = 1 ORDER BY seq LIMIT 1",
 ];
 pub(super) const NEIGHBOUR: &str = "SELECT t.id, b.key, coalesce(l.state, t.state), \
      CASE WHEN l.seq IS NULL THEN t.reason ELSE l.reason END FROM task t JOIN body b ON b.seq = t.seq \
      LEFT JOIN lease l ON l.seq = t.seq WHERE t.seq = ?1";
-pub(super) const CHILDREN_OF: &str = "SELECT child, condition FROM edge WHERE parent = ?1 ORDER BY child";
+pub(super) const CHILDREN_OF: &str = "SELECT child, condition FROM edge WHERE parent = ?1 \
+     AND EXISTS (SELECT 1 FROM task WHERE seq = ?1 AND project = ?2) ORDER BY child";
 pub(super) const UPSTREAM: &str = concat!(
     "SELECT t.id, b.key, coalesce(l.state, t.state), ",
     body::outcome_columns!(),
     " FROM task t JOIN body b ON b.seq = t.seq LEFT JOIN lease l ON l.seq = t.seq \
-     LEFT JOIN outcome o ON o.seq = t.seq WHERE t.seq = ?1"
+     LEFT JOIN outcome o ON o.seq = t.seq WHERE t.seq = ?1 AND t.project = ?2"
 );
 
 /// What a reading function sees: one snapshot.
@@ -158,7 +159,7 @@ impl Snapshot<'_> {
     pub(super) fn upstream(&self, seq: Seq) -> Sql<Option<Upstream>> {
         let mut statement = self.conn.prepare_cached(UPSTREAM)?;
         let mut binds = Binds::of(&mut statement);
-        binds.seq(seq)?;
+        binds.seq(seq)?.project(self.project)?;
         first(binds, |cells| {
             Ok(Upstream {
                 seq,
@@ -179,7 +180,7 @@ impl Snapshot<'_> {
             let below = query(
                 self.conn,
                 CHILDREN_OF,
-                |binds| binds.seq(*parent).map(drop),
+                |binds| binds.seq(*parent)?.project(self.project).map(drop),
                 |cells| Ok((cells.seq()?, body::when(cells.count()?)?)),
             )?;
             let inside = below
@@ -197,9 +198,9 @@ impl Snapshot<'_> {
                 self.conn,
                 sql,
                 |binds| binds.project(self.project).map(drop),
-                |cells| cells.time(),
+                |cells| Ok((cells.seq()?, cells.time()?)),
             )?);
         }
-        Ok(oldest.into_iter().min())
+        Ok(oldest.into_iter().min().map(|(_, submitted)| submitted))
     }
 }

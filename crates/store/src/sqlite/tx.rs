@@ -222,8 +222,8 @@ impl Tx for SqliteTx<'_> {
         Ok((due, next.first().copied()))
     }
 
-    fn run(&mut self, _: ProjectNo, no: RunNo) -> Result<Option<Run>> {
-        self.on(|conn, _| runs::by_no(conn, no))
+    fn run(&mut self, project: ProjectNo, no: RunNo) -> Result<Option<Run>> {
+        self.on(|conn, _| runs::by_no(conn, project, no))
     }
 
     fn find_run(&mut self, project: ProjectNo, id: RunId) -> Result<Option<Run>> {

@@ -22,7 +22,8 @@ const ROOMS: &[Arrows] = &[
         tests_see: &["store"],
         ..room("engine", &["domain"])
     },
-    room("bell", &["api", "domain", "draw", "engine", "store"]),
+    room("bell", &["api", "bench", "domain", "draw", "engine", "store"]),
+    room("bench", &["domain", "engine", "store"]),
     room("xtask", &["domain"]),
 ];
 

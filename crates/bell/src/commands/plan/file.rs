@@ -176,7 +176,13 @@ mod tests {
 
     #[test]
     fn a_fault_is_shown_where_it_stands() {
-        insta::assert_snapshot!(told("tasks:\n  lint: { run: x, aftre: [a] }\n"), @"");
+        insta::assert_snapshot!(told("tasks:\n  lint: { run: x, aftre: [a] }\n"), @r"
+        error[plan-unknown-key]: unknown key `aftre` in task `lint`
+         --> plan.yaml:2:19
+        2 |   lint: { run: x, aftre: [a] }
+          |                   ^
+        help: did you mean `after`?
+        ");
     }
 
     #[test]

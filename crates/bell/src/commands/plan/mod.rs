@@ -1,11 +1,14 @@
-//! `bell plan`: what a plan says, before anything of it runs. Needs no store.
+//! `bell plan`: what a plan says, before anything of it runs. Needs no store; a forecast learns from one.
 
 mod check;
 pub(super) mod file;
+mod graph;
 mod schema;
+mod simulate;
 
 use clap::Subcommand;
 
+use crate::app::wait;
 use crate::context::Context;
 use crate::error::Result;
 
@@ -19,14 +22,18 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
+    Graph(graph::Args),
     Schema(schema::Args),
+    Simulate(simulate::Args),
 }
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result {
         match self.command {
             Command::Check(args) => args.run(context),
+            Command::Graph(args) => args.run(context),
             Command::Schema(args) => args.run(context),
+            Command::Simulate(args) => wait(args.run(context)),
         }
     }
 }

@@ -6,6 +6,7 @@ use domain::store::{Admission, AdmitLimits, IntoRun, NewEdge, NewTask, On};
 use domain::task::lock::{Lock, Mode};
 use domain::task::retry::Retry;
 use domain::task::spec::{Json, Moment, Priority, Source, Spec, Work};
+use domain::task::state::State;
 use engine::engine::Engine;
 use engine::ids;
 use std::time::Duration;
@@ -134,9 +135,10 @@ impl Args {
         let view = lookup::view(&engine, &id).await?;
         let task = lookup::whole(&engine, view).await?;
         context.ui.answer(&task, show::line)?;
-        context
-            .ui
-            .hint(&format!("`bell task why {id}` tells what it waits for"))?;
+        context.ui.hint(&match task.state {
+            State::Ready => "`bell task claim --worker NAME` takes the first in line".to_owned(),
+            _ => format!("`bell task why {id}` tells what it waits for"),
+        })?;
         Ok(Exit::DONE)
     }
 

@@ -70,7 +70,9 @@ fn small_enough(result: &Json) -> Result<()> {
     if bytes > RESULT_BYTES {
         let detail = format!("the result has {bytes} bytes, the limit is {RESULT_BYTES}");
         let refusal = Refusal::new(Code::LimitExceeded, detail);
-        return Err(refusal.help("write it to a file and give its path: {\"file\": PATH}").into());
+        return Err(refusal
+            .help("write it to a file and give its path: {\"file\": PATH}")
+            .into());
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `bell task logs`
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use domain::code::{Code, Refusal};
@@ -73,22 +73,24 @@ impl Args {
             return Ok(Exit::DONE);
         }
         print(context, &part)?;
-        while self.follow {
+        if !self.follow {
+            return Ok(Exit::DONE);
+        }
+        loop {
             let view = lookup::view(&engine, &self.id).await?;
             // What was printed before the end is read after the end is known.
             let over = view.task.attempt() != attempt || view.task.lease.is_none();
             part = read(&path, part.end)?;
             print(context, &part)?;
             if over {
-                break;
+                return Ok(Exit::DONE);
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Ok(Exit::DONE)
     }
 }
 
-fn read(path: &PathBuf, offset: u64) -> Result<Output> {
+fn read(path: &Path, offset: u64) -> Result<Output> {
     output::read_from(path, offset).map_err(|e| {
         let detail = format!("the output in {} cannot be read: {e}", path.display());
         Refusal::new(Code::StoreUnavailable, detail).into()

@@ -1,6 +1,7 @@
 //! `bell task show`
 
 use api::task::Task;
+use domain::task::lock::{Lock, Mode};
 use domain::task::spec::{Spec, Work};
 use domain::time::{Timestamp, show_duration};
 
@@ -82,6 +83,17 @@ pub(crate) fn people(task: &Task, spec: Option<&Spec>, now: Timestamp) -> String
             "needs",
             list(task.needs.iter().map(ToString::to_string).collect()),
         ),
+        (
+            "locks",
+            list(spec.map_or_else(Vec::new, |spec| spec.locks.iter().map(lock).collect())),
+        ),
+        (
+            "inputs",
+            spec.and_then(|spec| spec.inputs.as_ref())
+                .map(|json| json.get().to_owned()),
+        ),
+        ("summary", spec.and_then(|spec| spec.summary.clone())),
+        ("session", spec.and_then(|spec| spec.session.clone())),
         ("after", list(after.collect())),
         (
             "dependents",
@@ -103,6 +115,13 @@ pub(crate) fn people(task: &Task, spec: Option<&Spec>, now: Timestamp) -> String
     let state = theme::state_text(task.state, task.reason);
     let head = format!("{state}  {}\n", paint(theme::BOLD, &one_line(&task.name)));
     head + &fields(&rows) + &attempts(task)
+}
+
+fn lock(lock: &Lock) -> String {
+    match lock.mode {
+        Mode::Exclusive => lock.name.clone(),
+        Mode::Shared => format!("{} (shared)", lock.name),
+    }
 }
 
 /// What will be done, in a line.

@@ -15,7 +15,7 @@ use crate::output::{theme, time};
 
 /// Remembers when attempts began, to tell how long they took.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     started: HashMap<TaskId, Timestamp>,
 }
 
@@ -44,10 +44,19 @@ impl Lines {
             State::Cancelled => true,
             _ => false,
         };
-        let began = if state == State::Suspended { None } else { self.started.remove(id) };
+        let began = if state == State::Suspended {
+            None
+        } else {
+            self.started.remove(id)
+        };
         is_told.then(|| {
-            let took = began.map_or_else(String::new, |began| format!("  {}", show_duration(at.since(began))));
-            let name = seen.key.as_ref().map_or_else(|| id.to_string(), ToString::to_string);
+            let took = began.map_or_else(String::new, |began| {
+                format!("  {}", show_duration(at.since(began)))
+            });
+            let name = seen
+                .key
+                .as_ref()
+                .map_or_else(|| id.to_string(), ToString::to_string);
             let detail = detail(state, reason, seen.event.fact.data.as_ref());
             let sign = theme::state_sign(state);
             let clock = theme::paint(theme::DIM, &time::clock(at));
@@ -57,7 +66,9 @@ impl Lines {
 }
 
 fn detail(state: State, reason: Option<Reason>, data: Option<&Json>) -> String {
-    let data = data.and_then(|json| serde_json::from_str::<Data>(json.get()).ok()).unwrap_or_default();
+    let data = data
+        .and_then(|json| serde_json::from_str::<Data>(json.get()).ok())
+        .unwrap_or_default();
     let error = data.error.as_deref().map(last_line).unwrap_or_default();
     let word = theme::word(state, reason);
     match (state, reason) {
@@ -74,7 +85,13 @@ fn detail(state: State, reason: Option<Reason>, data: Option<&Json>) -> String {
 
 /// Where an error usually says what it was.
 pub(crate) fn last_line(text: &str) -> String {
-    one_line(text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default())
+    one_line(
+        text.lines()
+            .rev()
+            .map(str::trim)
+            .find(|line| !line.is_empty())
+            .unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]
@@ -104,7 +121,10 @@ mod tests {
             key: Some(Key::new("test").unwrap()),
             run: None,
         };
-        let text: String = events.iter().filter_map(|event| lines.line(&seen(event))).collect();
+        let text: String = events
+            .iter()
+            .filter_map(|event| lines.line(&seen(event)))
+            .collect();
         anstream::adapter::strip_str(&text).to_string()
     }
 
@@ -113,7 +133,12 @@ mod tests {
         let text = told(&[
             (0, State::Ready, None, ""),
             (1_000, State::Running, None, r#"{"attempt":1}"#),
-            (2_500, State::Retrying, None, r#"{"attempt":1,"error":"compiling\nno space left\n"}"#),
+            (
+                2_500,
+                State::Retrying,
+                None,
+                r#"{"attempt":1,"error":"compiling\nno space left\n"}"#,
+            ),
             (3_000, State::Ready, None, ""),
             (3_000, State::Running, None, r#"{"attempt":2}"#),
             (6_200, State::Completed, None, r#"{"attempt":2}"#),
@@ -131,7 +156,12 @@ mod tests {
             (0, State::Cancelled, Some(Reason::UpstreamFailed), ""),
             (0, State::Completed, Some(Reason::Cached), ""),
             (0, State::Awaiting, Some(Reason::Breakpoint), ""),
-            (0, State::Failed, Some(Reason::Exhausted), r#"{"error":"exit status 3"}"#),
+            (
+                0,
+                State::Failed,
+                Some(Reason::Exhausted),
+                r#"{"error":"exit status 3"}"#,
+            ),
         ]);
         insta::assert_snapshot!(text, @r"
         00:00:00 ⊘ test  skipped (not_needed)

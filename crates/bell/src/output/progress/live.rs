@@ -28,16 +28,20 @@ pub(crate) struct Live {
     bar: ProgressBar,
     lines: Lines,
     jobs: usize,
+    colours: bool,
 }
 
 impl Live {
-    pub(super) fn new(jobs: usize) -> Live {
+    pub(super) fn new(jobs: usize, colours: bool) -> Live {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(RATE));
-        bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.set_style(
+            ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
         Live {
             bar,
             lines: Lines::default(),
             jobs: jobs.min(SHOWN),
+            colours,
         }
     }
 
@@ -47,15 +51,24 @@ impl Live {
             // What went well is in the counts; what did not stays readable above them.
             let went_well = matches!(seen.event.fact.kind, Kind::TaskEntered(State::Completed));
             if let Some(line) = line.filter(|_| !went_well) {
-                self.bar.println(line.trim_end());
+                self.bar.println(self.painted(line.trim_end()));
             }
         }
         if snapshot.elapsed < PATIENCE || snapshot.run.finished_at.is_some() {
             return;
         }
         let width = crate::output::width(std::io::stderr()).unwrap_or(WIDTH);
-        self.bar.set_message(view(snapshot, now, self.jobs, width));
+        let text = view(snapshot, now, self.jobs, width);
+        self.bar.set_message(self.painted(&text));
         self.bar.tick();
+    }
+
+    /// The text, with colours where they are wanted.
+    fn painted(&self, text: &str) -> String {
+        match self.colours {
+            true => text.to_owned(),
+            false => anstream::adapter::strip_str(text).to_string(),
+        }
     }
 
     pub(super) fn clear(&self) {
@@ -106,7 +119,10 @@ fn figures(snapshot: &Snapshot) -> String {
         .collect();
     parts.push(show_duration(snapshot.elapsed));
     if snapshot.critical_path_left > Duration::ZERO {
-        parts.push(format!("critical path {}", show_duration(snapshot.critical_path_left)));
+        parts.push(format!(
+            "critical path {}",
+            show_duration(snapshot.critical_path_left)
+        ));
     }
     if let Some(eta) = snapshot.eta {
         parts.push(format!("ETA {}", show_duration(eta)));
@@ -133,7 +149,13 @@ mod tests {
     #[test]
     fn the_view_has_a_bar_the_counts_and_what_is_running() {
         let mut counts = Counts::default();
-        for state in [State::Completed, State::Completed, State::Running, State::Failed, State::Blocked] {
+        for state in [
+            State::Completed,
+            State::Completed,
+            State::Running,
+            State::Failed,
+            State::Blocked,
+        ] {
             counts.add(state);
         }
         let running = |name: &str, attempt, since| Running {
@@ -164,6 +186,12 @@ mod tests {
             eta: Some(Duration::from_secs(95)),
         };
         let text = view(&snapshot, Timestamp(60_500), 2, 60);
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @"");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
+        ━━━━━━━━━━━━━━━━━━──────────── 3/5
+        ● 1 running  ◌ 1 blocked  ✗ 1 failed  1m02s  critical path 30.0s  ETA 1m35s
+          ● test  12.5s  attempt 2
+          ● longlonglonglonglonglonglonglongl…  1m00s
+          and 1 more
+        ");
     }
 }

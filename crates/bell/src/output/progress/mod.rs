@@ -13,8 +13,8 @@ use domain::store::Seen;
 use domain::time::Timestamp;
 use engine::follow::Snapshot;
 
-pub(crate) use self::lines::last_line;
 use self::lines::Lines;
+pub(crate) use self::lines::last_line;
 use self::live::Live;
 use super::Ui;
 use crate::error::Result;
@@ -31,7 +31,7 @@ impl Progress {
     pub(crate) fn new(ui: Ui, jobs: usize) -> Progress {
         match (ui.json, std::io::stderr().is_terminal()) {
             (true, _) => Progress::Json(ui),
-            (false, true) => Progress::Live(Live::new(jobs)),
+            (false, true) => Progress::Live(Live::new(jobs, ui.colours_stderr())),
             (false, false) => Progress::Lines(ui, Lines::default()),
         }
     }
@@ -48,7 +48,10 @@ impl Progress {
             }
             Progress::Json(ui) => {
                 // The last line tells of the end, with the counts of the whole run.
-                for seen in events.iter().filter(|seen| seen.event.fact.kind != Kind::RunFinished) {
+                for seen in events
+                    .iter()
+                    .filter(|seen| seen.event.fact.kind != Kind::RunFinished)
+                {
                     ui.json_line(&api::event::Event::from(seen.clone()))?;
                 }
             }

@@ -1,0 +1,114 @@
+//! Every "no" has a code, a cure and the right exit status.
+
+use crate::bench::Bench;
+
+#[test]
+fn people_get_a_code_and_a_cure() {
+    let bench = Bench::new();
+    bench.json(&["task", "add", "a", "--id", "build"]);
+    insta::assert_snapshot!(bench.shown(&["task", "show", "biuld"]), @r"
+    exit 2
+    -- stderr
+    error[task-not-found]: project default has no task `biuld`
+    help: did you mean `build`? `bell task list` shows all
+    ");
+    insta::assert_snapshot!(bench.shown(&["task", "complete", "build", "--token", "1.2.0000000000000003"]), @r"
+    exit 1
+    -- stderr
+    error[lease-lost]: the lease on task build has ended
+    help: stop the work; the task may already be with another worker
+    ");
+    insta::assert_snapshot!(bench.shown(&["task", "lits"]), @r"
+    exit 2
+    -- stderr
+    error: unrecognized subcommand 'lits'
+
+      tip: a similar subcommand exists: 'list'
+
+    Usage: bell task [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(bench.shown(&["task", "add", "x", "--priority", "hihg"]), @r"
+    exit 2
+    -- stderr
+    error: invalid value 'hihg' for '--priority <PRIORITY>': `hihg` is no priority; did you mean `high`? known are low, normal, medium, high, fix, critical
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn programs_get_one_document() {
+    let bench = Bench::new();
+    bench.json(&["task", "add", "a", "--id", "a"]);
+    let said = bench.bell(&["task", "show", "b", "--json"]);
+    insta::assert_snapshot!(said.out, @r#"{"type":"urn:bellwether:problem:task-not-found","code":"task-not-found","title":"There is no such task","detail":"project default has no task `b`","status":404,"help":"did you mean `a`? `bell task list` shows all"}"#);
+    assert_eq!((said.err.as_str(), said.exit), ("", 2));
+    assert_eq!(
+        bench.problem(&["task", "shwo", "b"]),
+        ("invalid-argument".to_owned(), 2)
+    );
+    assert_eq!(
+        bench.problem(&["task", "add", "b", "--after", "none"]),
+        ("prerequisite-not-found".to_owned(), 2)
+    );
+    assert_eq!(
+        bench.problem(&["task", "add", "b", "--id", "a"]),
+        ("task-exists".to_owned(), 2)
+    );
+    assert_eq!(
+        bench
+            .problem(&["task", "add", "b", "--id", "b", "--after", "b"])
+            .1,
+        2
+    );
+    assert_eq!(
+        bench.problem(&["runs", "show", "none"]),
+        ("run-not-found".to_owned(), 2)
+    );
+    assert_eq!(
+        bench.problem(&["dlq", "show", "a"]),
+        ("invalid-transition".to_owned(), 1)
+    );
+}
+
+#[test]
+fn refused_moves_change_nothing() {
+    let bench = Bench::new();
+    bench.json(&["task", "add", "a", "--id", "a"]);
+    bench.json(&["task", "cancel", "a"]);
+    assert_eq!(
+        bench.json(&["task", "cancel", "a"])["cancelled"],
+        serde_json::json!([])
+    );
+    assert_eq!(
+        bench.problem(&["task", "suspend", "a"]),
+        ("invalid-transition".to_owned(), 1)
+    );
+    assert_eq!(
+        bench.problem(&["task", "retry", "a"]),
+        ("invalid-transition".to_owned(), 1)
+    );
+    assert_eq!(bench.json(&["task", "history", "a"])["count"], 2);
+}
+
+#[test]
+fn every_code_is_explained() {
+    let bench = Bench::new();
+    insta::assert_snapshot!(bench.shown(&["explain", "error[lease-lost]"]), @r"
+    exit 0
+    lease-lost  The lease is no longer yours
+    cause        It expired, was handed back or taken away, and the task may already be with another worker.
+    cure         Stop working on it. Renew in time: a lease tells when it expires, and progress renews it.
+    exit status  1
+    ");
+    insta::assert_snapshot!(bench.shown(&["explain", "lease-lst"]), @r"
+    exit 2
+    -- stderr
+    error[invalid-argument]: there is no error code `lease-lst`
+    help: did you mean `lease-lost`?
+    ");
+    let all = bench.json(&["explain"]);
+    assert!(all["count"].as_u64().unwrap() > 30);
+}

@@ -1,0 +1,14 @@
+//! The real binary in folders of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bench;
+mod chaos;
+
+mod errors;
+mod frame;
+mod lists;
+mod plans;
+mod runs;
+mod shell_flock;
+mod tasks;

@@ -1,0 +1,145 @@
+//! Plans before they run.
+
+use serde_json::json;
+
+use crate::bench::Bench;
+
+const RELEASE: &str = "
+name: release
+tasks:
+  lint: { run: 'true' }
+  test: { run: 'true', after: [lint], estimate: 3m }
+  ship: { run: 'true', after: [test] }
+  alert: { run: 'true', after: [{ task: ship, when: failure }] }
+";
+
+#[test]
+fn a_sound_plan_is_described() {
+    let bench = Bench::new();
+    bench.write("plan.yaml", RELEASE);
+    insta::assert_snapshot!(bench.shown(&["plan", "check", "plan.yaml"]), @r"
+    exit 0
+    plan           release
+    tasks          4
+    edges          3
+    depth          3
+    side by side   at most 1
+    critical path  lint → test → ship → alert (12m00s)
+
+    batches
+       1  lint
+       2  test
+       3  ship
+       4  alert
+    -- stderr
+    hint: `bell run plan.yaml` runs it
+    ");
+    let report = bench.json(&["plan", "check", "plan.yaml"]);
+    assert_eq!(
+        report["batches"],
+        json!([["lint"], ["test"], ["ship"], ["alert"]])
+    );
+    assert_eq!(
+        (&report["tasks"], &report["edges"], &report["depth"]),
+        (&json!(4), &json!(3), &json!(3))
+    );
+    assert!(!bench.path().join(".bellwether").exists());
+}
+
+#[test]
+fn faults_are_shown_at_their_places_all_at_once() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "tasks:\n  lint: { run: x, aftre: [a] }\n  test: { run: y, after: [lnt] }\n",
+    );
+    insta::assert_snapshot!(bench.shown(&["plan", "check", "plan.yaml"]), @r"
+    exit 2
+    -- stderr
+    error[plan-unknown-key]: unknown key `aftre` in task `lint`
+     --> plan.yaml:2:19
+    2 |   lint: { run: x, aftre: [a] }
+      |                   ^
+    help: did you mean `after`?
+
+    error[plan-unknown-task]: task `test` waits for `lnt`, which is no task of this plan
+     --> plan.yaml:3:27
+    3 |   test: { run: y, after: [lnt] }
+      |                           ^
+    help: did you mean `lint`?
+    ");
+    assert_eq!(
+        bench.problem(&["plan", "check", "plan.yaml"]),
+        ("plan-unknown-key".to_owned(), 2)
+    );
+    assert_eq!(
+        bench.problem(&["plan", "check", "none.yaml"]),
+        ("plan-unreadable".to_owned(), 2)
+    );
+    assert_eq!(bench.problem(&["run", "plan.yaml"]).1, 2);
+    assert!(!bench.path().join(".bellwether").exists());
+}
+
+#[test]
+fn a_plan_is_drawn() {
+    let bench = Bench::new();
+    bench.write("plan.yaml", RELEASE);
+    insta::assert_snapshot!(bench.shown(&["plan", "graph", "plan.yaml"]), @r#"
+    exit 0
+    ---
+    title: "release"
+    ---
+    graph LR
+      n0["lint"]
+      n1["test<br/>3m00s"]
+      n2["ship"]
+      n3["alert"]
+      n0 ==> n1
+      n1 ==> n2
+      n2 -.->|"failure"| n3
+      linkStyle 0,1,2 stroke:#2563eb,stroke-width:3px
+      classDef critical stroke:#2563eb,stroke-width:3px
+      class n0,n1,n2,n3 critical
+    "#);
+    for (format, begins) in [("dot", "digraph"), ("svg", "<svg"), ("json", "{")] {
+        let said = bench.bell(&["plan", "graph", "plan.yaml", "--format", format]);
+        assert!(
+            said.out.trim_start().starts_with(begins),
+            "{format}: {}",
+            said.out
+        );
+    }
+}
+
+#[test]
+fn the_schema_is_json() {
+    let bench = Bench::new();
+    assert!(bench.json(&["plan", "schema"]).is_object());
+}
+
+#[test]
+fn a_forecast_knows_estimates_and_what_if() {
+    let bench = Bench::new();
+    bench.write("plan.yaml", RELEASE);
+    let forecast = bench.json(&["plan", "simulate", "plan.yaml", "--samples", "5"]);
+    assert_eq!(
+        (&forecast["samples"], &forecast["succeeded"]),
+        (&json!(5), &json!(5))
+    );
+    assert!(forecast["p90_seconds"].as_f64().unwrap() >= 180.0, "{forecast}");
+    let failing = bench.json(&[
+        "plan",
+        "simulate",
+        "plan.yaml",
+        "--samples",
+        "5",
+        "--fail",
+        "test",
+    ]);
+    assert_eq!(failing["succeeded"], 0);
+    let said = bench.bell(&["plan", "simulate", "plan.yaml", "--without", "tset"]);
+    assert!(
+        said.err.contains("did you mean `test`?") && said.exit == 2,
+        "{said:?}"
+    );
+}

@@ -1,0 +1,199 @@
+//! Plans from beginning to end.
+
+use serde_json::{Value, json};
+
+use crate::bench::Bench;
+
+/// The lines of `bell run --json`, and its exit status.
+fn run(bench: &Bench, args: &[&str]) -> (Vec<Value>, i32) {
+    let said = bench.bell(&[&["run", "plan.yaml", "--json"], args].concat());
+    let lines = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    (lines, said.exit)
+}
+
+#[test]
+fn a_run_ends_with_its_counts() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks:\n  a: { run: 'echo hello; echo again' }\n  b: { run: 'true', after: [a] }\n  c: { run: 'true', after: [{ task: a, when: failure }] }\n",
+    );
+    let (lines, exit) = run(&bench, &[]);
+    let last = lines.last().unwrap();
+    assert_eq!(exit, 0, "{lines:?}");
+    assert_eq!(
+        (&last["type"], &last["counts"]["completed"]),
+        (&json!("run.finished"), &json!(2))
+    );
+    assert_eq!(last["counts"]["cancelled"], 1);
+    assert!(last["seconds"].is_number());
+    let ends = lines.iter().filter(|line| line["type"] == "run.finished").count();
+    assert_eq!(ends, 1);
+
+    assert_eq!(bench.bell(&["task", "logs", "a"]).out, "hello\nagain\n");
+    assert_eq!(bench.json(&["task", "logs", "a"])["output"], "hello\nagain\n");
+    assert_eq!(bench.problem(&["task", "logs", "c"]).0, "invalid-argument");
+    let runs = bench.json(&["runs", "list"]);
+    assert_eq!(
+        (&runs["count"], &runs["runs"][0]["skipped"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(bench.json(&["runs", "show", "p"])["count"], 3);
+}
+
+#[test]
+fn a_failure_is_told_with_the_way_on() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks:\n  a: { run: 'echo boom >&2; exit 3' }\n  b: { run: 'true', after: [a] }\n",
+    );
+    insta::assert_snapshot!(bench.shown(&["run", "plan.yaml"]), @r"
+    exit 1
+    ✗ failed  p in SPAN: 1 failed, 1 cancelled
+      ✗ failed  a: exit status 3: boom
+          bell task logs UUID
+    -- stderr
+    created a store in DIR/.bellwether
+    new run UUID: 2 tasks
+    CLOCK ✗ a SPAN  failed: exit status 3: boom
+    CLOCK ⊘ b  cancelled (upstream_failed)
+    hint: `bell run plan.yaml` tries again what failed; what is done stays done
+    ");
+    insta::assert_snapshot!(bench.shown(&["runs", "show", "p"]), @r"
+    exit 0
+    ✗ failed  p
+    id         UUID
+    tasks      1 failed, 1 cancelled
+    submitted  TIME (SPAN)
+    finished   TIME (SPAN)
+
+    STATE        ID                                    NAME  KIND     SCORE  AGE
+    ✗ failed     UUID  a     command   34.0 SPAN
+    ⊘ cancelled  UUID  b     command   35.0 SPAN
+    -- stderr
+    hint: `bell task list --run UUID --state failed` shows what failed
+    ");
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks:\n  a: { run: 'true' }\n  b: { run: 'true', after: [a] }\n",
+    );
+    insta::assert_snapshot!(bench.shown(&["run", "plan.yaml"]).lines().next().unwrap(), @"exit 0");
+}
+
+#[test]
+fn a_run_that_waits_for_somebody_says_for_whom() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks:\n  a: { agent: reviewer, prompt: Review }\n",
+    );
+    insta::assert_snapshot!(bench.shown(&["run", "plan.yaml"]), @r"
+    exit 3
+    ? waits  p in SPAN: 1 ready
+      ○ ready  a: the agent reviewer has to take it
+          bell task claim --worker reviewer
+    -- stderr
+    created a store in DIR/.bellwether
+    new run UUID: 1 task
+    hint: `bell run plan.yaml` goes on
+    ");
+    let (lines, exit) = run(&bench, &[]);
+    let last = lines.last().unwrap();
+    assert_eq!((&last["type"], exit), (&json!("run.waiting"), 3));
+    assert_eq!(last["waiting"][0]["name"], "a");
+
+    let ended = bench.json(&["runs", "cancel", "p"]);
+    assert_eq!(ended["cancelled"].as_array().unwrap().len(), 1);
+    assert_eq!(bench.json(&["runs", "show", "p"])["run"]["state"], "cancelled");
+}
+
+#[test]
+fn a_submitted_plan_is_worked_by_claims() {
+    let bench = Bench::new();
+    bench.write("plan.yaml", "name: p\ntasks:\n  a: { prompt: Do it }\n");
+    let submitted = bench.json(&["submit", "plan.yaml"]);
+    assert_eq!(
+        (&submitted["plan"], &submitted["total"]),
+        (&json!("p"), &json!(1))
+    );
+    let (id, token) = crate::bench::lease(&bench.json(&["task", "claim", "--worker", "me"]));
+    bench.json(&["task", "complete", &id, "--token", &token]);
+    assert_eq!(bench.json(&["runs", "show", "p"])["run"]["state"], "succeeded");
+}
+
+#[test]
+fn a_person_lets_a_run_go_on_or_stops_it() {
+    let plan = "name: p\ntasks:\n  ok: { breakpoint: ship it? }\n  ship: { run: 'echo $BELL_RESULT_OK > shipped', after: [ok] }\n";
+    let bench = Bench::new();
+    bench.write("plan.yaml", plan);
+    assert_eq!(run(&bench, &[]).1, 3);
+    let list = bench.json(&["breakpoint", "list"]);
+    assert_eq!(
+        (&list["count"], &list["breakpoints"][0]["asks"]),
+        (&json!(1), &json!("ship it?"))
+    );
+    let answer = bench.json(&["breakpoint", "resolve", "ok", "--answer", "\"yes\""]);
+    assert_eq!(answer["unblocked"].as_array().unwrap().len(), 1);
+    assert_eq!(run(&bench, &[]).1, 0);
+    assert_eq!(
+        std::fs::read_to_string(bench.path().join("shipped")).unwrap(),
+        "yes\n"
+    );
+    let again = bench.problem(&["breakpoint", "resolve", "ok"]);
+    assert_eq!(again, ("invalid-transition".to_owned(), 1));
+
+    let bench = Bench::new();
+    bench.write("plan.yaml", plan);
+    assert_eq!(run(&bench, &[]).1, 3);
+    bench.json(&[
+        "breakpoint",
+        "resolve",
+        "ok",
+        "--reject",
+        "--answer",
+        "\"not today\"",
+    ]);
+    assert_eq!(
+        run(
+            &bench,
+            &[
+                "--resume",
+                bench.json(&["runs", "list"])["runs"][0]["id"].as_str().unwrap()
+            ]
+        )
+        .1,
+        3
+    );
+    // Trying again asks again.
+    assert_eq!(bench.json(&["task", "show", "ok"])["state"], "awaiting");
+    assert_eq!(bench.json(&["task", "show", "ship"])["state"], "blocked");
+}
+
+#[test]
+fn a_measurement_tells_its_rows() {
+    let bench = Bench::new();
+    let report = bench.json(&[
+        "bench",
+        "enqueue_single",
+        "--quick",
+        "--samples",
+        "5",
+        "--store",
+        "memory:",
+    ]);
+    let rows = report["rows"].as_array().unwrap();
+    assert!(
+        rows.iter()
+            .any(|row| row["value"].as_f64().is_some_and(|value| value > 0.0)),
+        "{report}"
+    );
+    assert!(
+        !bench.path().join(".bellwether").exists(),
+        "nothing of the user's is touched"
+    );
+}
