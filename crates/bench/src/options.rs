@@ -10,7 +10,7 @@ pub struct Options {
     /// beside it and removed afterwards; PATH itself is never opened. By default a folder on a real disk.
     pub store: Option<String>,
     pub durability: Durability,
-    /// Only rows whose name contains one of these; all when empty.
+    /// Only rows of these names, or whose name contains one that is no row's; all when empty.
     pub only: Vec<String>,
     /// Smaller sizes: less than a minute instead of several.
     pub quick: bool,

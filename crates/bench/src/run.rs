@@ -18,8 +18,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// Measures what `options` choose, telling on the way what is measured and how long it may still take.
 pub async fn run(options: Options, progress: &mut dyn FnMut(&str)) -> Result<Report, Refusal> {
-    let wanted =
-        |name: &str| options.only.is_empty() || options.only.iter().any(|part| name.contains(part.as_str()));
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|asked| fits(name, asked));
     let chosen: Vec<&Workload> = ALL
         .iter()
         .filter(|workload| workload.rows.iter().any(|name| wanted(name)))
@@ -65,6 +64,11 @@ pub async fn run(options: Options, progress: &mut dyn FnMut(&str)) -> Result<Rep
         quick: lab.quick,
         rows,
     })
+}
+
+/// A row's whole name stands for that row, anything else for every row that contains it.
+fn fits(name: &str, asked: &str) -> bool {
+    name == asked || (name.contains(asked) && names().all(|name| name != asked))
 }
 
 /// How long it may still take: the estimates of the workloads, corrected by how those so far turned out.

@@ -98,12 +98,15 @@ async fn a_name_that_fits_nothing_is_refused_with_the_names_there_are() {
 }
 
 #[tokio::test]
-async fn one_row_can_be_asked_for() {
+async fn rows_can_be_asked_for_by_name_or_part_of_it() {
     let options = Options {
-        only: vec!["depth_10".into()],
+        only: vec!["depth_10".into(), "topological".into()],
         ..tiny("memory:")
     };
     let report = bench::run(options, &mut |_| {}).await.unwrap();
     let names: Vec<&str> = report.rows.iter().map(|row| row.name).collect();
-    assert_eq!(names, ["depth_10", "mcp_depth_10"]);
+    assert_eq!(
+        names,
+        ["topological_sort_100", "topological_sort_1000", "depth_10"]
+    );
 }
