@@ -161,13 +161,17 @@ fn killed_processes_lose_nothing_and_leave_nothing() {
     assert!(left.is_empty(), "left behind: {left:?}");
 }
 
+/// The run's part of the whole log, page by page.
 fn events(folder: &Path, run: &str) -> Vec<Value> {
-    let (_, pages) = answer(folder, &["events", "--json"]);
-    let all = pages
-        .into_iter()
-        .flat_map(|page| match page.get("events").and_then(Value::as_array) {
-            Some(events) => events.clone(),
-            None => vec![page],
-        });
-    all.filter(|event| event["run"] == run).collect()
+    let mut all = Vec::new();
+    let mut after = "0".to_owned();
+    loop {
+        let (_, pages) = answer(folder, &["events", "--json", "--after", &after]);
+        let page = pages[0]["events"].as_array().unwrap();
+        let Some(cursor) = pages[0]["cursor"].as_str().filter(|_| !page.is_empty()) else {
+            return all;
+        };
+        all.extend(page.iter().filter(|event| event["run"] == run).cloned());
+        after = cursor.to_owned();
+    }
 }

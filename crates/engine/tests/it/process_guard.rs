@@ -240,6 +240,9 @@ fn a_worker_that_comes_back_stops_the_guard_from_ending_more() {
         pid_in(&worker.folder.path().join("guard")).filter(|pid| *pid != first)
     });
     assert!(!is_dead(leader));
+    // It would outlive the test by its patience.
+    worker.touch("go");
+    dies(leader);
 }
 
 #[test]
