@@ -5,9 +5,8 @@ use std::time::Duration;
 use domain::event::{Digest, Draft, Event, Kind};
 use domain::id::{EventNo, Seq, TaskId, WorkerId};
 use domain::store::{Seen, View};
-use domain::task::record::{Body, Class, ClassNo, Lease, Task, Wait};
-use domain::task::score::Score;
-use domain::task::spec::{Json, OnUpstreamFailure, Priority, Source, Spec, Work};
+use domain::task::record::{Body, Class, ClassNo, Lease, Task};
+use domain::task::spec::{Json, Spec, Work};
 use domain::task::state::{Reason, State};
 use domain::time::{Now, Timestamp};
 
@@ -52,40 +51,8 @@ pub(crate) fn view() -> View {
         outcome: None,
         run: None,
         task: Task {
-            seq: Seq(1),
-            id: TaskId::new("test").unwrap(),
-            class: ClassNo(0),
-            run: None,
-            parent: None,
             state: State::Running,
-            reason: None,
-            left: None,
-            dead_letter: false,
-            superseded: false,
-            priority: Priority::NORMAL,
-            source: Source::Human,
-            depth: 0,
-            path_share: None,
-            score: Score(0),
-            submitted_at: Timestamp(1_000),
-            run_at: None,
-            deadline: None,
-            estimate: None,
             started_at: Some(Timestamp(2_000)),
-            finished_at: None,
-            timer: None,
-            open: 0,
-            dead: 0,
-            upstream: OnUpstreamFailure::Cancel,
-            dependents: 0,
-            children: 0,
-            join: None,
-            attempts: 0,
-            failures: 0,
-            lost: 0,
-            guarded: false,
-            asks: false,
-            wait: Wait::No,
             last_event: EventNo(2),
             lease: Some(Lease {
                 fence: EventNo(2),
@@ -97,6 +64,7 @@ pub(crate) fn view() -> View {
                 ttl: Duration::from_secs(30),
                 progress: None,
             }),
+            ..Task::new(Seq(1), TaskId::new("test").unwrap(), ClassNo(0), Timestamp(1_000))
         },
     }
 }

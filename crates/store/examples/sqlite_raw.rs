@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use domain::event::{Draft, Event, Kind};
 use domain::id::{EventNo, Project, Seq, TaskId, WorkerId};
 use domain::store::{Durability, Result};
-use domain::task::record::{Body, Class, ClassNo, Lease, Task, Wait};
+use domain::task::record::{Body, Class, ClassNo, Lease, Task};
 use domain::task::score::Score;
-use domain::task::spec::{OnUpstreamFailure, Priority, Source};
 use domain::task::state::State;
 use domain::time::Timestamp;
 use rusqlite::Connection;
@@ -262,41 +261,7 @@ fn shift(writes: &mut WriteSet, from: State, to: State) {
 fn row(seq: Seq, class: ClassNo, score: Score, at: Timestamp) -> Task {
     let random = (u128::from(at.0 as u64) << 80) | u128::from(seq.0.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     Task {
-        seq,
-        id: TaskId::Uuid(uuid::Uuid::from_u128(random)),
-        class,
-        run: None,
-        parent: None,
-        state: State::Ready,
-        reason: None,
-        left: None,
-        dead_letter: false,
-        superseded: false,
-        priority: Priority::NORMAL,
-        source: Source::Human,
-        depth: 0,
-        path_share: None,
         score,
-        submitted_at: at,
-        run_at: None,
-        deadline: None,
-        estimate: None,
-        started_at: None,
-        finished_at: None,
-        timer: None,
-        open: 0,
-        dead: 0,
-        upstream: OnUpstreamFailure::Cancel,
-        dependents: 0,
-        children: 0,
-        join: None,
-        attempts: 0,
-        failures: 0,
-        lost: 0,
-        guarded: false,
-        asks: false,
-        wait: Wait::No,
-        last_event: EventNo(0),
-        lease: None,
+        ..Task::new(seq, TaskId::Uuid(uuid::Uuid::from_u128(random)), class, at)
     }
 }

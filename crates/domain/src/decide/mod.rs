@@ -116,10 +116,10 @@ mod tests {
     use super::*;
     use crate::id::{EventNo, Seq, TaskId, Token, WorkerId};
     use crate::store::Command;
-    use crate::task::record::{ClassNo, Failure, Wait};
+    use crate::task::record::{ClassNo, Failure};
     use crate::task::retry::Retry;
     use crate::task::score::Score;
-    use crate::task::spec::{OnUpstreamFailure, Priority, Source, When};
+    use crate::task::spec::{OnUpstreamFailure, When};
     use crate::time::Now;
 
     const NOW: Now = Now {
@@ -130,42 +130,9 @@ mod tests {
 
     fn ready() -> Task {
         Task {
-            seq: Seq(1),
-            id: TaskId::new("t").unwrap(),
-            class: ClassNo(0),
-            run: None,
-            parent: None,
-            state: State::Ready,
-            reason: None,
-            left: None,
-            dead_letter: false,
-            superseded: false,
-            priority: Priority::NORMAL,
-            source: Source::Human,
-            depth: 0,
-            path_share: None,
             score: Score(32_500),
-            submitted_at: Timestamp(1),
-            run_at: None,
-            deadline: None,
-            estimate: None,
-            started_at: None,
-            finished_at: None,
-            timer: None,
-            open: 0,
-            dead: 0,
-            upstream: OnUpstreamFailure::Cancel,
-            dependents: 0,
-            children: 0,
-            join: None,
-            attempts: 0,
-            failures: 0,
-            lost: 0,
-            guarded: false,
-            asks: false,
-            wait: Wait::No,
             last_event: EventNo(1),
-            lease: None,
+            ..Task::new(Seq(1), TaskId::new("t").unwrap(), ClassNo(0), Timestamp(1))
         }
     }
 

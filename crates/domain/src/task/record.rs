@@ -123,6 +123,48 @@ pub struct Place {
 }
 
 impl Task {
+    /// A ready task at the very beginning: no edges, no attempts, no events, not yet scored.
+    pub fn new(seq: Seq, id: TaskId, class: ClassNo, submitted_at: Timestamp) -> Task {
+        Task {
+            seq,
+            id,
+            class,
+            run: None,
+            parent: None,
+            state: State::Ready,
+            reason: None,
+            left: None,
+            dead_letter: false,
+            superseded: false,
+            priority: Priority::default(),
+            source: Source::default(),
+            depth: 0,
+            path_share: None,
+            score: Score::default(),
+            submitted_at,
+            run_at: None,
+            deadline: None,
+            estimate: None,
+            started_at: None,
+            finished_at: None,
+            timer: None,
+            open: 0,
+            dead: 0,
+            upstream: OnUpstreamFailure::default(),
+            dependents: 0,
+            children: 0,
+            join: None,
+            attempts: 0,
+            failures: 0,
+            lost: 0,
+            guarded: false,
+            asks: false,
+            wait: Wait::No,
+            last_event: EventNo(0),
+            lease: None,
+        }
+    }
+
     pub fn token(&self) -> Option<Token> {
         let lease = self.lease.as_ref()?;
         Some(Token {

@@ -8,8 +8,8 @@ use domain::id::{Project, Seq, TaskId};
 use domain::limits;
 use domain::run::{Counts, Run, RunNo, RunState};
 use domain::store::{Admission, Admitted, IntoRun, NewTask, On, Result};
-use domain::task::record::{Body, Task, Wait};
-use domain::task::score::{Score, Weights, score};
+use domain::task::record::{Body, Task};
+use domain::task::score::{Weights, score};
 use domain::task::spec::{Json, OnUpstreamFailure, When};
 use domain::task::state::{Reason, State};
 use domain::time::Now;
@@ -639,42 +639,18 @@ fn count_dependents(step: &mut Step<'_>, plan: &Plan) -> Result<()> {
 fn row(step: &mut Step<'_>, new: &NewTask, seq: Seq, run: Option<RunNo>) -> Result<Task> {
     let class = step.tx.class(step.project, &new.class)?;
     Ok(Task {
-        seq,
-        id: new.id.clone(),
-        class,
         run,
-        parent: None,
         state: State::Pending,
-        reason: None,
-        left: None,
-        dead_letter: false,
-        superseded: false,
         priority: new.head.priority,
         source: new.head.source,
-        depth: 0,
         path_share: new.path_share,
-        score: Score::default(),
-        submitted_at: step.now.wall,
         run_at: new.head.run_at.filter(|at| *at > step.now.wall),
         deadline: new.head.deadline,
         estimate: new.head.estimate,
-        started_at: None,
-        finished_at: None,
-        timer: None,
-        open: 0,
-        dead: 0,
         upstream: new.head.upstream,
-        dependents: 0,
-        children: 0,
-        join: None,
-        attempts: 0,
-        failures: 0,
-        lost: 0,
         guarded: new.head.guarded,
         asks: new.head.asks,
-        wait: Wait::No,
-        last_event: domain::id::EventNo(0),
-        lease: None,
+        ..Task::new(seq, new.id.clone(), class, step.now.wall)
     })
 }
 

@@ -13,9 +13,9 @@ use domain::code::Refusal;
 use domain::event::{Draft, Event, Kind};
 use domain::id::{EventNo, Project, Seq, TaskId};
 use domain::store::{Durability, Result};
-use domain::task::record::{Body, Class, ClassNo, Task, Wait};
+use domain::task::record::{Body, Class, ClassNo, Task};
 use domain::task::score::Score;
-use domain::task::spec::{OnUpstreamFailure, Priority, Source};
+use domain::task::spec::Priority;
 use domain::task::state::State;
 use domain::time::Timestamp;
 use store::driver::Driver;
@@ -55,42 +55,13 @@ fn default_project(tx: &mut dyn Tx) -> Result<ProjectNo> {
 
 fn task(seq: Seq, class: ClassNo) -> Task {
     Task {
-        seq,
-        id: TaskId::new(&format!("task-{}", seq.0)).unwrap(),
-        class,
-        run: None,
-        parent: None,
-        state: State::Ready,
-        reason: None,
-        left: None,
-        dead_letter: false,
-        superseded: false,
-        priority: Priority::NORMAL,
-        source: Source::Human,
-        depth: 0,
-        path_share: None,
         score: Score(32_500),
-        submitted_at: Timestamp(1_700_000_000_000),
-        run_at: None,
-        deadline: None,
-        estimate: None,
-        started_at: None,
-        finished_at: None,
-        timer: None,
-        open: 0,
-        dead: 0,
-        upstream: OnUpstreamFailure::Cancel,
-        dependents: 0,
-        children: 0,
-        join: None,
-        attempts: 0,
-        failures: 0,
-        lost: 0,
-        guarded: false,
-        asks: false,
-        wait: Wait::No,
-        last_event: EventNo(0),
-        lease: None,
+        ..Task::new(
+            seq,
+            TaskId::new(&format!("task-{}", seq.0)).unwrap(),
+            class,
+            Timestamp(1_700_000_000_000),
+        )
     }
 }
 

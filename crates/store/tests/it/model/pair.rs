@@ -1,5 +1,10 @@
 //! Two stores that are asked the same.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as tests do"
+)]
+
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -260,7 +265,7 @@ impl Pair {
             target: Target::Holder(leased.token, None),
             command,
             actor: "worker:w".into(),
-            idempotency_key: (self.keys % 3 == 0).then(|| format!("k{}", self.keys)),
+            idempotency_key: (self.keys.is_multiple_of(3)).then(|| format!("k{}", self.keys)),
         };
         self.asked = Some(request.clone());
         self.request(request).await;
