@@ -82,6 +82,9 @@ fn python_package(run: &Run) -> Result<()> {
     Ok(())
 }
 
+/// Lines shown of what a failed task printed.
+const LOG_LINES: usize = 40;
+
 /// An example that has been run.
 struct Run {
     bell: PathBuf,
@@ -120,6 +123,27 @@ impl Run {
             .args(args)
             .args(["--json", "--store", &self.store]);
         capture(step::unmarked(&mut command))
+    }
+
+    /// The ends of what failed tasks printed.
+    fn failures(&self, events: &str) -> String {
+        let events = events
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut text = String::new();
+        for event in events.filter(|event| event["type"] == "task.failed") {
+            let key = event["key"].as_str().unwrap_or_default();
+            text += &format!("{key}: {}\n", event["data"]["error"]);
+            let said = self.bell(&["task", "logs", key]).map(|said| said.stdout);
+            let logs: Value = serde_json::from_str(&said.unwrap_or_default()).unwrap_or_default();
+            let output = logs["output"].as_str().unwrap_or_default();
+            let from = output.lines().count().saturating_sub(LOG_LINES);
+            output
+                .lines()
+                .skip(from)
+                .for_each(|line| text += &format!("  {line}\n"));
+        }
+        text
     }
 
     /// The task object.
@@ -163,7 +187,7 @@ fn check(repo: &Repo, bell: &Path, example: &Example) -> Result<Outcome> {
         run.bell(&["store", "check"]).and_then(|said| succeeded(&said)),
     );
     if outcome.tally.failed > 0 {
-        outcome.report += &said.all();
+        outcome.report += &run.failures(&said.stdout);
     }
     Ok(outcome)
 }

@@ -2,7 +2,7 @@
 //!
 //! In reading order: the files that are looked at ([`repo`]), how other programs are run ([`step`]), the house
 //! rules ([`tidy`]), what is generated ([`docs`]), the promises of the examples ([`examples`]), and the one command
-//! that runs them all ([`test`]).
+//! that runs them all ([`mod@test`]).
 
 mod dist;
 mod docs;
