@@ -1,6 +1,6 @@
 //! A worker: leases what it can do, carries it out, and settles it.
 //!
-//! One task owns all state ([`Dispatch`]); attempts run beside it and report back over a channel. Each turn of its
+//! One task owns all state (`dispatch`); attempts run beside it and report back over a channel. Each turn of its
 //! loop gathers what has finished, and sends the finishes and the next claim to the store together, so that both
 //! share one commit and a finished layer of a graph lets the next one start at once.
 
