@@ -27,11 +27,15 @@ pub(crate) fn run(repo: &Repo) -> Result<bool> {
     Ok(true)
 }
 
-/// The executable in cargo's list of what it made.
+/// The path of `bell` in cargo's list of what it made.
 pub(crate) fn executable(messages: &str) -> Option<String> {
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let mut paths = messages.filter_map(|message| Some(message.get("executable")?.as_str()?.to_owned()));
-    paths.next_back()
+    let mut bells = messages.filter(|made| {
+        made["target"]["name"] == "bell"
+            && made["target"]["kind"][0] == "bin"
+            && made["profile"]["test"] == false
+    });
+    bells.find_map(|made| Some(made.get("executable")?.as_str()?.to_owned()))
 }
