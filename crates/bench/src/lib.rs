@@ -1,6 +1,6 @@
 //! What it costs: workloads of the specification, measured in one run beside the raw limit of the same disk.
 //!
-//! In reading order: what is asked ([`options`]) and answered ([`report`]); the loop over all workloads ([`run`]);
+//! In reading order: what is asked (`options`) and answered (`report`); the loop over all workloads (`run`);
 //! what they share: the place for their files (`place`), a store of their own (`bed`), the raw loops to compare
 //! with (`raw`), statistics (`samples`), the machine (`machine`); and the workloads themselves, one file per subject.
 //!

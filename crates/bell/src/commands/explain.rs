@@ -14,7 +14,7 @@ use crate::output::theme::{self, paint};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bell explain lease-lost\n  bell explain              (lists all codes)")]
 pub(crate) struct Args {
-    /// The code, as it stands in error[CODE]
+    /// The code: the word in brackets after `error`
     code: Option<String>,
 }
 

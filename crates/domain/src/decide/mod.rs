@@ -55,7 +55,7 @@ impl Change {
         Ok(())
     }
 
-    /// Moves on to where the task belongs ([`derive`]), by way of ready where the table knows no other.
+    /// Moves on to where the task belongs ([`derive()`]), by way of ready where the table knows no other.
     pub fn belong(&mut self, now: Timestamp) -> Result<(), Refusal> {
         let (to, reason) = derive(&self.task, now);
         if to != self.task.state && !self.task.state.may_become(to) {

@@ -1,7 +1,7 @@
 //! The verbs of the store, once, over a driver's transaction ([`tx`]).
 //!
-//! Each verb opens a [`step::Step`]: it loads the rows it needs, asks `domain::decide`, follows the consequences
-//! ([`settle`] for edges, [`locks`] for what waits in line), and writes everything as one set.
+//! Each verb opens a `step::Step`: it loads the rows it needs, asks `domain::decide`, follows the consequences
+//! (`settle` for edges, `locks` for what waits in line), and writes everything as one set.
 
 mod admit;
 mod change;

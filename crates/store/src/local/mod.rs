@@ -1,4 +1,4 @@
-//! A store in this process: one thread writes ([`writer`]), a few readers read beside it ([`readers`]).
+//! A store in this process: one thread writes (`writer`), a few readers read beside it (`readers`).
 //!
 //! The writer owns the driver. Whatever waits when it looks goes into one transaction in order of arrival, and
 //! callers are answered after the commit, so they share its cost. Between transactions it settles what wide

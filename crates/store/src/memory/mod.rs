@@ -1,7 +1,7 @@
 //! The store in memory: the executable specification of a driver, and a queue for programs that need no disk.
 //!
-//! [`table`] is an ordered map that can undo, [`shelf`] a project's tables and how one [`WriteSet`] changes them,
-//! [`tx`] and [`read`] the two halves of the contract over a shelf, [`check`] the comparison of everything that is
+//! `table` is an ordered map that can undo, `shelf` a project's tables and how one `WriteSet` changes them,
+//! `tx` and `read` the two halves of the contract over a shelf, `check` the comparison of everything that is
 //! kept twice. Nothing here is clever; where another driver disagrees, that one is wrong.
 //!
 //! [`WriteSet`]: crate::kernel::tx::WriteSet

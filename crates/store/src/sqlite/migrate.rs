@@ -45,7 +45,17 @@ pub(super) fn look(conn: &Connection) -> Sql<Found> {
     look_for(conn, LATEST)
 }
 
+/// In one snapshot: another process may be making the store at this very moment.
 fn look_for(conn: &Connection, latest: u32) -> Sql<Found> {
+    conn.execute_batch("BEGIN")?;
+    let found = read_header(conn, latest);
+    if !conn.is_autocommit() {
+        conn.execute_batch("ROLLBACK")?;
+    }
+    found
+}
+
+fn read_header(conn: &Connection, latest: u32) -> Sql<Found> {
     let application: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version = version(conn)?;
     if application == APPLICATION {

@@ -1,8 +1,8 @@
 //! The embedded store: one SQLite file, many processes.
 //!
-//! In reading order: opening ([`open`], [`migrate`]), the queue of writers ([`turnstile`]), the transaction ([`tx`],
-//! [`apply`]) over one file per aggregate ([`task`], [`body`], [`line`], [`log`], [`runs`], [`names`]), reading
-//! ([`read`], [`snapshot`], [`list`], [`check`]), and how other processes' commits are noticed ([`watch`]).
+//! In reading order: opening (`open`, `migrate`), the queue of writers (`turnstile`), the transaction (`tx`,
+//! `apply`) over one file per aggregate (`task`, `body`, `line`, `log`, `runs`, `names`), reading
+//! (`read`, `snapshot`, `list`, `check`), and how other processes' commits are noticed (`watch`).
 //!
 //! Rules live in the kernel; here are shapes only, and they follow measurements: dirty pages decide the cost, not
 //! statements. So rows that change are narrow, a claim leaves the task's row alone, and whatever waits is one

@@ -111,7 +111,8 @@ fn tell(context: &Context, engine: &Engine, progress: &mut Progress, update: &Up
             context.ui.note(&format!("{}\n", describe(submitted, *tasks)))
         }
         Update::Recovered(tasks) if !context.ui.json => context.ui.note(&format!(
-            "{tasks} tasks were taken back from workers that had died\n"
+            "{tasks} {} taken back from workers that had died\n",
+            if *tasks == 1 { "task was" } else { "tasks were" }
         )),
         Update::Events(events, snapshot) => progress.update(events, snapshot, engine.now().wall),
         _ => Ok(()),

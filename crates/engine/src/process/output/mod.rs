@@ -1,7 +1,7 @@
 //! What a command prints, kept within a bound and readable at any time by any process.
 //!
 //! A record is one file. Up to [`HEAD`]` + `[`TAIL`] bytes it simply is the output. What comes after
-//! goes round in the last [`TAIL`] bytes of that space, and a [`frame`] behind it says which part of
+//! goes round in the last [`TAIL`] bytes of that space, and a `frame` behind it says which part of
 //! the output the ring holds, so a reader can tell what was overwritten while it was reading, or when
 //! the writer died. A silent command leaves no file.
 

@@ -12,7 +12,7 @@ use domain::id::{Kind, RunId, Seq};
 use domain::store::{Admission, Children, Claim, Command, Held, IntoRun, Leased, Request, Target, View};
 use domain::task::lock::Lock;
 use domain::task::record::{ClassNo, Outcome};
-use domain::task::spec::Work;
+use domain::task::spec::{OnUpstreamFailure, Work};
 use domain::task::state::{Reason, State};
 use domain::time::Timestamp;
 use store::conformance::lab::{HOUR, TTL, ask, completion, failure, worker};
@@ -388,6 +388,17 @@ impl Pair {
                 for view in views.iter().filter(|view| view.task.state == State::Failed) {
                     let again = Command::Retry { at: None };
                     self.request(ask(&view.task.id.to_string(), again)).await;
+                }
+                // What it waits for may have been superseded since and is not tried again: then a user gives up.
+                if !views.iter().any(|view| view.task.state == State::Failed) {
+                    let forlorn =
+                        |task: &&View| task.task.upstream == OnUpstreamFailure::Block && task.task.dead > 0;
+                    for view in open.iter().copied().filter(forlorn) {
+                        let cancel = Command::Cancel {
+                            reason: Reason::Cancelled,
+                        };
+                        self.request(ask(&view.task.id.to_string(), cancel)).await;
+                    }
                 }
             }
             let wait = next.map_or(Duration::ZERO, |at| at.since(self.labs[0].now().wall));

@@ -1,236 +1,52 @@
-//! A worker: leases what it can do, carries it out, and settles it.
-//!
-//! One task owns all state ([`Dispatch`]); attempts run beside it and report back over a channel. Each turn of its
-//! loop gathers what has finished, and sends the finishes and the next claim to the store together, so that both
-//! share one commit and a finished layer of a graph lets the next one start at once.
+//! The loop of a worker: the one task that owns its state.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::code::{Code, Refusal};
-use domain::id::{AgentName, Capability, Kind, RunId, Seq, Token, WorkerId};
+use domain::id::{Seq, Token, WorkerId};
 use domain::store::{Claim, Command, Leased, Request, Result, Target, Wants};
 use domain::task::spec::{Json, Spec, Work};
 use domain::task::state::State;
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, watch};
 
+use super::attempt::attempt;
+use super::house::House;
+use super::{Activity, Options, Pace};
 use crate::engine::Engine;
 use crate::execute::command::Commands;
-use crate::execute::handler::Handlers;
-use crate::execute::{Finish, Job, Steering, cache};
+use crate::execute::{Finish, Job, Steering};
 use crate::ids;
-use crate::process::guard::Guard;
-use crate::process::presence::Presence;
-use crate::process::{Launch, Launcher};
-use domain::store::CacheEntry;
 
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Attempts at the same time.
-    pub jobs: usize,
-    pub lease: Duration,
-    /// How often leases are renewed; well below `lease`.
-    pub heartbeat: Duration,
-    /// Of one attempt, for tasks that name none.
-    pub timeout: Duration,
-    /// From `TERM` to `KILL`.
-    pub grace: Duration,
-    /// How long a drain waits for attempts under way.
-    pub drain: Duration,
-    /// Work on one run and its subtasks only.
-    pub run: Option<RunId>,
-    pub kinds: Vec<Kind>,
-    pub capabilities: Vec<Capability>,
-    pub agent: Option<AgentName>,
-    pub handlers: Handlers,
-    /// Run commands.
-    pub commands: bool,
-    /// The binary that can serve as guard (`bell`); without one, commands outlive a worker that is killed.
-    pub guard: Option<PathBuf>,
-    /// Handed to attempts so that `bell` inside of them finds the same store.
-    pub store_url: String,
-    /// Results kept in the cache.
-    pub cache_bound: usize,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            jobs: 10,
-            lease: Duration::from_secs(30),
-            heartbeat: Duration::from_secs(10),
-            timeout: Duration::from_secs(3_600),
-            grace: Launch::GRACE,
-            drain: Duration::from_secs(10),
-            run: None,
-            kinds: Vec::new(),
-            capabilities: Vec::new(),
-            agent: None,
-            handlers: Handlers::default(),
-            commands: true,
-            guard: None,
-            store_url: String::new(),
-            cache_bound: 1_000,
-        }
-    }
-}
-
-/// How far a worker shall go on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Pace {
-    #[default]
-    Work,
-    /// Lease nothing more; end when the attempts under way have ended, or after `Options::drain`.
-    Drain,
-    /// Stop the attempts and hand their leases back now.
-    Stop,
-}
-
-/// What a worker is doing, for whoever waits for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Activity {
-    pub running: usize,
-    /// Nothing could be claimed at the last try, and nothing has happened since.
-    pub idle: bool,
-}
-
-/// Works until `pace` says otherwise. The worker ends with every lease finished or handed back.
-pub async fn work(
-    engine: Engine,
-    options: Options,
-    pace: watch::Receiver<Pace>,
-    activity: watch::Sender<Activity>,
-) -> Result<()> {
-    let id = ids::worker();
-    let house = House::open(&engine, &options, &id)?;
-    let (done, finished) = mpsc::unbounded_channel();
-    let works = [
-        options.commands.then_some("command"),
-        (!options.handlers.names().is_empty()).then_some("handler"),
-    ];
-    let dispatch = Dispatch {
-        wants: Wants {
-            capabilities: options.capabilities.clone(),
-            kinds: options.kinds.clone(),
-            works: works.into_iter().flatten().collect(),
-            handlers: options.handlers.names(),
-            agent: options.agent.clone(),
-            run: options.run,
-        },
-        commands: Commands {
-            launcher: house.launcher.clone(),
-            scratch: house.scratch.clone(),
-            timeout: options.timeout,
-            grace: options.grace,
-            store_url: options.store_url.clone(),
-        },
-        engine,
-        options,
-        id,
-        slots: FxHashMap::default(),
-        pending: Vec::new(),
-        held_back: Vec::new(),
-        done,
-        finished,
-        seen: 0,
-        hungry: true,
-        steer: false,
-        next_tick: Instant::now(),
-    };
-    let result = dispatch.run(pace, activity, &house).await;
-    house.close().await;
-    result
-}
-
-/// What a worker has on this machine: its lock, its guard, its scratch folder.
-struct House {
-    presence: Presence,
-    guard: Option<Guard>,
-    launcher: Launcher,
-    scratch: PathBuf,
-}
-
-impl House {
-    fn open(engine: &Engine, options: &Options, id: &WorkerId) -> Result<House> {
-        let scratch = engine.home.scratch(id.as_str());
-        let io = |what: &str, e: &std::io::Error| {
-            let dir = engine.home.dir().display();
-            Refusal::new(Code::StoreUnavailable, format!("{what} in {dir} failed: {e}"))
-        };
-        std::fs::create_dir_all(&scratch).map_err(|e| io("making the scratch folder", &e))?;
-        let info = serde_json::json!({
-            "worker": id,
-            "pid": std::process::id(),
-            "project": engine.project,
-            "run": options.run,
-            "jobs": options.jobs,
-            "started_at": engine.now().wall.to_string(),
-        });
-        let presence = Presence::enter(&engine.home.workers(), id.as_str(), &info)
-            .map_err(|e| io("registering the worker", &e))?;
-        let guard = match &options.guard {
-            None => None,
-            Some(exe) => {
-                Some(Guard::start(exe, &presence, options.grace).map_err(|e| io("starting the guard", &e))?)
-            }
-        };
-        let launcher = guard
-            .clone()
-            .map_or_else(|| Launcher::unguarded(id.as_str()), Launcher::guarded);
-        Ok(House {
-            presence,
-            guard,
-            launcher,
-            scratch,
-        })
-    }
-
-    /// The guard ends the worker's commands unless it is told again before `until` (milliseconds since boot).
-    fn promise(&self, until: i64) {
-        if let Some(guard) = &self.guard {
-            guard.renew(Duration::from_millis(until.max(0).unsigned_abs()));
-        }
-    }
-
-    async fn close(self) {
-        if let Some(guard) = &self.guard {
-            guard.stop().await;
-        }
-        let _ = self.presence.leave();
-        let _ = std::fs::remove_dir_all(&self.scratch);
-    }
-}
-
-struct Slot {
+pub(super) struct Slot {
     job: Job,
     token: Token,
     /// Sent to the store with the next renewal, if it has changed.
     progress: Option<Json>,
 }
 
-struct Dispatch {
-    engine: Engine,
-    options: Options,
-    id: WorkerId,
-    wants: Wants,
-    commands: Commands,
-    slots: FxHashMap<Seq, Slot>,
+pub(super) struct Dispatch {
+    pub(super) engine: Engine,
+    pub(super) options: Options,
+    pub(super) id: WorkerId,
+    pub(super) wants: Wants,
+    pub(super) commands: Commands,
+    pub(super) slots: FxHashMap<Seq, Slot>,
     /// Finishes that are not yet acknowledged by the store.
-    pending: Vec<(Token, Finish)>,
+    pub(super) pending: Vec<(Token, Finish)>,
     /// Finishes of tasks that were suspended at that moment; sent again when they are resumed.
-    held_back: Vec<(Token, Finish)>,
-    done: mpsc::UnboundedSender<(Token, Finish)>,
-    finished: mpsc::UnboundedReceiver<(Token, Finish)>,
+    pub(super) held_back: Vec<(Token, Finish)>,
+    pub(super) done: mpsc::UnboundedSender<(Token, Finish)>,
+    pub(super) finished: mpsc::UnboundedReceiver<(Token, Finish)>,
     /// The moment of the store up to which this worker has looked.
-    seen: u64,
+    pub(super) seen: u64,
     /// There may be something to claim.
-    hungry: bool,
+    pub(super) hungry: bool,
     /// Leases may have been changed by others.
-    steer: bool,
+    pub(super) steer: bool,
     /// When to look next for what is due by time.
-    next_tick: Instant,
+    pub(super) next_tick: Instant,
 }
 
 /// How often the worker looks whether others have changed its leases, when the store is busy.
@@ -241,7 +57,7 @@ const TICK_EVERY: Duration = Duration::from_secs(1);
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
 impl Dispatch {
-    async fn run(
+    pub(super) async fn run(
         mut self,
         mut pace: watch::Receiver<Pace>,
         activity: watch::Sender<Activity>,
@@ -625,74 +441,5 @@ impl Dispatch {
                 TICK_EVERY
             }
         }
-    }
-}
-
-/// One attempt: from the cache if its result is known there, else by its executor.
-async fn attempt(
-    engine: &Engine,
-    commands: &Commands,
-    handlers: &Handlers,
-    timeout: Duration,
-    bound: usize,
-    job: &Job,
-) -> Finish {
-    let key = content_key(job).await;
-    if let Some(key) = key
-        && let Ok(Some(entry)) = engine
-            .store
-            .cache_get(&engine.project, &key, engine.now().wall)
-            .await
-    {
-        let outcome = domain::task::record::Outcome {
-            result: entry.result,
-            error: None,
-            usage: None,
-        };
-        return Finish::Completed {
-            outcome,
-            cached: true,
-            children: None,
-        };
-    }
-    let finish = match &job.spec.work {
-        Work::Handler(_) => handlers.run(job, timeout).await,
-        _ => commands.run(engine, job).await,
-    };
-    if let (
-        Some(key),
-        Finish::Completed {
-            outcome,
-            children: None,
-            ..
-        },
-    ) = (key, &finish)
-    {
-        let now = engine.now().wall;
-        let ttl = job.spec.cache.as_ref().and_then(|cache| cache.ttl);
-        let entry = CacheEntry {
-            key,
-            result: outcome.result.clone(),
-            stored_at: now,
-            expires_at: ttl.map(|ttl| now.after(ttl)),
-            made_by: job.leased.task.id.clone(),
-        };
-        if let Err(refusal) = engine.store.cache_put(&engine.project, entry, bound).await {
-            tracing::warn!(error = %refusal, "a result could not be cached");
-        }
-    }
-    finish
-}
-
-async fn content_key(job: &Job) -> Option<[u8; 32]> {
-    let cache = job.spec.cache.clone()?;
-    let job = job.clone();
-    match tokio::task::spawn_blocking(move || cache::key(&job, &cache)).await {
-        Ok(Ok(key)) => Some(key),
-        Ok(Err(why)) => {
-            tracing::warn!(why, "the content key could not be told; the work is done");
-            None
-        }
-        Err(_) => None,
     }
 }

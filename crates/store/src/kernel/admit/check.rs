@@ -1,113 +1,39 @@
-//! Taking new work in: all of a batch with its edges, or nothing.
+//! Everything that an admission can be refused for, before anything is written.
 
 use domain::code::{Code, Refusal};
-use domain::decide::derive;
 use domain::decide::edges::{Fate, fate};
-use domain::event::Kind;
-use domain::id::{Project, Seq, TaskId};
+use domain::id::{Seq, TaskId};
 use domain::limits;
-use domain::run::{Counts, Run, RunNo, RunState};
-use domain::store::{Admission, Admitted, IntoRun, NewTask, On, Result};
-use domain::task::record::{Body, Task};
-use domain::task::score::{Weights, score};
-use domain::task::spec::{Json, OnUpstreamFailure, When};
+use domain::run::RunNo;
+use domain::store::{Admission, IntoRun, NewTask, On, Result};
+use domain::task::spec::{OnUpstreamFailure, When};
 use domain::task::state::{Reason, State};
-use domain::time::Now;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::claim::run_not_found;
-use super::settle::{self, Settled};
-use super::step::Step;
-use super::tx::{NewRow, ProjectNo, Remembered, Tx};
-
-pub fn admit(tx: &mut dyn Tx, project: &Project, admission: &Admission, now: Now) -> Result<Admitted> {
-    let no = tx.project(project, true)?.expect("the project was created");
-    let digest = admission.idempotency_key.as_ref().map(|_| fingerprint(admission));
-    if let (Some(key), Some(digest)) = (&admission.idempotency_key, digest)
-        && let Some(tasks) = repeated(tx, no, key, digest)?
-    {
-        return Ok(Admitted {
-            tasks,
-            repeated: true,
-        });
-    }
-    let mut step = Step::new(tx, no, now, admission.actor.clone())?;
-    let plan = Plan::check(&mut step, admission)?;
-    let tasks = insert(&mut step, admission, plan)?;
-    if let (Some(key), Some(digest)) = (&admission.idempotency_key, digest) {
-        let answer = serde_json::to_string(&tasks).expect("ids and states serialise");
-        step.writes.remember.push((
-            key.clone(),
-            Remembered {
-                digest,
-                answer,
-                at: now.wall,
-            },
-        ));
-    }
-    step.finish()?;
-    Ok(Admitted {
-        tasks,
-        repeated: false,
-    })
-}
-
-/// What makes two admissions the same request: the work, not the ids that were made up for it.
-fn fingerprint(admission: &Admission) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    for task in &admission.tasks {
-        hasher
-            .update(&task.digest)
-            .update(format!("{:?}{:?}{:?}", task.key, task.after, task.parent).as_bytes());
-    }
-    *hasher.finalize().as_bytes()
-}
-
-pub(super) fn repeated<T: serde::de::DeserializeOwned>(
-    tx: &mut dyn Tx,
-    project: ProjectNo,
-    key: &str,
-    digest: [u8; 32],
-) -> Result<Option<T>> {
-    match tx.remembered(project, key)? {
-        None => Ok(None),
-        Some(seen) if seen.digest == digest => serde_json::from_str(&seen.answer).map(Some).map_err(|e| {
-            Refusal::new(
-                Code::StoreCorrupt,
-                format!("the answer kept under idempotency key `{key}`: {e}"),
-            )
-        }),
-        Some(_) => Err(Refusal::new(
-            Code::IdempotencyConflict,
-            format!(
-                "the idempotency key `{}` was used for another request",
-                key.escape_debug()
-            ),
-        )),
-    }
-}
+use crate::kernel::claim::run_not_found;
+use crate::kernel::step::Step;
 
 /// A checked admission: nothing has been written, and nothing can be refused any more.
-pub(super) struct Plan {
-    run: Option<RunNo>,
-    first: Seq,
+pub(in crate::kernel) struct Plan {
+    pub(super) run: Option<RunNo>,
+    pub(super) first: Seq,
     /// By index: the prerequisites by number, without duplicates.
-    after: Vec<Vec<(Seq, When)>>,
-    depth: Vec<u32>,
+    pub(super) after: Vec<Vec<(Seq, When)>>,
+    pub(super) depth: Vec<u32>,
     /// By index: dependents within the batch.
-    dependents: Vec<u32>,
-    parents: Vec<Option<Seq>>,
-    supersede: Vec<Seq>,
+    pub(super) dependents: Vec<u32>,
+    pub(super) parents: Vec<Option<Seq>>,
+    pub(super) supersede: Vec<Seq>,
 }
 
 impl Plan {
     /// The number that the first task of the batch will have.
-    pub(super) fn first(&self) -> Seq {
+    pub(in crate::kernel) fn first(&self) -> Seq {
         self.first
     }
 
     /// Prerequisites outside the batch.
-    pub(super) fn outside(&self) -> impl Iterator<Item = Seq> + '_ {
+    pub(in crate::kernel) fn outside(&self) -> impl Iterator<Item = Seq> + '_ {
         self.after
             .iter()
             .flatten()
@@ -115,7 +41,7 @@ impl Plan {
             .filter(|seq| *seq < self.first)
     }
 
-    pub(super) fn check(step: &mut Step<'_>, admission: &Admission) -> Result<Plan> {
+    pub(in crate::kernel) fn check(step: &mut Step<'_>, admission: &Admission) -> Result<Plan> {
         if !step.writes.new_tasks.is_empty() {
             // Numbers are given out by what is stored.
             step.flush()?;
@@ -456,215 +382,4 @@ fn check_parents(step: &mut Step<'_>, admission: &Admission, parents: &[Option<S
         }
     }
     Ok(())
-}
-
-/// Writes a checked admission into the step. Returns ids and first states in the order of the batch.
-pub(super) fn insert(step: &mut Step<'_>, admission: &Admission, plan: Plan) -> Result<Vec<(TaskId, State)>> {
-    let run = open_run(step, admission, plan.run)?;
-    let replaced = supersede_all(step, &plan.supersede)?;
-    let settling = settling(step, &plan, &replaced)?;
-    count_dependents(step, &plan)?;
-    let Plan {
-        first,
-        after,
-        depth,
-        dependents,
-        parents,
-        ..
-    } = plan;
-    for (i, (new, after)) in admission.tasks.iter().zip(after).enumerate() {
-        let seq = Seq(first.0 + i as u64);
-        let parent_run = match parents[i] {
-            Some(parent) => step.task(parent)?.run,
-            None => None,
-        };
-        let stand = |step: &mut Step<'_>, on: Seq, when: When| match on {
-            on if on >= first || settling.contains(&on) => Ok(Fate::Open),
-            on => step
-                .task(on)
-                .map(|on| fate(when, on.state, on.reason, new.head.upstream)),
-        };
-        let mut task = row(step, new, seq, run.or(parent_run))?;
-        for (on, when) in &after {
-            match stand(step, *on, *when)? {
-                Fate::Open => task.open += 1,
-                Fate::Dead(_) => task.dead += 1,
-                Fate::Holds => {}
-            }
-        }
-        task.parent = parents[i];
-        task.depth = depth[i];
-        task.dependents = dependents[i];
-        let (state, reason) = derive(&task, step.now.wall);
-        (task.state, task.reason) = (state, reason);
-        task.score = score(&task.facts(), &Weights::default(), step.now.wall);
-        let data = submitted(new, state);
-        step.emit_task(&mut task, Kind::TaskSubmitted, reason, Some(data));
-        step.writes
-            .new_edges
-            .extend(after.iter().map(|(on, when)| (*on, seq, *when)));
-        if task.run.is_some() || new.key.is_some() {
-            let key = new.key.clone().map_or_else(|| key_of(&new.id), Ok)?;
-            step.writes.keys.push((task.run, key, seq));
-        }
-        let body = Body {
-            key: new.key.clone(),
-            spec: new.body.clone(),
-            after,
-            digest: new.digest,
-        };
-        step.writes.new_tasks.push(NewRow {
-            task: task.clone(),
-            body,
-        });
-        step.create(task)?;
-    }
-    step.writes.new_edges.sort_unstable();
-    let mut budget = limits::SETTLE_EDGES;
-    for seq in replaced {
-        settle::settle(step, seq, &mut budget, &mut Settled::default())?;
-    }
-    let state = |(new, seq): (&NewTask, u64)| Ok((new.id.clone(), step.task(Seq(seq))?.state));
-    admission.tasks.iter().zip(first.0..).map(state).collect()
-}
-
-fn key_of(id: &TaskId) -> Result<domain::id::Key> {
-    domain::id::Key::new(&id.to_string())
-}
-
-fn open_run(step: &mut Step<'_>, admission: &Admission, existing: Option<RunNo>) -> Result<Option<RunNo>> {
-    match &admission.run {
-        IntoRun::None => Ok(None),
-        IntoRun::New { id, plan, digest, .. } => {
-            let no = step.tx.next_run(step.project)?;
-            let data =
-                Json::of(&serde_json::json!({ "id": id, "plan": plan, "tasks": admission.tasks.len() }));
-            step.add_run(Run {
-                no,
-                id: *id,
-                plan: plan.clone(),
-                digest: *digest,
-                state: RunState::Active,
-                counts: Counts::default(),
-                skipped: 0,
-                submitted_at: step.now.wall,
-                finished_at: None,
-            });
-            step.emit_run(Kind::RunSubmitted, no, Some(data));
-            Ok(Some(no))
-        }
-        IntoRun::Existing { digest, .. } => {
-            let no = existing.expect("the run was looked up by the check");
-            step.run_mut(no)?.digest = *digest;
-            Ok(Some(no))
-        }
-    }
-}
-
-/// Prerequisites that have ended, but whose dependents are still to be settled. The newcomer will be found among
-/// them, so until then its edge is open.
-fn settling(step: &mut Step<'_>, plan: &Plan, replaced: &[Seq]) -> Result<FxHashSet<Seq>> {
-    if plan.outside().next().is_none() {
-        return Ok(FxHashSet::default());
-    }
-    step.flush()?;
-    let unsettled = step.tx.unsettled(step.project, usize::MAX)?;
-    let ended = unsettled.into_iter().map(|(ended, _)| ended);
-    Ok(ended.chain(replaced.iter().copied()).collect())
-}
-
-/// Takes tasks out of their run because a newer version of the plan replaces them. Returns those that this ended:
-/// their dependents are to be settled once the newcomers are there.
-fn supersede_all(step: &mut Step<'_>, seqs: &[Seq]) -> Result<Vec<Seq>> {
-    let mut ended = Vec::new();
-    for seq in seqs {
-        let task = step.task(*seq)?;
-        if task.superseded {
-            continue;
-        }
-        if !task.state.is_terminal() {
-            ended.push(*seq);
-        }
-        supersede(step, *seq)?;
-    }
-    Ok(ended)
-}
-
-/// Work under way is cancelled.
-fn supersede(step: &mut Step<'_>, seq: Seq) -> Result<()> {
-    let mut task = step.task(seq)?.clone();
-    let now = step.now.wall;
-    task.superseded = true;
-    if task.state.is_terminal() {
-        step.emit_task(&mut task, Kind::TaskSuperseded, None, None);
-    } else {
-        let attempts = task.attempt();
-        task.state = State::Cancelled;
-        task.reason = Some(Reason::Superseded);
-        task.finished_at = Some(now);
-        task.left = None;
-        task.attempts = attempts;
-        step.emit_task(
-            &mut task,
-            Kind::TaskEntered(State::Cancelled),
-            Some(Reason::Superseded),
-            None,
-        );
-    }
-    step.put(task)
-}
-
-/// Stored prerequisites and parents learn that they have more dependents or children.
-fn count_dependents(step: &mut Step<'_>, plan: &Plan) -> Result<()> {
-    let mut more: FxHashMap<Seq, (u32, u32)> = FxHashMap::default();
-    for (seq, _) in plan.after.iter().flatten().filter(|(seq, _)| *seq < plan.first) {
-        more.entry(*seq).or_default().0 += 1;
-    }
-    for seq in plan.parents.iter().flatten() {
-        more.entry(*seq).or_default().1 += 1;
-    }
-    for (seq, (dependents, children)) in more {
-        let mut task = step.task(seq)?.clone();
-        task.dependents += dependents;
-        task.children += children;
-        if task.state == State::Ready {
-            task.score = score(&task.facts(), &Weights::default(), step.now.wall);
-        }
-        step.put(task)?;
-    }
-    Ok(())
-}
-
-/// The row as far as it follows from the task alone.
-fn row(step: &mut Step<'_>, new: &NewTask, seq: Seq, run: Option<RunNo>) -> Result<Task> {
-    let class = step.tx.class(step.project, &new.class)?;
-    Ok(Task {
-        run,
-        state: State::Pending,
-        priority: new.head.priority,
-        source: new.head.source,
-        path_share: new.path_share,
-        run_at: new.head.run_at.filter(|at| *at > step.now.wall),
-        deadline: new.head.deadline,
-        estimate: new.head.estimate,
-        upstream: new.head.upstream,
-        guarded: new.head.guarded,
-        asks: new.head.asks,
-        ..Task::new(seq, new.id.clone(), class, step.now.wall)
-    })
-}
-
-fn submitted(new: &NewTask, state: State) -> Json {
-    #[derive(serde::Serialize)]
-    struct Data<'a> {
-        id: &'a TaskId,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        key: Option<&'a domain::id::Key>,
-        state: State,
-    }
-    Json::of(&Data {
-        id: &new.id,
-        key: new.key.as_ref(),
-        state,
-    })
 }

@@ -1,0 +1,143 @@
+//! A worker: leases what it can do, carries it out, and settles it.
+//!
+//! One task owns all state (`dispatch`); attempts run beside it and report back over a channel. Each turn of its
+//! loop gathers what has finished, and sends the finishes and the next claim to the store together, so that both
+//! share one commit and a finished layer of a graph lets the next one start at once.
+
+mod attempt;
+mod dispatch;
+mod house;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use domain::id::{AgentName, Capability, Kind, RunId};
+use domain::store::{Result, Wants};
+use rustc_hash::FxHashMap;
+use tokio::sync::{mpsc, watch};
+
+use crate::engine::Engine;
+use crate::execute::command::Commands;
+use crate::execute::handler::Handlers;
+use crate::ids;
+use crate::process::Launch;
+use dispatch::Dispatch;
+use house::House;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Attempts at the same time.
+    pub jobs: usize,
+    pub lease: Duration,
+    /// How often leases are renewed; well below `lease`.
+    pub heartbeat: Duration,
+    /// Of one attempt, for tasks that name none.
+    pub timeout: Duration,
+    /// From `TERM` to `KILL`.
+    pub grace: Duration,
+    /// How long a drain waits for attempts under way.
+    pub drain: Duration,
+    /// Work on one run and its subtasks only.
+    pub run: Option<RunId>,
+    pub kinds: Vec<Kind>,
+    pub capabilities: Vec<Capability>,
+    pub agent: Option<AgentName>,
+    pub handlers: Handlers,
+    /// Run commands.
+    pub commands: bool,
+    /// The binary that can serve as guard (`bell`); without one, commands outlive a worker that is killed.
+    pub guard: Option<PathBuf>,
+    /// Handed to attempts so that `bell` inside of them finds the same store.
+    pub store_url: String,
+    /// Results kept in the cache.
+    pub cache_bound: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            jobs: 10,
+            lease: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(10),
+            timeout: Duration::from_secs(3_600),
+            grace: Launch::GRACE,
+            drain: Duration::from_secs(10),
+            run: None,
+            kinds: Vec::new(),
+            capabilities: Vec::new(),
+            agent: None,
+            handlers: Handlers::default(),
+            commands: true,
+            guard: None,
+            store_url: String::new(),
+            cache_bound: 1_000,
+        }
+    }
+}
+
+/// How far a worker shall go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pace {
+    #[default]
+    Work,
+    /// Lease nothing more; end when the attempts under way have ended, or after `Options::drain`.
+    Drain,
+    /// Stop the attempts and hand their leases back now.
+    Stop,
+}
+
+/// What a worker is doing, for whoever waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    pub running: usize,
+    /// Nothing could be claimed at the last try, and nothing has happened since.
+    pub idle: bool,
+}
+
+/// Works until `pace` says otherwise. The worker ends with every lease finished or handed back.
+pub async fn work(
+    engine: Engine,
+    options: Options,
+    pace: watch::Receiver<Pace>,
+    activity: watch::Sender<Activity>,
+) -> Result<()> {
+    let id = ids::worker();
+    let house = House::open(&engine, &options, &id)?;
+    let (done, finished) = mpsc::unbounded_channel();
+    let works = [
+        options.commands.then_some("command"),
+        (!options.handlers.names().is_empty()).then_some("handler"),
+    ];
+    let dispatch = Dispatch {
+        wants: Wants {
+            capabilities: options.capabilities.clone(),
+            kinds: options.kinds.clone(),
+            works: works.into_iter().flatten().collect(),
+            handlers: options.handlers.names(),
+            agent: options.agent.clone(),
+            run: options.run,
+        },
+        commands: Commands {
+            launcher: house.launcher.clone(),
+            scratch: house.scratch.clone(),
+            timeout: options.timeout,
+            grace: options.grace,
+            store_url: options.store_url.clone(),
+        },
+        engine,
+        options,
+        id,
+        slots: FxHashMap::default(),
+        pending: Vec::new(),
+        held_back: Vec::new(),
+        done,
+        finished,
+        seen: 0,
+        hungry: true,
+        steer: false,
+        next_tick: Instant::now(),
+    };
+    let result = dispatch.run(pace, activity, &house).await;
+    house.close().await;
+    result
+}

@@ -1,0 +1,234 @@
+//! Writing a checked admission.
+
+use domain::decide::derive;
+use domain::decide::edges::{Fate, fate};
+use domain::event::Kind;
+use domain::id::{Seq, TaskId};
+use domain::limits;
+use domain::run::{Counts, Run, RunNo, RunState};
+use domain::store::{Admission, IntoRun, NewTask, Result};
+use domain::task::record::{Body, Task};
+use domain::task::score::{Weights, score};
+use domain::task::spec::{Json, When};
+use domain::task::state::{Reason, State};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::check::Plan;
+use crate::kernel::settle::{self, Settled};
+use crate::kernel::step::Step;
+use crate::kernel::tx::NewRow;
+
+/// Writes a checked admission into the step. Returns ids and first states in the order of the batch.
+pub(in crate::kernel) fn insert(
+    step: &mut Step<'_>,
+    admission: &Admission,
+    plan: Plan,
+) -> Result<Vec<(TaskId, State)>> {
+    let run = open_run(step, admission, plan.run)?;
+    let replaced = supersede_all(step, &plan.supersede)?;
+    let settling = settling(step, &plan, &replaced)?;
+    count_dependents(step, &plan)?;
+    let Plan {
+        first,
+        after,
+        depth,
+        dependents,
+        parents,
+        ..
+    } = plan;
+    for (i, (new, after)) in admission.tasks.iter().zip(after).enumerate() {
+        let seq = Seq(first.0 + i as u64);
+        let parent_run = match parents[i] {
+            Some(parent) => step.task(parent)?.run,
+            None => None,
+        };
+        let stand = |step: &mut Step<'_>, on: Seq, when: When| match on {
+            on if on >= first || settling.contains(&on) => Ok(Fate::Open),
+            on => step
+                .task(on)
+                .map(|on| fate(when, on.state, on.reason, new.head.upstream)),
+        };
+        let mut task = row(step, new, seq, run.or(parent_run))?;
+        for (on, when) in &after {
+            match stand(step, *on, *when)? {
+                Fate::Open => task.open += 1,
+                Fate::Dead(_) => task.dead += 1,
+                Fate::Holds => {}
+            }
+        }
+        task.parent = parents[i];
+        task.depth = depth[i];
+        task.dependents = dependents[i];
+        let (state, reason) = derive(&task, step.now.wall);
+        (task.state, task.reason) = (state, reason);
+        task.score = score(&task.facts(), &Weights::default(), step.now.wall);
+        let data = submitted(new, state);
+        step.emit_task(&mut task, Kind::TaskSubmitted, reason, Some(data));
+        step.writes
+            .new_edges
+            .extend(after.iter().map(|(on, when)| (*on, seq, *when)));
+        if task.run.is_some() || new.key.is_some() {
+            let key = new.key.clone().map_or_else(|| key_of(&new.id), Ok)?;
+            step.writes.keys.push((task.run, key, seq));
+        }
+        let body = Body {
+            key: new.key.clone(),
+            spec: new.body.clone(),
+            after,
+            digest: new.digest,
+        };
+        step.writes.new_tasks.push(NewRow {
+            task: task.clone(),
+            body,
+        });
+        step.create(task)?;
+    }
+    step.writes.new_edges.sort_unstable();
+    let mut budget = limits::SETTLE_EDGES;
+    for seq in replaced {
+        settle::settle(step, seq, &mut budget, &mut Settled::default())?;
+    }
+    let state = |(new, seq): (&NewTask, u64)| Ok((new.id.clone(), step.task(Seq(seq))?.state));
+    admission.tasks.iter().zip(first.0..).map(state).collect()
+}
+
+fn key_of(id: &TaskId) -> Result<domain::id::Key> {
+    domain::id::Key::new(&id.to_string())
+}
+
+fn open_run(step: &mut Step<'_>, admission: &Admission, existing: Option<RunNo>) -> Result<Option<RunNo>> {
+    match &admission.run {
+        IntoRun::None => Ok(None),
+        IntoRun::New { id, plan, digest, .. } => {
+            let no = step.tx.next_run(step.project)?;
+            let data =
+                Json::of(&serde_json::json!({ "id": id, "plan": plan, "tasks": admission.tasks.len() }));
+            step.add_run(Run {
+                no,
+                id: *id,
+                plan: plan.clone(),
+                digest: *digest,
+                state: RunState::Active,
+                counts: Counts::default(),
+                skipped: 0,
+                submitted_at: step.now.wall,
+                finished_at: None,
+            });
+            step.emit_run(Kind::RunSubmitted, no, Some(data));
+            Ok(Some(no))
+        }
+        IntoRun::Existing { digest, .. } => {
+            let no = existing.expect("the run was looked up by the check");
+            step.run_mut(no)?.digest = *digest;
+            Ok(Some(no))
+        }
+    }
+}
+
+/// Prerequisites that have ended, but whose dependents are still to be settled. The newcomer will be found among
+/// them, so until then its edge is open.
+fn settling(step: &mut Step<'_>, plan: &Plan, replaced: &[Seq]) -> Result<FxHashSet<Seq>> {
+    if plan.outside().next().is_none() {
+        return Ok(FxHashSet::default());
+    }
+    step.flush()?;
+    let unsettled = step.tx.unsettled(step.project, usize::MAX)?;
+    let ended = unsettled.into_iter().map(|(ended, _)| ended);
+    Ok(ended.chain(replaced.iter().copied()).collect())
+}
+
+/// Takes tasks out of their run because a newer version of the plan replaces them. Returns those that this ended:
+/// their dependents are to be settled once the newcomers are there.
+fn supersede_all(step: &mut Step<'_>, seqs: &[Seq]) -> Result<Vec<Seq>> {
+    let mut ended = Vec::new();
+    for seq in seqs {
+        let task = step.task(*seq)?;
+        if task.superseded {
+            continue;
+        }
+        if !task.state.is_terminal() {
+            ended.push(*seq);
+        }
+        supersede(step, *seq)?;
+    }
+    Ok(ended)
+}
+
+/// Work under way is cancelled.
+fn supersede(step: &mut Step<'_>, seq: Seq) -> Result<()> {
+    let mut task = step.task(seq)?.clone();
+    let now = step.now.wall;
+    task.superseded = true;
+    if task.state.is_terminal() {
+        step.emit_task(&mut task, Kind::TaskSuperseded, None, None);
+    } else {
+        let attempts = task.attempt();
+        task.state = State::Cancelled;
+        task.reason = Some(Reason::Superseded);
+        task.finished_at = Some(now);
+        task.left = None;
+        task.attempts = attempts;
+        step.emit_task(
+            &mut task,
+            Kind::TaskEntered(State::Cancelled),
+            Some(Reason::Superseded),
+            None,
+        );
+    }
+    step.put(task)
+}
+
+/// Stored prerequisites and parents learn that they have more dependents or children.
+fn count_dependents(step: &mut Step<'_>, plan: &Plan) -> Result<()> {
+    let mut more: FxHashMap<Seq, (u32, u32)> = FxHashMap::default();
+    for (seq, _) in plan.after.iter().flatten().filter(|(seq, _)| *seq < plan.first) {
+        more.entry(*seq).or_default().0 += 1;
+    }
+    for seq in plan.parents.iter().flatten() {
+        more.entry(*seq).or_default().1 += 1;
+    }
+    for (seq, (dependents, children)) in more {
+        let mut task = step.task(seq)?.clone();
+        task.dependents += dependents;
+        task.children += children;
+        if task.state == State::Ready {
+            task.score = score(&task.facts(), &Weights::default(), step.now.wall);
+        }
+        step.put(task)?;
+    }
+    Ok(())
+}
+
+/// The row as far as it follows from the task alone.
+fn row(step: &mut Step<'_>, new: &NewTask, seq: Seq, run: Option<RunNo>) -> Result<Task> {
+    let class = step.tx.class(step.project, &new.class)?;
+    Ok(Task {
+        run,
+        state: State::Pending,
+        priority: new.head.priority,
+        source: new.head.source,
+        path_share: new.path_share,
+        run_at: new.head.run_at.filter(|at| *at > step.now.wall),
+        deadline: new.head.deadline,
+        estimate: new.head.estimate,
+        upstream: new.head.upstream,
+        guarded: new.head.guarded,
+        asks: new.head.asks,
+        ..Task::new(seq, new.id.clone(), class, step.now.wall)
+    })
+}
+
+fn submitted(new: &NewTask, state: State) -> Json {
+    #[derive(serde::Serialize)]
+    struct Data<'a> {
+        id: &'a TaskId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<&'a domain::id::Key>,
+        state: State,
+    }
+    Json::of(&Data {
+        id: &new.id,
+        key: new.key.as_ref(),
+        state,
+    })
+}
