@@ -100,13 +100,35 @@ pub fn reopen(task: &Task, fate: Fate, _now: Timestamp) -> Result<Change, Refusa
     }
     match task.state {
         State::Ready | State::Awaiting => change.enter(State::Blocked, Some(Reason::Revived), None)?,
-        State::Cancelled
-            if task.reason == Some(Reason::UpstreamFailed) && change.task.dead == 0 && !task.superseded =>
-        {
-            change.task.finished_at = None;
-            change.enter(State::Blocked, Some(Reason::Revived), None)?;
-        }
+        State::Cancelled if fell(task) && change.task.dead == 0 => revive(&mut change)?,
         _ => {}
     }
+    Ok(change)
+}
+
+/// Whether a task was cancelled only because something it waited for failed: a retry of that may bring it back.
+pub fn fell(task: &Task) -> bool {
+    task.state == State::Cancelled
+        && task.reason == Some(Reason::UpstreamFailed)
+        && !task.superseded
+        && matter(task)
+}
+
+fn revive(change: &mut Change) -> Result<(), Refusal> {
+    change.task.finished_at = None;
+    change.enter(State::Blocked, Some(Reason::Revived), None)
+}
+
+/// Brings a task back that fell, although other edges of it are dead: until [`doom`] ends it for their reason.
+pub fn respite(task: &Task) -> Result<Change, Refusal> {
+    let mut change = Change::none(task);
+    revive(&mut change)?;
+    Ok(change)
+}
+
+/// Ends a task whose edges can no longer hold for this reason.
+pub fn doom(task: &Task, reason: Reason, now: Timestamp) -> Result<Change, Refusal> {
+    let mut change = Change::none(task);
+    cancel(&mut change, reason, now)?;
     Ok(change)
 }

@@ -1,6 +1,7 @@
 //! Who waits for whom, and what the end of one means for the others (SPEC 1.9, DESIGN 4).
 
 use domain::code::Code;
+use domain::run::RunState;
 use domain::store::Command;
 use domain::task::spec::{OnUpstreamFailure, When};
 use domain::task::state::{Reason, State};
@@ -261,6 +262,35 @@ pub async fn a_retry_revives_what_fell(lab: Lab) {
     assert_eq!(lab.state("both").await, State::Blocked);
     assert_eq!(lab.drain().await.len(), 4);
     assert_eq!(lab.counts().await.of(State::Completed), 5);
+}
+
+pub async fn a_retry_tells_what_is_not_needed_after_all(lab: Lab) {
+    let run = lab
+        .submit(
+            "p",
+            &[
+                task("a").priority(8),
+                task("b"),
+                task("x").after("a").when("b", When::Failure),
+                task("patient").after("x").upstream(OnUpstreamFailure::Block),
+                task("alert").when("x", When::Failure).priority(0),
+            ],
+        )
+        .await;
+    lab.broken("a").await;
+    lab.done("b").await;
+    assert_eq!(lab.reason("x").await, Some(Reason::UpstreamFailed));
+    assert_eq!(
+        lab.states(&["patient", "alert"]).await,
+        [State::Blocked, State::Ready]
+    );
+    lab.retry("a").await;
+    // No failure keeps `x` down any more, but there is nothing for it to do either.
+    for name in ["x", "patient", "alert"] {
+        assert_eq!(lab.reason(name).await, Some(Reason::NotNeeded), "{name}");
+    }
+    lab.done("a").await;
+    assert_eq!(lab.run(run).await.state, RunState::Succeeded);
 }
 
 pub async fn a_retry_blocks_what_was_unblocked(lab: Lab) {

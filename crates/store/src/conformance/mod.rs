@@ -138,6 +138,7 @@ macro_rules! conformance {
                 a_blocked_dependent_waits_for_the_retry
                 a_dependent_may_go_on_regardless
                 a_retry_revives_what_fell
+                a_retry_tells_what_is_not_needed_after_all
                 a_retry_blocks_what_was_unblocked
                 a_suspended_dependent_keeps_count
                 a_mixed_graph_of_six;

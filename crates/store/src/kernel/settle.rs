@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use domain::decide::edges;
+use domain::decide::edges::{self, Fate};
 use domain::id::{Project, Seq, TaskId};
 use domain::limits;
 use domain::store::Result;
 use domain::task::record::{Join, Outcome, Task};
-use domain::task::spec::Json;
+use domain::task::spec::{Json, When};
 use domain::task::state::{Reason, State};
 use domain::time::Now;
 
@@ -158,6 +158,7 @@ pub(super) fn reopen(step: &mut Step<'_>, before: &Task) -> Result<()> {
             settle_from(step, seq, Some(after), &mut budget, &mut Settled::default())?;
         }
     }
+    let mut doomed = Vec::new();
     let mut work = VecDeque::from([(before.seq, before.state, before.reason)]);
     while let Some((seq, state, reason)) = work.pop_front() {
         let mut after = Seq(0);
@@ -171,8 +172,16 @@ pub(super) fn reopen(step: &mut Step<'_>, before: &Task) -> Result<()> {
                 let task = step.task(*dependent)?.clone();
                 let fate = edges::fate(*when, state, reason, task.upstream);
                 let change = edges::reopen(&task, fate, step.now.wall)?;
-                let revived = task.state == State::Cancelled && !change.moves.is_empty();
+                let mut revived = task.state == State::Cancelled && !change.moves.is_empty();
                 step.carry_out(change)?;
+                let task = step.task(*dependent)?.clone();
+                if edges::fell(&task)
+                    && let Some(cause) = other_cause(step, &task)?
+                {
+                    step.carry_out(edges::respite(&task)?)?;
+                    doomed.push((task.seq, cause));
+                    revived = true;
+                }
                 if revived && task.dependents > 0 {
                     work.push_back((task.seq, State::Cancelled, Some(Reason::UpstreamFailed)));
                 }
@@ -183,7 +192,44 @@ pub(super) fn reopen(step: &mut Step<'_>, before: &Task) -> Result<()> {
             }
         }
     }
+    let mut budget = limits::SETTLE_EDGES;
+    for (seq, cause) in doomed {
+        let now = step.now.wall;
+        let change = edges::doom(step.task(seq)?, cause, now)?;
+        step.carry_out(change)?;
+        settle(step, seq, &mut budget, &mut Settled::default())?;
+    }
     Ok(())
+}
+
+/// Why a task that fell with a failure cannot run although no failure keeps it down any more: its other dead edges
+/// will not come back, and those behind it should learn so instead of waiting for a retry.
+fn other_cause(step: &mut Step<'_>, task: &Task) -> Result<Option<Reason>> {
+    let bodies = step.tx.bodies(step.project, &[task.seq])?;
+    let mut after: Vec<(Seq, When)> = bodies.into_iter().flat_map(|(_, body)| body.after).collect();
+    if task.join.is_some() {
+        for child in step.tx.children(step.project, task.seq, usize::MAX)? {
+            let edge = step
+                .tx
+                .dependents(step.project, child, Seq(task.seq.0 - 1), 1)?
+                .pop();
+            after.extend(
+                edge.filter(|(on, _)| *on == task.seq)
+                    .map(|(_, when)| (child, when)),
+            );
+        }
+    }
+    step.load(&after.iter().map(|(on, _)| *on).collect::<Vec<_>>())?;
+    let mut cause = None;
+    for (on, when) in after {
+        let on = step.task(on)?;
+        match edges::fate(when, on.state, on.reason, task.upstream) {
+            Fate::Dead(Reason::UpstreamFailed) => return Ok(None),
+            Fate::Dead(reason) => cause = Some(reason),
+            Fate::Open | Fate::Holds => {}
+        }
+    }
+    Ok(cause)
 }
 
 /// Continues what earlier transactions left unsettled; true when there is still more.
