@@ -5,8 +5,6 @@
 //! fan-outs have left over.
 
 mod readers;
-#[cfg(test)]
-mod tests;
 mod writer;
 
 use std::fmt;
