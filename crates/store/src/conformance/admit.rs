@@ -7,8 +7,9 @@ use domain::task::score::Score;
 use domain::task::spec::{Json, OnUpstreamFailure, Source, When};
 use domain::task::state::State;
 
-use super::lab::{HOUR, Lab, code, id, refusal};
+use super::lab::{HOUR, Lab};
 use super::new::{New, chain, task};
+use super::words::{code, completion, id, refusal};
 
 pub async fn a_task_without_prerequisites_is_ready(lab: Lab) {
     assert_eq!(lab.add(&[task("a")]).await, [State::Ready]);
@@ -274,7 +275,7 @@ pub async fn projects_are_apart(lab: Lab) {
     other.add(&[task("a").lock("x")]).await;
     let leased = lab.begin("a").await;
     other.begin("a").await;
-    let stolen = other.try_held(&leased, super::lab::completion()).await;
+    let stolen = other.try_held(&leased, completion()).await;
     assert!(stolen.is_err(), "a token of another project was accepted");
     lab.complete(&leased).await;
     assert_eq!(other.state("a").await, State::Running);

@@ -3,7 +3,8 @@
 use domain::store::CacheEntry;
 use domain::task::spec::Json;
 
-use super::lab::{HOUR, Lab, SECOND, id};
+use super::lab::{HOUR, Lab, SECOND};
+use super::words::id;
 
 async fn put(lab: &Lab, key: u8, bound: usize) -> CacheEntry {
     let entry = CacheEntry {

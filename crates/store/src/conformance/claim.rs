@@ -8,8 +8,9 @@ use domain::store::{Claim, Command, Target, Wants};
 use domain::task::spec::{Source, Work};
 use domain::task::state::{Reason, State};
 
-use super::lab::{HOUR, Lab, SECOND, TTL, code, completion, failure, held, id, ids, worker};
+use super::lab::{HOUR, Lab, SECOND, TTL};
 use super::new::{chain, task};
+use super::words::{code, completion, failure, held, id, ids, texts, worker};
 
 pub async fn the_highest_score_goes_first(lab: Lab) {
     lab.add(&[
@@ -131,7 +132,7 @@ async fn found(lab: &Lab, wants: Wants) -> Vec<String> {
     for leased in &leased {
         lab.release(leased).await;
     }
-    super::lab::texts(
+    texts(
         &leased
             .iter()
             .map(|leased| leased.task.id.clone())
@@ -321,7 +322,7 @@ pub async fn a_dead_worker_loses_what_it_had_and_nothing_else(lab: Lab) {
         .lose(&lab.project, &worker("dead"), lab.now())
         .await
         .unwrap();
-    assert_eq!(super::lab::texts(&lost), ["a", "c"]);
+    assert_eq!(texts(&lost), ["a", "c"]);
     assert_eq!(
         lab.states(&["a", "b", "c"]).await,
         [State::Ready, State::Running, State::Ready]

@@ -8,8 +8,9 @@ use domain::store::{Command, Seen};
 use domain::task::spec::When;
 use domain::task::state::{Reason, State};
 
-use super::lab::{Lab, SECOND, TTL, failure, id};
+use super::lab::{Lab, SECOND, TTL};
 use super::new::{chain, steady, task};
+use super::words::{failure, id};
 
 /// A little of everything.
 async fn a_day(lab: &Lab) {

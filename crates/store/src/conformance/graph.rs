@@ -6,8 +6,9 @@ use domain::store::Command;
 use domain::task::spec::{OnUpstreamFailure, When};
 use domain::task::state::{Reason, State};
 
-use super::lab::{Lab, code, completion, held, texts};
+use super::lab::Lab;
 use super::new::{New, chain, task};
+use super::words::{code, completion, held, id, texts};
 
 pub async fn a_line(lab: Lab) {
     lab.add(&chain(&["a", "b", "c"])).await;
@@ -345,11 +346,7 @@ pub async fn a_mixed_graph_of_six(lab: Lab) {
         .collect();
     assert_eq!(unblocked, [vec!["c"], vec!["d"]]);
     let (d, c) = (lab.next().await.unwrap(), lab.next().await.unwrap());
-    let (c, d) = if d.task.id == super::lab::id("c") {
-        (d, c)
-    } else {
-        (c, d)
-    };
+    let (c, d) = if d.task.id == id("c") { (d, c) } else { (c, d) };
     lab.fail(&d).await;
     assert_eq!(texts(&lab.complete(&c).await.unblocked), ["e"]);
     lab.done("e").await;

@@ -6,8 +6,9 @@ use domain::task::record::{Join, Outcome};
 use domain::task::spec::When;
 use domain::task::state::{Reason, State};
 
-use super::lab::{Lab, SECOND, code, completion, held, texts, with_result};
+use super::lab::{Lab, SECOND};
 use super::new::{New, task};
+use super::words::{code, completion, held, texts, with_result};
 
 fn leaving(lab: &Lab, children: &[New], join: Option<Join>) -> Command {
     Command::Complete {

@@ -9,22 +9,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::code::{Code, Refusal};
 use domain::event::Verifier;
-use domain::id::{EventNo, Project, RunId, Seq, TaskId, WorkerId};
+use domain::id::{EventNo, Project, RunId, Seq};
 use domain::limits;
 use domain::run::{Counts, Run};
 use domain::store::{
     Admission, AdmitLimits, Admitted, Claim, Command, Filter, IntoRun, Leased, NewEdge, NewTask, On, Reply,
-    Request, Result, Seen, Store, Target, Ticked, View, Wants,
+    Request, Result, Seen, Store, Ticked, View, Wants,
 };
-use domain::task::record::{Failure, Outcome};
-use domain::task::spec::Json;
 use domain::task::state::{Reason, State};
 use domain::time::{Now, Timestamp, millis};
 use uuid::Uuid;
 
 use super::new::New;
+use super::words::{ask, completion, failure, held, id, texts, worker};
 
 /// An empty store, and whatever must live as long as it does.
 pub struct Fresh {
@@ -373,74 +371,4 @@ impl Lab {
     pub fn fresh(&self) -> u64 {
         self.clock.seed.fetch_add(1, Ordering::Relaxed)
     }
-}
-
-// ---- words ----
-
-pub fn id(text: &str) -> TaskId {
-    TaskId::new(text).expect("an id")
-}
-
-pub fn worker(text: &str) -> WorkerId {
-    WorkerId::new(text).expect("a name")
-}
-
-pub fn texts(ids: &[TaskId]) -> Vec<String> {
-    let mut texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    texts.sort();
-    texts
-}
-
-pub fn ids(leased: &[Leased]) -> Vec<String> {
-    leased.iter().map(|leased| leased.task.id.to_string()).collect()
-}
-
-pub fn held(leased: &Leased, command: Command) -> Request {
-    Request {
-        target: Target::Holder(leased.token, None),
-        command,
-        actor: "worker:w".into(),
-        idempotency_key: None,
-    }
-}
-
-pub fn ask(task: &str, command: Command) -> Request {
-    Request {
-        target: Target::Id(id(task)),
-        command,
-        actor: "user:ann".into(),
-        idempotency_key: None,
-    }
-}
-
-pub fn completion() -> Command {
-    with_result(None)
-}
-
-pub fn with_result(result: Option<&str>) -> Command {
-    Command::Complete {
-        outcome: Outcome {
-            result: result.map(|text| Json::parse(text).expect("JSON")),
-            ..Outcome::default()
-        },
-        cached: false,
-        children: None,
-    }
-}
-
-pub fn failure(message: &str) -> Command {
-    Command::Fail {
-        failure: Failure::new(message),
-        usage: None,
-        timed_out: false,
-        no_retry: false,
-    }
-}
-
-pub fn code<T: fmt::Debug>(answer: Result<T>) -> Code {
-    refusal(answer).code
-}
-
-pub fn refusal<T: fmt::Debug>(answer: Result<T>) -> Refusal {
-    answer.expect_err("it should have been refused")
 }

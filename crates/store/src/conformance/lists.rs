@@ -7,8 +7,9 @@ use domain::store::{Filter, Neighbours, Status};
 use domain::task::spec::{Source, When};
 use domain::task::state::State;
 
-use super::lab::{Lab, SECOND, code, id, with_result, worker};
+use super::lab::{Lab, SECOND};
 use super::new::{chain, task};
+use super::words::{code, id, with_result, worker};
 
 async fn list(lab: &Lab, filter: Filter) -> Vec<String> {
     let page = lab.store.list(&lab.project, filter, Seq(0), 100).await.unwrap();

@@ -5,8 +5,9 @@ use domain::task::lock::Mode;
 use domain::task::record::Wait;
 use domain::task::state::State;
 
-use super::lab::{Lab, SECOND, TTL, ids};
+use super::lab::{Lab, SECOND, TTL};
 use super::new::{New, task};
+use super::words::ids;
 
 /// What can run together, in order of the line.
 async fn together(lab: &Lab) -> (Vec<String>, Vec<Leased>) {

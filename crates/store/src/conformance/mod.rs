@@ -19,6 +19,7 @@ pub mod cache;
 pub mod change;
 pub mod claim;
 pub mod events;
+pub mod finish;
 pub mod graph;
 pub mod joins;
 pub mod lab;
@@ -29,6 +30,7 @@ pub mod races;
 pub mod runs;
 pub mod time;
 pub mod wide;
+pub mod words;
 
 pub use lab::{Fresh, Lab};
 
@@ -98,18 +100,8 @@ macro_rules! conformance {
                 a_dead_worker_loses_what_it_had_and_nothing_else
                 the_third_lost_lease_is_the_last;
             change:
-                completing_keeps_the_result
-                completing_without_starting_starts
-                a_second_completion_is_refused
-                a_repeated_completion_answers_as_the_first
                 a_key_is_for_one_request
                 an_unknown_task_is_named
-                failing_keeps_the_message
-                a_failure_is_tried_again
-                hopeless_failures_are_not_tried_again
-                the_holder_may_forbid_another_try
-                a_dropped_letter_stays_failed
-                retrying_gives_a_fresh_budget
                 cancelling_is_idempotent
                 an_ended_task_is_not_cancelled
                 suspending_is_idempotent
@@ -121,6 +113,17 @@ macro_rules! conformance {
                 a_refused_request_does_not_stop_the_others
                 breakpoints_are_answered
                 progress_is_shown;
+            finish:
+                completing_keeps_the_result
+                completing_without_starting_starts
+                a_second_completion_is_refused
+                a_repeated_completion_answers_as_the_first
+                failing_keeps_the_message
+                a_failure_is_tried_again
+                hopeless_failures_are_not_tried_again
+                the_holder_may_forbid_another_try
+                a_dropped_letter_stays_failed
+                retrying_gives_a_fresh_budget;
             graph:
                 a_line
                 a_fan_out_and_in

@@ -7,8 +7,9 @@ use domain::store::{Claim, Leased};
 use domain::task::state::State;
 use tokio::task::JoinSet;
 
-use super::lab::{Lab, completion, held, worker};
+use super::lab::Lab;
 use super::new::{New, task};
+use super::words::{completion, held, worker};
 
 fn many(count: usize) -> Vec<New> {
     (0..count).map(|i| task(&format!("t{i}"))).collect()

@@ -7,8 +7,9 @@ use domain::store::{Admission, Command, Filter, IntoRun, Request, Target};
 use domain::task::spec::When;
 use domain::task::state::{Reason, State};
 
-use super::lab::{HOUR, Lab, ask, code, id};
+use super::lab::{HOUR, Lab};
 use super::new::{New, chain, task};
+use super::words::{ask, code, completion, id};
 
 /// How often something happened to the run itself.
 async fn times(lab: &Lab, run: RunId, kind: event::Kind) -> usize {
@@ -168,7 +169,7 @@ pub async fn superseded_tasks_no_longer_count(lab: Lab) {
     );
     assert_eq!(lab.story("a1").await.last(), Some(&"superseded"));
     assert_eq!(lab.reason("c1").await, Some(Reason::Superseded));
-    assert!(lab.try_held(&c1, super::lab::completion()).await.is_err());
+    assert!(lab.try_held(&c1, completion()).await.is_err());
     lab.release(&c1).await;
     let page = lab
         .store

@@ -4,8 +4,9 @@ use domain::store::{Command, Ticked};
 use domain::task::score::Score;
 use domain::task::state::State;
 
-use super::lab::{HOUR, Lab, SECOND, TTL, completion};
+use super::lab::{HOUR, Lab, SECOND, TTL};
 use super::new::{steady, task};
+use super::words::completion;
 
 pub async fn a_task_waits_for_its_time(lab: Lab) {
     let at = lab.now().wall.after(HOUR);

@@ -6,8 +6,9 @@ use domain::task::record::{Join, Outcome};
 use domain::task::spec::When;
 use domain::task::state::{Reason, State};
 
-use super::lab::{Lab, SECOND, completion, held};
+use super::lab::{Lab, SECOND};
 use super::new::{New, task};
+use super::words::{completion, held};
 
 /// Takes two transactions to settle.
 const WIDE: usize = SETTLE_EDGES + 500;

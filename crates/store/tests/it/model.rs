@@ -3,6 +3,7 @@
 //! The store in memory is the specification. A failing sequence shrinks to a few steps that read like a story; what
 //! was found that way is kept in [`found`].
 
+mod draw;
 mod found;
 mod pair;
 mod step;

@@ -12,14 +12,15 @@ use domain::id::{Kind, RunId, Seq};
 use domain::store::{Admission, Children, Claim, Command, Held, IntoRun, Leased, Request, Target, View};
 use domain::task::lock::Lock;
 use domain::task::record::{ClassNo, Outcome};
-use domain::task::spec::{OnUpstreamFailure, Work};
+use domain::task::spec::OnUpstreamFailure;
 use domain::task::state::{Reason, State};
 use domain::time::Timestamp;
-use store::conformance::lab::{HOUR, TTL, ask, completion, failure, worker};
-use store::conformance::new::{New, steady, task};
+use store::conformance::lab::{HOUR, TTL};
+use store::conformance::words::{ask, completion, failure, worker};
 use store::conformance::{Fresh, Lab};
 use uuid::Uuid;
 
+use super::draw::{draw, kind_of};
 use super::step::{Into, Sketch, Step};
 
 pub(super) struct Pair {
@@ -33,9 +34,6 @@ pub(super) struct Pair {
     asked: Option<Request>,
     keys: u32,
 }
-
-/// Paths and a plain name, so that some overlap.
-const LOCKS: [&str; 5] = ["path:a", "path:a/b", "path:a/c", "path:.", "db"];
 
 impl Pair {
     pub(super) fn new(one: &Fresh, other: &Fresh) -> Pair {
@@ -425,38 +423,4 @@ fn plain(mut leased: Leased) -> Leased {
 fn plain_view(mut view: View) -> View {
     view.task.class = ClassNo(0);
     view
-}
-
-fn kind_of(number: u8) -> Kind {
-    Kind::new(&format!("k{number}")).expect("a kind")
-}
-
-fn draw(sketch: &Sketch, id: &str, known: &[String], now: Timestamp) -> New {
-    let mut new = task(id)
-        .kind(&format!("k{}", sketch.kind))
-        .priority(sketch.priority)
-        .retry(steady(sketch.attempts))
-        .upstream(sketch.upstream);
-    for (back, when) in &sketch.after {
-        if let Some(on) = known.iter().rev().nth(*back) {
-            new = new.when(on, *when);
-        }
-    }
-    if let Some((name, shared)) = sketch.lock {
-        let name = LOCKS[usize::from(name)];
-        new = if shared { new.share(name) } else { new.lock(name) };
-    }
-    if sketch.limited {
-        new = new.limit("few", 1);
-    }
-    if let Some(later) = sketch.run_at {
-        new = new.run_at(if later { now.after(HOUR / 2) } else { now });
-    }
-    if sketch.deadline {
-        new = new.deadline(2 * HOUR);
-    }
-    if sketch.asks {
-        new = new.work(Work::Breakpoint("sure?".to_owned()));
-    }
-    new
 }
