@@ -5,6 +5,8 @@
 //! fan-outs have left over.
 
 mod readers;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fmt;
