@@ -144,15 +144,18 @@ impl Bed {
         Ok(admitted.tasks.into_iter().map(|(id, _)| id).collect())
     }
 
-    /// Stores `count` tasks in batches of 1,000, or of less.
-    pub(crate) async fn fill(&self, count: usize, mix: Mix) -> Result<()> {
+    /// Stores `count` tasks in batches of 1,000, or of less. Returns the duration of each.
+    pub(crate) async fn fill(&self, count: usize, mix: Mix) -> Result<Vec<Duration>> {
+        let mut calls = Vec::new();
         let mut left = count;
         while left > 0 {
             let batch = left.min(1_000);
+            let start = Instant::now();
             self.admit(self.fresh(batch, mix)).await?;
+            calls.push(start.elapsed());
             left -= batch;
         }
-        Ok(())
+        Ok(calls)
     }
 
     /// Leases and starts up to `max` tasks.

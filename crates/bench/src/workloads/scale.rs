@@ -114,7 +114,8 @@ impl Queue {
         let took: Duration = turns.iter().sum();
         self.costs.push(took.as_secs_f64() * 1e6 / tasks as f64);
         self.turns.extend(turns);
-        self.bed.fill(tasks, mix).await
+        self.bed.fill(tasks, mix).await?;
+        Ok(())
     }
 
     fn cost(&self) -> f64 {
