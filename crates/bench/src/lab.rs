@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use domain::code::Refusal;
 use domain::store::Durability;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, Mix};
 use crate::options::Options;
 use crate::place::Place;
 use crate::raw::Raw;
@@ -42,6 +42,16 @@ impl Lab {
             Place::Memory(_) => Ok(None),
             Place::Disk(_) => Raw::open(self).map(Some),
         }
+    }
+
+    /// Fills the logs of both until they have been turned over, so that commits overwrite as they do for most of a
+    /// store's life, and do not append.
+    pub(crate) async fn wear_in(&self, bed: &Bed, raw: Option<&mut Raw>) -> Result<(), Refusal> {
+        bed.fill(self.tasks(30_000, 30_000), Mix::One).await?;
+        if let Some(raw) = raw {
+            raw.fill(self.tasks(90_000, 90_000), 1_000, Mix::One)?;
+        }
+        Ok(())
     }
 
     /// A number of tasks.

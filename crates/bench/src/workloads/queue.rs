@@ -13,6 +13,7 @@ pub(crate) const ROUNDS: usize = 3;
 pub(crate) async fn enqueue_single(lab: &Lab) -> Result<Vec<Row>> {
     const WARM_UP: usize = 20;
     let (bed, mut raw) = (lab.bed()?, lab.raw()?);
+    lab.wear_in(&bed, raw.as_mut()).await?;
     let count = lab.samples(if lab.quick { 300 } else { 1_000 });
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for i in 0..count + WARM_UP {

@@ -80,6 +80,9 @@ impl Crew {
 pub(crate) async fn start_latency(lab: &Lab) -> Result<Vec<Row>> {
     const WARM_UP: usize = 10;
     let (bed, mut raw) = (lab.bed()?, lab.raw()?);
+    lab.wear_in(&bed, raw.as_mut()).await?;
+    let queued = lab.tasks(30_000, 30_000);
+    bed.drain(queued, 1_000.min(queued)).await?;
     let mut crew = Crew::start(&bed, 4);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for i in 0..lab.samples(if lab.quick { 200 } else { 1_000 }) + WARM_UP {
