@@ -23,7 +23,8 @@ pub(super) struct Step<'a> {
     pub(super) now: Now,
     pub(super) actor: Arc<str>,
     pub(super) writes: WriteSet,
-    rows: FxHashMap<Seq, Slot>,
+    /// Boxed, so that a step of thousands of tasks does not move them each time the map grows.
+    rows: FxHashMap<Seq, Box<Slot>>,
     runs: FxHashMap<RunNo, (Run, Run)>,
     /// Guarded tasks whose lease has ended: what they held is free.
     pub(super) released: Vec<Seq>,
@@ -81,10 +82,12 @@ impl<'a> Step<'a> {
 
     /// Takes a row that was read elsewhere in this transaction, unless the step has it already.
     pub(super) fn adopt(&mut self, task: Task) {
-        self.rows.entry(task.seq).or_insert_with(|| Slot {
-            old: task.clone(),
-            new: task,
-            fresh: false,
+        self.rows.entry(task.seq).or_insert_with(|| {
+            Box::new(Slot {
+                old: task.clone(),
+                new: task,
+                fresh: false,
+            })
         });
     }
 
@@ -94,6 +97,13 @@ impl<'a> Step<'a> {
             Some(slot) => Ok(&slot.new),
             None => Err(missing(seq)),
         }
+    }
+
+    /// Makes room for so many new rows, each with an event.
+    pub(super) fn reserve(&mut self, count: usize) {
+        self.rows.reserve(count);
+        self.writes.new_tasks.reserve(count);
+        self.writes.events.reserve(count);
     }
 
     /// Adds a row that is not stored yet; counted at once, written by the caller as a new row.
@@ -110,11 +120,11 @@ impl<'a> Step<'a> {
         }
         self.rows.insert(
             task.seq,
-            Slot {
+            Box::new(Slot {
                 old: task.clone(),
                 new: task,
                 fresh: true,
-            },
+            }),
         );
         Ok(())
     }
@@ -312,11 +322,12 @@ impl<'a> Step<'a> {
                     .new_tasks
                     .binary_search_by_key(&seq, |row| row.task.seq);
                 self.writes.new_tasks[at.expect("a new row has a body")].task = slot.new.clone();
+                slot.old = slot.new.clone();
+                slot.fresh = false;
             } else if slot.old != slot.new {
-                self.writes.tasks.push((slot.old.clone(), slot.new.clone()));
+                let old = std::mem::replace(&mut slot.old, slot.new.clone());
+                self.writes.tasks.push((old, slot.new.clone()));
             }
-            slot.old = slot.new.clone();
-            slot.fresh = false;
         }
         let new: Vec<RunNo> = self.writes.new_runs.iter().map(|run| run.no).collect();
         for run in &mut self.writes.new_runs {

@@ -36,6 +36,7 @@ pub(in crate::kernel) fn insert(
         parents,
         ..
     } = plan;
+    step.reserve(admission.tasks.len());
     for (i, (new, after)) in admission.tasks.iter().zip(after).enumerate() {
         let seq = Seq(first.0 + i as u64);
         let parent_run = match parents[i] {
