@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use domain::code::{Code, Refusal};
 use domain::id::{Seq, Token, WorkerId};
-use domain::store::{Claim, Command, Leased, Request, Result, Target, Wants};
+use domain::store::{Claim, Command, Leased, Request, Result, Target, Upstream, Wants};
 use domain::task::spec::{Json, Spec, Work};
 use domain::task::state::State;
 use rustc_hash::FxHashMap;
@@ -181,8 +181,9 @@ impl Dispatch {
             Ok(None) => {}
             Ok(Some(leased)) => {
                 self.hungry = leased.len() == room;
+                let upstream = self.upstream(&leased).await;
                 for lease in leased {
-                    self.begin(lease).await;
+                    self.begin(lease, &upstream).await;
                 }
             }
             Err(refusal) if refusal.code.kind() == domain::code::Kind::Store => {
@@ -278,10 +279,23 @@ impl Dispatch {
         }
     }
 
+    /// What the prerequisites of these tasks ended with, in one read: a layer of a graph has many in common.
+    async fn upstream(&self, leased: &[Leased]) -> Result<FxHashMap<Seq, Upstream>> {
+        let after = leased.iter().flat_map(|lease| &lease.body.after);
+        let mut seqs: Vec<Seq> = after.map(|(seq, _)| *seq).collect();
+        seqs.sort_unstable();
+        seqs.dedup();
+        if seqs.is_empty() {
+            return Ok(FxHashMap::default());
+        }
+        let results = self.engine.store.results(&self.engine.project, &seqs).await?;
+        Ok(results.into_iter().map(|result| (result.seq, result)).collect())
+    }
+
     /// Starts one attempt beside the loop.
-    async fn begin(&mut self, leased: Leased) {
+    async fn begin(&mut self, leased: Leased, upstream: &Result<FxHashMap<Seq, Upstream>>) {
         let (seq, token) = (leased.task.seq, leased.token);
-        let job = match self.job(leased).await {
+        let job = match self.job(leased, upstream).await {
             Ok(job) => job,
             Err(refusal) => {
                 let failure = domain::task::record::Failure::new(refusal.to_string());
@@ -306,7 +320,7 @@ impl Dispatch {
         });
     }
 
-    async fn job(&self, leased: Leased) -> Result<Job> {
+    async fn job(&self, leased: Leased, upstream: &Result<FxHashMap<Seq, Upstream>>) -> Result<Job> {
         let spec: Spec = leased.body.read_spec().map_err(|e| {
             Refusal::new(
                 Code::StoreCorrupt,
@@ -314,11 +328,14 @@ impl Dispatch {
             )
         })?;
         let (store, project) = (&self.engine.store, &self.engine.project);
-        let after: Vec<Seq> = leased.body.after.iter().map(|(seq, _)| *seq).collect();
-        let results = if after.is_empty() {
-            Vec::new()
-        } else {
-            store.results(project, &after).await?
+        let after = &leased.body.after;
+        let results = match upstream {
+            _ if after.is_empty() => Vec::new(),
+            Ok(known) => after
+                .iter()
+                .filter_map(|(seq, _)| known.get(seq).cloned())
+                .collect(),
+            Err(refusal) => return Err(refusal.clone()),
         };
         let children = if leased.task.children > 0 {
             let near = store
