@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use domain::code::{Code, Refusal};
 use domain::store::Durability;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -130,6 +131,7 @@ fn millis(id: Uuid) -> i64 {
 fn open(folder: &TempDir, durability: Durability) -> rusqlite::Result<Connection> {
     let mut conn = Connection::open(folder.path().join("raw.db"))?;
     conn.set_transaction_behavior(rusqlite::TransactionBehavior::Immediate);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "page_size", 4_096)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = match durability {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::code::{Code, Refusal};
 use domain::store::{Durability, Result};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::Options;
@@ -93,8 +94,12 @@ fn connect(path: &Path, create: bool) -> Result<Connection> {
     }
     let conn = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, create, error))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    conn.busy_timeout(PATIENCE)
-        .map_err(|error| Fault::from(error).refuse(path, Some(&conn)))?;
+    let set_up = || {
+        // Else plans may depend on bound values, and then a statement is compiled anew each time it leaves the cache.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        conn.busy_timeout(PATIENCE)
+    };
+    set_up().map_err(|error| Fault::from(error).refuse(path, Some(&conn)))?;
     Ok(conn)
 }
 
