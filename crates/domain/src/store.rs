@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::book::{Book, Edit, Entry};
 use crate::code::Refusal;
 use crate::event::{ChainHead, Event};
 use crate::id::{AgentName, Capability, EventNo, Key, Kind, Project, RunId, Seq, TaskId, Token, WorkerId};
@@ -51,6 +52,21 @@ pub trait Store: Debug + Send + Sync {
 
     /// Remembers a result under a content key, dropping the least recently used beyond `bound` entries.
     async fn cache_put(&self, project: &Project, entry: CacheEntry, bound: usize) -> Result<()>;
+
+    /// Writes small documents, all or none, with their events. Refused with `entry-changed` when one is not what
+    /// its edit expects.
+    async fn edit(&self, project: &Project, edits: Vec<Edit>, actor: Arc<str>, now: Now) -> Result<()>;
+
+    /// Takes or keeps the periodic duties of a project for `ttl` from now on. Returns the term's number when `who`
+    /// leads, and `None` while somebody else does. With no `ttl`, hands them back. Terms only grow: what a leader writes
+    /// under an earlier term can be told from what its successor writes.
+    async fn lead(
+        &self,
+        project: &Project,
+        who: &WorkerId,
+        ttl: Option<Duration>,
+        now: Now,
+    ) -> Result<Option<u64>>;
 
     // ---- reading ----
 
@@ -102,6 +118,21 @@ pub trait Store: Debug + Send + Sync {
         key: &[u8; 32],
         now: Timestamp,
     ) -> Result<Option<CacheEntry>>;
+
+    /// Entries of a book in order of their keys, those after `after`.
+    async fn entries(&self, project: &Project, book: Book, after: &str, limit: usize) -> Result<Vec<Entry>>;
+
+    /// The entries with these keys, in the order asked; unknown keys are left out.
+    async fn entries_of(&self, project: &Project, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>>;
+
+    /// Entries of a book that somebody has to look at, the longest overdue first.
+    async fn entries_due(
+        &self,
+        project: &Project,
+        book: Book,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Entry>>;
 
     /// Compares everything that is kept twice; an empty answer is a sound store.
     async fn check(&self, project: &Project) -> Result<Vec<String>>;

@@ -3,6 +3,9 @@
 //! [`crate::local::Local`] turns a driver into a [`domain::store::Store`]: one thread owns the writer and commits
 //! whatever waits as one transaction; readers serve reads beside it.
 
+use std::sync::Arc;
+
+use domain::book::{Book, Entry};
 use domain::event::ChainHead;
 use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, WorkerId};
 use domain::run::Run;
@@ -60,5 +63,14 @@ pub trait Read: Send {
     fn locks(&mut self, project: &Project) -> Result<Vec<HeldLock>>;
     fn leased(&mut self, project: &Project, worker: Option<&WorkerId>) -> Result<Vec<Held>>;
     fn cache_get(&mut self, project: &Project, key: &[u8; 32], now: Timestamp) -> Result<Option<CacheEntry>>;
+    fn entries(&mut self, project: &Project, book: Book, after: &str, limit: usize) -> Result<Vec<Entry>>;
+    fn entries_of(&mut self, project: &Project, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>>;
+    fn entries_due(
+        &mut self,
+        project: &Project,
+        book: Book,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Entry>>;
     fn check(&mut self, project: &Project) -> Result<Vec<String>>;
 }

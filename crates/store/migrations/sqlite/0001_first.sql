@@ -248,3 +248,15 @@ CREATE TABLE cache (
 ) STRICT;
 
 CREATE INDEX cache_used ON cache (project, used);
+
+-- Small documents: rules, schedules, breakers and the like; `due` is when somebody has to look at one.
+CREATE TABLE entry (
+    project INTEGER NOT NULL,
+    book    INTEGER NOT NULL,
+    key     TEXT    NOT NULL,
+    value   TEXT    NOT NULL,
+    due     INTEGER,
+    PRIMARY KEY (project, book, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX entry_due ON entry (project, book, due) WHERE due IS NOT NULL;

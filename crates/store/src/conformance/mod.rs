@@ -15,6 +15,7 @@
 )]
 
 pub mod admit;
+pub mod books;
 pub mod cache;
 pub mod change;
 pub mod claim;
@@ -213,6 +214,11 @@ macro_rules! conformance {
                 a_deep_chain_fails_without_recursion
                 a_deep_chain_is_cancelled_and_revived
                 a_wide_join;
+            books:
+                entries_are_kept_in_order_of_their_keys
+                what_is_due_is_found
+                an_edit_goes_by_what_it_expects
+                one_leads_at_a_time;
             races:
                 a_task_is_given_once
                 completions_at_once

@@ -20,6 +20,7 @@ pub fn tick(tx: &mut dyn Tx, project: &Project, now: Now) -> Result<Ticked> {
     let Some(no) = tx.project(project, false)? else {
         return Ok(Ticked::default());
     };
+    let now = tx.now(now)?;
     let expired = tx.expired(no, now.mono, CHUNK)?;
     let (due, next) = tx.due(no, now.wall, CHUNK)?;
     let unsettled = !tx.unsettled(no, 1)?.is_empty();

@@ -4,6 +4,7 @@
 //! (`settle` for edges, `locks` for what waits in line), and writes everything as one set.
 
 mod admit;
+mod book;
 mod change;
 mod claim;
 mod due;
@@ -13,6 +14,7 @@ mod step;
 pub mod tx;
 
 pub use admit::admit;
+pub use book::{edit, lead};
 pub use change::change;
 pub use claim::claim;
 pub use due::{lose, tick};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::book::{Book, Entry};
 use domain::code::{Code, Refusal};
 use domain::decide::Change;
 use domain::event::{Draft, Event, Kind};
@@ -12,7 +13,7 @@ use domain::task::record::{Task, Wait};
 use domain::task::score::{self, Weights};
 use domain::task::spec::Json;
 use domain::task::state::{Reason, State};
-use domain::time::Now;
+use domain::time::{Now, Timestamp};
 use rustc_hash::FxHashMap;
 
 use super::tx::{Group, Head, ProjectNo, Tx, WriteSet};
@@ -41,6 +42,7 @@ struct Slot {
 
 impl<'a> Step<'a> {
     pub(super) fn new(tx: &'a mut dyn Tx, project: ProjectNo, now: Now, actor: Arc<str>) -> Result<Step<'a>> {
+        let now = tx.now(now)?;
         let head = tx.head(project)?;
         Ok(Step {
             tx,
@@ -262,6 +264,21 @@ impl<'a> Step<'a> {
         self.emit(fact, EventNo(0));
     }
 
+    /// Records a fact that is about neither a task nor a run.
+    pub(super) fn emit_other(&mut self, kind: Kind, data: Option<Json>) {
+        let (at, actor) = (self.now.wall, self.actor.clone());
+        let fact = Draft {
+            at,
+            kind,
+            task: None,
+            run: None,
+            actor,
+            reason: None,
+            data,
+        };
+        self.emit(fact, EventNo(0));
+    }
+
     pub(super) fn emit_task(
         &mut self,
         task: &mut Task,
@@ -298,6 +315,43 @@ impl<'a> Step<'a> {
         let before = self.task(task.seq)?.clone();
         self.put(task)?;
         Ok(before)
+    }
+
+    // ---- small documents ----
+
+    /// The entries with these keys as they are in this step.
+    pub(super) fn entries(&mut self, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>> {
+        let stored = self.tx.entries(self.project, book, keys)?;
+        let writes = &self.writes;
+        Ok(keys
+            .iter()
+            .filter_map(|key| {
+                let same = |entry: &&Entry| entry.book == book && entry.key == *key;
+                if writes.erased.iter().any(|(b, k)| *b == book && k == key) {
+                    return None;
+                }
+                let fresh = writes.entries.iter().find(same);
+                fresh.or_else(|| stored.iter().find(same)).cloned()
+            })
+            .collect())
+    }
+
+    /// Replaces an entry, or removes it.
+    pub(super) fn write_entry(&mut self, book: Book, key: &Arc<str>, to: Option<(Json, Option<Timestamp>)>) {
+        let writes = &mut self.writes;
+        writes
+            .entries
+            .retain(|entry| !(entry.book == book && entry.key == *key));
+        writes.erased.retain(|(b, k)| !(*b == book && k == key));
+        match to {
+            Some((value, due)) => writes.entries.push(Entry {
+                book,
+                key: key.clone(),
+                value,
+                due,
+            }),
+            None => writes.erased.push((book, key.clone())),
+        }
     }
 
     // ---- writing ----
@@ -349,7 +403,7 @@ impl<'a> Step<'a> {
 }
 
 /// When a row next changes by itself.
-fn timer(task: &Task, now: Now) -> Option<domain::time::Timestamp> {
+fn timer(task: &Task, now: Now) -> Option<Timestamp> {
     match task.state {
         State::Pending | State::Retrying => task.run_at,
         State::Ready if task.deadline.is_some() => score::next_change(&task.facts(), now.wall),

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use domain::book::{Book, Entry};
 use domain::event::{ChainHead, Event};
 use domain::id::{Key, Project, RunId, Seq, TaskId, WorkerId};
 use domain::run::{Counts, Run, RunNo};
@@ -13,13 +14,19 @@ use domain::store::{CacheEntry, Result};
 use domain::task::lock::Mode;
 use domain::task::record::{Body, Class, ClassNo, Outcome, Place, Task};
 use domain::task::spec::When;
-use domain::time::Timestamp;
+use domain::time::{Now, Timestamp};
 
 /// A project's local number in its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProjectNo(pub u32);
 
 pub trait Tx {
+    /// The moment that this transaction acts in. Stores that several machines share answer with their own clock, so that
+    /// a node whose clock is wrong neither ends leases early nor holds them for ever; the others take the caller's.
+    fn now(&mut self, asked: Now) -> Result<Now> {
+        Ok(asked)
+    }
+
     /// The project's number; unknown projects get one when `create` is set.
     fn project(&mut self, name: &Project, create: bool) -> Result<Option<ProjectNo>>;
 
@@ -113,6 +120,22 @@ pub trait Tx {
     /// The digest of the request and the answer remembered under this idempotency key.
     fn remembered(&mut self, project: ProjectNo, key: &str) -> Result<Option<Remembered>>;
 
+    /// The entries with these keys, in the order asked; unknown keys are left out.
+    fn entries(&mut self, project: ProjectNo, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>>;
+
+    /// Entries in order of their keys, those after `after`.
+    fn entry_page(&mut self, project: ProjectNo, book: Book, after: &str, limit: usize)
+    -> Result<Vec<Entry>>;
+
+    /// Entries that are due at or before `at`, in order of their time and key.
+    fn entries_due(
+        &mut self,
+        project: ProjectNo,
+        book: Book,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Entry>>;
+
     fn apply(&mut self, writes: &WriteSet) -> Result<()>;
 
     fn cache_put(&mut self, project: ProjectNo, entry: &CacheEntry, bound: usize) -> Result<()>;
@@ -171,6 +194,9 @@ pub struct WriteSet {
     /// Ended task and the last dependent that is settled; `None` when all are.
     pub settled: Vec<(Seq, Option<Seq>)>,
     pub remember: Vec<(String, Remembered)>,
+    /// Replace what was there; an entry is in here or in `erased`, once.
+    pub entries: Vec<Entry>,
+    pub erased: Vec<(Book, Arc<str>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -196,6 +222,8 @@ impl WriteSet {
             events: Vec::new(),
             settled: Vec::new(),
             remember: Vec::new(),
+            entries: Vec::new(),
+            erased: Vec::new(),
         }
     }
 
@@ -215,6 +243,8 @@ impl WriteSet {
             events,
             settled,
             remember,
+            entries,
+            erased,
         } = self;
         head.0 == head.1
             && new_tasks.is_empty()
@@ -229,6 +259,8 @@ impl WriteSet {
             && events.is_empty()
             && settled.is_empty()
             && remember.is_empty()
+            && entries.is_empty()
+            && erased.is_empty()
     }
 }
 

@@ -12,8 +12,10 @@ mod writer;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::book::{Book, Edit, Entry};
 use domain::code::{Code, Refusal};
 use domain::event::ChainHead;
 use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, WorkerId};
@@ -203,6 +205,27 @@ impl Store for Local {
         self.write(verb).await
     }
 
+    async fn edit(&self, project: &Project, edits: Vec<Edit>, actor: Arc<str>, now: Now) -> Result<()> {
+        let verb = Verb::new(project, None, edits.len(), move |tx, project| {
+            kernel::edit(tx, project, &edits, &actor, now)
+        });
+        self.write(verb).await
+    }
+
+    async fn lead(
+        &self,
+        project: &Project,
+        who: &WorkerId,
+        ttl: Option<Duration>,
+        now: Now,
+    ) -> Result<Option<u64>> {
+        let who = who.clone();
+        let verb = Verb::new(project, None, 1, move |tx, project| {
+            kernel::lead(tx, project, &who, ttl, now)
+        });
+        self.write(verb.wrote_if(|_| false)).await
+    }
+
     async fn projects(&self) -> Result<Vec<Project>> {
         self.read(|reader| reader.projects()).await
     }
@@ -297,6 +320,30 @@ impl Store for Local {
     ) -> Result<Option<CacheEntry>> {
         let (project, key) = (project.clone(), *key);
         self.read(move |reader| reader.cache_get(&project, &key, now))
+            .await
+    }
+
+    async fn entries(&self, project: &Project, book: Book, after: &str, limit: usize) -> Result<Vec<Entry>> {
+        let (project, after) = (project.clone(), after.to_owned());
+        self.read(move |reader| reader.entries(&project, book, &after, limit))
+            .await
+    }
+
+    async fn entries_of(&self, project: &Project, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>> {
+        let (project, keys) = (project.clone(), keys.to_vec());
+        self.read(move |reader| reader.entries_of(&project, book, &keys))
+            .await
+    }
+
+    async fn entries_due(
+        &self,
+        project: &Project,
+        book: Book,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        let project = project.clone();
+        self.read(move |reader| reader.entries_due(&project, book, at, limit))
             .await
     }
 

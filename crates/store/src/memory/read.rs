@@ -1,5 +1,8 @@
 //! The reading half of the store. A project that nothing was written to reads as an empty one.
 
+use std::sync::Arc;
+
+use domain::book::{Book, Entry};
 use domain::code::{Code, Refusal};
 use domain::event::{ChainHead, Digest, Event};
 use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, WorkerId};
@@ -304,6 +307,24 @@ impl Read for MemoryRead {
         shelf.use_cache(entry.clone());
         shelf.commit();
         Ok(Some(entry))
+    }
+
+    fn entries(&mut self, project: &Project, book: Book, after: &str, limit: usize) -> Result<Vec<Entry>> {
+        self.on(project, |shelf| Ok(shelf.entry_page(book, after, limit)))
+    }
+
+    fn entries_of(&mut self, project: &Project, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>> {
+        self.on(project, |shelf| Ok(shelf.entries_of(book, keys)))
+    }
+
+    fn entries_due(
+        &mut self,
+        project: &Project,
+        book: Book,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        self.on(project, |shelf| Ok(shelf.entries_due(book, at, limit)))
     }
 
     fn check(&mut self, project: &Project) -> Result<Vec<String>> {

@@ -1,7 +1,9 @@
 //! A project's tables, and how they change.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
+use domain::book::{self, Book};
 use domain::event::{ChainHead, Digest, Event};
 use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, WorkerId};
 use domain::run::{Counts, Run, RunNo};
@@ -43,6 +45,9 @@ pub(super) struct Shelf {
     /// Beside each entry when it was last used, counted in uses.
     pub(super) cache: Table<[u8; 32], (u64, CacheEntry)>,
     pub(super) cache_uses: Table<u64, [u8; 32]>,
+
+    pub(super) entries: Table<(Book, Arc<str>), book::Entry>,
+    pub(super) entries_due: Table<(Book, Timestamp, Arc<str>)>,
 
     // ---- what follows from the rows ----
     pub(super) derived: Derived,
@@ -177,6 +182,8 @@ impl Shelf {
             remembered: Table::default(),
             cache: Table::default(),
             cache_uses: Table::default(),
+            entries: Table::default(),
+            entries_due: Table::default(),
             derived: Derived::default(),
             class_list: None,
             name,
@@ -187,7 +194,7 @@ impl Shelf {
     }
 
     /// Every table: the pattern makes it impossible to forget one.
-    fn tables(&mut self) -> [&mut dyn Undo; 26] {
+    fn tables(&mut self) -> [&mut dyn Undo; 28] {
         let Shelf {
             name: _,
             class_list: _,
@@ -209,6 +216,8 @@ impl Shelf {
             remembered,
             cache,
             cache_uses,
+            entries,
+            entries_due,
             derived:
                 Derived {
                     children,
@@ -222,9 +231,34 @@ impl Shelf {
                 },
         } = self;
         [
-            head, tasks, bodies, outcomes, ids, keys, edges, holders, held, classes, class_nos, runs,
-            run_nos, events, unsettled, remembered, cache, cache_uses, children, line, run_line, parked,
-            timers, expiries, workers, waiting,
+            head,
+            tasks,
+            bodies,
+            outcomes,
+            ids,
+            keys,
+            edges,
+            holders,
+            held,
+            classes,
+            class_nos,
+            runs,
+            run_nos,
+            events,
+            unsettled,
+            remembered,
+            cache,
+            cache_uses,
+            entries,
+            entries_due,
+            children,
+            line,
+            run_line,
+            parked,
+            timers,
+            expiries,
+            workers,
+            waiting,
         ]
     }
 
@@ -319,6 +353,45 @@ impl Shelf {
         for (key, remembered) in &writes.remember {
             self.remembered.put(key.clone(), remembered.clone());
         }
+        for (book, key) in &writes.erased {
+            self.erase(*book, key);
+        }
+        for entry in &writes.entries {
+            self.erase(entry.book, &entry.key);
+            if let Some(due) = entry.due {
+                self.entries_due.put((entry.book, due, entry.key.clone()), ());
+            }
+            self.entries.put((entry.book, entry.key.clone()), entry.clone());
+        }
+    }
+
+    fn erase(&mut self, book: Book, key: &Arc<str>) {
+        let at = (book, key.clone());
+        if let Some(due) = self.entries.get(&at).and_then(|entry| entry.due) {
+            self.entries_due.take(&(book, due, key.clone()));
+        }
+        self.entries.take(&at);
+    }
+
+    pub(super) fn entries_of(&self, book: Book, keys: &[Arc<str>]) -> Vec<book::Entry> {
+        let found = |key: &Arc<str>| self.entries.get(&(book, key.clone())).cloned();
+        keys.iter().filter_map(found).collect()
+    }
+
+    pub(super) fn entry_page(&self, book: Book, after: &str, limit: usize) -> Vec<book::Entry> {
+        let start = (Bound::Excluded((book, after.into())), Bound::Unbounded);
+        let later = self.entries.range(start).take_while(|((of, _), _)| *of == book);
+        later.take(limit).map(|(_, entry)| entry.clone()).collect()
+    }
+
+    pub(super) fn entries_due(&self, book: Book, at: Timestamp, limit: usize) -> Vec<book::Entry> {
+        let due = self.entries_due.range((book, Timestamp(i64::MIN), "".into())..);
+        let keys = due
+            .map(|((of, due, key), ())| (*of, *due, key))
+            .take_while(|(of, due, _)| *of == book && *due <= at);
+        keys.take(limit)
+            .map(|(of, _, key)| self.entries[&(of, key.clone())].clone())
+            .collect()
     }
 
     pub(super) fn held_by(&self, holder: Seq) -> Vec<(String, Mode)> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::book::{Book, Entry};
 use domain::id::{Project, RunId, Seq, TaskId, WorkerId};
 use domain::run::{Run, RunNo};
 use domain::store::{CacheEntry, Result};
@@ -262,6 +263,30 @@ impl Tx for MemoryTx<'_> {
 
     fn remembered(&mut self, project: ProjectNo, key: &str) -> Result<Option<Remembered>> {
         Ok(self.0.shelf(project)?.remembered.get(key).cloned())
+    }
+
+    fn entries(&mut self, project: ProjectNo, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>> {
+        Ok(self.0.shelf(project)?.entries_of(book, keys))
+    }
+
+    fn entry_page(
+        &mut self,
+        project: ProjectNo,
+        book: Book,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        Ok(self.0.shelf(project)?.entry_page(book, after, limit))
+    }
+
+    fn entries_due(
+        &mut self,
+        project: ProjectNo,
+        book: Book,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        Ok(self.0.shelf(project)?.entries_due(book, at, limit))
     }
 
     fn apply(&mut self, writes: &WriteSet) -> Result<()> {

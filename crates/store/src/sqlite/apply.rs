@@ -12,7 +12,7 @@ use rusqlite::{CachedStatement, Connection};
 use super::cells::Binds;
 use super::fault::Sql;
 use super::task::Rewrite;
-use super::{body, line, log, runs, task};
+use super::{body, books, line, log, runs, task};
 use crate::kernel::tx::{NewRow, ProjectNo, Remembered, WriteSet};
 
 pub(super) const EDGE_INSERT: &str =
@@ -55,6 +55,7 @@ pub(super) fn apply(conn: &Connection, writes: &WriteSet) -> Sql<()> {
     log::append(conn, project, &writes.events)?;
     settle(conn, project, &writes.settled)?;
     remember(conn, project, &writes.remember)?;
+    books::write(conn, project, &writes.entries, &writes.erased)?;
     if writes.head.0 != writes.head.1 {
         log::write_head(conn, project, &writes.head.1)?;
     }

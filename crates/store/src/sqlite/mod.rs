@@ -15,6 +15,7 @@
 
 mod apply;
 mod body;
+mod books;
 mod cells;
 mod check;
 mod fault;

@@ -5,7 +5,7 @@ use std::path::Path;
 use domain::store::Durability;
 use rusqlite::Connection;
 
-use super::{Options, apply, body, line, log, names, open, read, runs, snapshot, task, tx};
+use super::{Options, apply, body, books, line, log, names, open, read, runs, snapshot, task, tx};
 
 const HOT: &[&str] = &[
     task::LOAD,
@@ -23,6 +23,10 @@ const HOT: &[&str] = &[
     line::PARKED_FIRST,
     line::PARKED_NEXT_GROUP,
     line::UNPARK,
+    books::LOAD,
+    books::PAGE,
+    books::DUE,
+    books::ERASE,
     log::HEAD,
     log::HEAD_WRITE,
     names::PROJECT_FIND,

@@ -3,7 +3,9 @@
 //! A project that nothing was written to reads as an empty one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use domain::book::{Book, Entry};
 use domain::code::{Code, Refusal};
 use domain::event::{ChainHead, Digest};
 use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, Token, WorkerId};
@@ -21,7 +23,7 @@ use super::names::Names;
 use super::snapshot::Snapshot;
 use super::tx::{mode, query};
 use super::uses::Uses;
-use super::{check, line, list, log, names, runs};
+use super::{books, check, line, list, log, names, runs};
 use crate::driver::Read;
 
 pub(super) const BY_KEY: &str = "SELECT t.id FROM name n JOIN task t ON t.seq = n.seq \
@@ -284,6 +286,29 @@ impl Read for SqliteRead {
             self.uses.note(no, *key);
         }
         Ok(entry)
+    }
+
+    fn entries(&mut self, project: &Project, book: Book, after: &str, limit: usize) -> Result<Vec<Entry>> {
+        let found = self.on(project, |at| books::page(at.conn, at.project, book, after, limit))?;
+        Ok(found.unwrap_or_default())
+    }
+
+    fn entries_of(&mut self, project: &Project, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>> {
+        let found = self.on(project, |at| books::load(at.conn, at.project, book, keys))?;
+        Ok(found.unwrap_or_default())
+    }
+
+    fn entries_due(
+        &mut self,
+        project: &Project,
+        book: Book,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        let found = self.on(project, |snapshot| {
+            books::due(snapshot.conn, snapshot.project, book, at, limit)
+        })?;
+        Ok(found.unwrap_or_default())
     }
 
     fn check(&mut self, project: &Project) -> Result<Vec<String>> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use domain::book::{Book, Entry};
 use domain::code::Refusal;
 use domain::id::{Project, RunId, Seq, TaskId, WorkerId};
 use domain::run::{Run, RunNo};
@@ -17,7 +18,7 @@ use super::cells::{Binds, Cells, collect, first};
 use super::fault::Sql;
 use super::names::Names;
 use super::uses::Uses;
-use super::{apply, body, line, log, runs, task};
+use super::{apply, body, books, line, log, runs, task};
 use crate::kernel::tx::{Group, Head, ProjectNo, Remembered, Tx, WriteSet};
 
 pub(super) const FIND: &str = "SELECT seq FROM task WHERE project = ?1 AND id = ?2";
@@ -253,6 +254,30 @@ impl Tx for SqliteTx<'_> {
             })
         })?;
         Ok(found.into_iter().next())
+    }
+
+    fn entries(&mut self, project: ProjectNo, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>> {
+        self.on(|conn, _| books::load(conn, project, book, keys))
+    }
+
+    fn entry_page(
+        &mut self,
+        project: ProjectNo,
+        book: Book,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        self.on(|conn, _| books::page(conn, project, book, after, limit))
+    }
+
+    fn entries_due(
+        &mut self,
+        project: ProjectNo,
+        book: Book,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
+        self.on(|conn, _| books::due(conn, project, book, at, limit))
     }
 
     fn apply(&mut self, writes: &WriteSet) -> Result<()> {

@@ -34,7 +34,7 @@ pub fn admit(tx: &mut dyn Tx, project: &Project, admission: &Admission, now: Now
             Remembered {
                 digest,
                 answer,
-                at: now.wall,
+                at: step.now.wall,
             },
         ));
     }
