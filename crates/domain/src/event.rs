@@ -11,75 +11,103 @@ use crate::task::spec::Json;
 use crate::task::state::{Reason, State};
 use crate::time::Timestamp;
 
-/// What happened. Tasks' moves are named after the state entered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    TaskSubmitted,
-    TaskEntered(State),
+/// Each kind that is not a task's move: its name in the code, its number, and how it is written.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $number:literal $text:literal,)*) => {
+        /// What happened. Tasks' moves are named after the state entered.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Kind {
+            TaskEntered(State),
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Kind {
+            pub fn all() -> impl Iterator<Item = Kind> {
+                State::ALL.into_iter().map(Kind::TaskEntered).chain([$(Kind::$name),*])
+            }
+
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    Kind::TaskEntered(state) => entered(state),
+                    $(Kind::$name => $text,)*
+                }
+            }
+
+            /// The number under which stores keep it and digests cover it; never changed, never reused.
+            pub fn number(self) -> u8 {
+                match self {
+                    Kind::TaskEntered(state) => state as u8,
+                    $(Kind::$name => $number,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    TaskSubmitted = 32 "task.submitted",
     /// A newer version of its plan replaced it.
-    TaskSuperseded,
+    TaskSuperseded = 33 "task.superseded",
     /// It was taken out of the dead letters for good.
-    TaskDropped,
-    RunSubmitted,
+    TaskDropped = 34 "task.dropped",
+    /// It has come among the dead letters: somebody should look.
+    TaskEscalated = 35 "task.escalated",
+    /// Its place in line was changed by a rule or a person.
+    TaskReprioritized = 36 "task.reprioritized",
+    /// A fragment of plan took its place.
+    TaskReplanned = 37 "task.replanned",
+    /// It was given to an agent.
+    TaskPinned = 38 "task.pinned",
+    RunSubmitted = 64 "run.submitted",
     /// A finished or interrupted run goes on.
-    RunResumed,
-    RunFinished,
-    RunCancelled,
+    RunResumed = 65 "run.resumed",
+    RunFinished = 66 "run.finished",
+    RunCancelled = 67 "run.cancelled",
+    BreakerOpened = 96 "breaker.opened",
+    BreakerHalfOpened = 97 "breaker.half_opened",
+    BreakerClosed = 98 "breaker.closed",
+    BudgetSet = 100 "budget.set",
+    /// A soft limit was passed.
+    BudgetWarned = 101 "budget.warned",
+    /// A hard limit was reached.
+    BudgetExhausted = 102 "budget.exhausted",
+    LimitSet = 104 "limit.set",
+    ScheduleAdded = 108 "schedule.added",
+    ScheduleEdited = 109 "schedule.edited",
+    ScheduleRemoved = 110 "schedule.removed",
+    ScheduleFired = 111 "schedule.fired",
+    /// Its time passed while nobody was there to see it.
+    ScheduleMissed = 112 "schedule.missed",
+    RuleAdded = 116 "rule.added",
+    RuleRemoved = 117 "rule.removed",
+    RuleFired = 118 "rule.fired",
+    /// Its action has been given up.
+    RuleFailed = 119 "rule.failed",
+    PoolSet = 124 "pool.set",
+    PoolScaled = 125 "pool.scaled",
+    SignalSent = 128 "signal.sent",
+    LockBroken = 132 "lock.broken",
 }
 
 impl Kind {
-    pub fn all() -> impl Iterator<Item = Kind> {
-        let others = [
-            Kind::TaskSubmitted,
-            Kind::TaskSuperseded,
-            Kind::TaskDropped,
-            Kind::RunSubmitted,
-            Kind::RunResumed,
-            Kind::RunFinished,
-            Kind::RunCancelled,
-        ];
-        State::ALL.into_iter().map(Kind::TaskEntered).chain(others)
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::TaskSubmitted => "task.submitted",
-            Kind::TaskEntered(State::Pending) => "task.pending",
-            Kind::TaskEntered(State::Blocked) => "task.blocked",
-            Kind::TaskEntered(State::Ready) => "task.ready",
-            Kind::TaskEntered(State::Assigned) => "task.assigned",
-            Kind::TaskEntered(State::Running) => "task.running",
-            Kind::TaskEntered(State::Suspended) => "task.suspended",
-            Kind::TaskEntered(State::Awaiting) => "task.awaiting",
-            Kind::TaskEntered(State::Retrying) => "task.retrying",
-            Kind::TaskEntered(State::Completed) => "task.completed",
-            Kind::TaskEntered(State::Failed) => "task.failed",
-            Kind::TaskEntered(State::Cancelled) => "task.cancelled",
-            Kind::TaskSuperseded => "task.superseded",
-            Kind::TaskDropped => "task.dropped",
-            Kind::RunSubmitted => "run.submitted",
-            Kind::RunResumed => "run.resumed",
-            Kind::RunFinished => "run.finished",
-            Kind::RunCancelled => "run.cancelled",
-        }
-    }
-
-    /// The number under which stores keep it and digests cover it; never changed, never reused.
-    pub fn number(self) -> u8 {
-        match self {
-            Kind::TaskEntered(state) => state as u8,
-            Kind::TaskSubmitted => 32,
-            Kind::TaskSuperseded => 33,
-            Kind::TaskDropped => 34,
-            Kind::RunSubmitted => 64,
-            Kind::RunResumed => 65,
-            Kind::RunFinished => 66,
-            Kind::RunCancelled => 67,
-        }
-    }
-
     pub fn from_number(number: u8) -> Option<Kind> {
         Kind::all().find(|kind| kind.number() == number)
+    }
+}
+
+fn entered(state: State) -> &'static str {
+    match state {
+        State::Pending => "task.pending",
+        State::Blocked => "task.blocked",
+        State::Ready => "task.ready",
+        State::Assigned => "task.assigned",
+        State::Running => "task.running",
+        State::Suspended => "task.suspended",
+        State::Awaiting => "task.awaiting",
+        State::Retrying => "task.retrying",
+        State::Completed => "task.completed",
+        State::Failed => "task.failed",
+        State::Cancelled => "task.cancelled",
     }
 }
 

@@ -27,7 +27,8 @@ CREATE TABLE project (
     dead_letters INTEGER NOT NULL DEFAULT 0,
     score_sum    INTEGER NOT NULL DEFAULT 0,
     max_depth    INTEGER NOT NULL DEFAULT 0,
-    newest       INTEGER
+    newest       INTEGER,
+    books        INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE class (

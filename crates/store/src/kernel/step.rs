@@ -321,7 +321,11 @@ impl<'a> Step<'a> {
 
     /// The entries with these keys as they are in this step.
     pub(super) fn entries(&mut self, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>> {
-        let stored = self.tx.entries(self.project, book, keys)?;
+        let stored = if self.writes.head.0.has(book) {
+            self.tx.entries(self.project, book, keys)?
+        } else {
+            Vec::new()
+        };
         let writes = &self.writes;
         Ok(keys
             .iter()
@@ -344,12 +348,15 @@ impl<'a> Step<'a> {
             .retain(|entry| !(entry.book == book && entry.key == *key));
         writes.erased.retain(|(b, k)| !(*b == book && k == key));
         match to {
-            Some((value, due)) => writes.entries.push(Entry {
-                book,
-                key: key.clone(),
-                value,
-                due,
-            }),
+            Some((value, due)) => {
+                writes.head.1.books |= 1 << book.number();
+                writes.entries.push(Entry {
+                    book,
+                    key: key.clone(),
+                    value,
+                    due,
+                });
+            }
             None => writes.erased.push((book, key.clone())),
         }
     }

@@ -156,6 +156,14 @@ pub struct Head {
     pub score_sum: i64,
     pub max_depth: u32,
     pub newest: Option<Timestamp>,
+    /// The books that were ever written to, one bit each by number: a step reads only those.
+    pub books: u32,
+}
+
+impl Head {
+    pub fn has(&self, book: Book) -> bool {
+        self.books & (1 << book.number()) != 0
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
+use domain::book::Book;
 use domain::decide::edges::{Fate, fate};
 use domain::event::Verifier;
 use domain::id::{EventNo, Seq};
@@ -57,6 +58,9 @@ impl Findings {
 fn head(shelf: &Shelf, found: &mut Findings) {
     let mut right = empty_head(&shelf.name);
     right.chain = shelf.head().chain;
+    // Books that were emptied stay noted.
+    let noted = |books: u32, (book, _): &(Book, _)| books | 1 << book.number();
+    right.books = shelf.entries.keys().fold(shelf.head().books, noted);
     for task in shelf.tasks.values() {
         right.counts.add(task.state);
         right.dead_letters += u64::from(task.dead_letter);

@@ -436,5 +436,6 @@ pub(super) fn empty_head(project: &Project) -> Head {
         score_sum: 0,
         max_depth: 0,
         newest: None,
+        books: 0,
     }
 }

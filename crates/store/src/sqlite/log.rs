@@ -10,12 +10,12 @@ use super::fault::{Sql, corrupt};
 use crate::kernel::tx::{Head, ProjectNo};
 
 pub(super) const HEAD: &str = "SELECT last_event, digest, pending, blocked, ready, assigned, running, suspended, \
-     awaiting, retrying, completed, failed, cancelled, dead_letters, score_sum, max_depth, newest \
+     awaiting, retrying, completed, failed, cancelled, dead_letters, score_sum, max_depth, newest, books \
      FROM project WHERE no = ?1";
 pub(super) const HEAD_WRITE: &str = "UPDATE project SET last_event = ?2, digest = ?3, pending = ?4, blocked = ?5, \
      ready = ?6, assigned = ?7, running = ?8, suspended = ?9, awaiting = ?10, retrying = ?11, completed = ?12, \
-     failed = ?13, cancelled = ?14, dead_letters = ?15, score_sum = ?16, max_depth = ?17, newest = ?18 \
-     WHERE no = ?1";
+     failed = ?13, cancelled = ?14, dead_letters = ?15, score_sum = ?16, max_depth = ?17, newest = ?18, \
+     books = ?19 WHERE no = ?1";
 pub(super) const APPEND: &str = "INSERT INTO event (n, at, kind, task, run, reason, prev, actor, digest, data) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
@@ -51,6 +51,7 @@ pub(super) fn head(conn: &Connection, project: ProjectNo) -> Sql<Head> {
             score_sum: cells.int()?,
             max_depth: cells.count()?,
             newest: cells.time_or()?,
+            books: cells.count()?,
         })
     })?;
     head.ok_or_else(|| corrupt(format!("there is no project number {}", project.0)))
@@ -62,7 +63,7 @@ pub(super) fn write_head(conn: &Connection, project: ProjectNo, head: &Head) -> 
     binds.project(project)?.put(head.chain.last.0 as i64)?;
     binds.put(&head.chain.digest.0[..])?.counts(&head.counts)?;
     binds.put(head.dead_letters as i64)?.put(head.score_sum)?;
-    binds.put(head.max_depth)?.time_or(head.newest)?;
+    binds.put(head.max_depth)?.time_or(head.newest)?.put(head.books)?;
     binds.run()?;
     Ok(())
 }
