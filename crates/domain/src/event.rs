@@ -317,6 +317,7 @@ mod tests {
         assert!(verify(&[], &log(0).1).is_ok());
     }
 
+    // proves: DESIGN 10
     #[test]
     fn edits_removals_reorders_and_cuts_are_named() {
         let (events, head) = log(5);

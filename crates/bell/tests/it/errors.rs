@@ -73,6 +73,7 @@ fn programs_get_one_document() {
     );
 }
 
+// proves: SPEC 2.1, DESIGN 3
 #[test]
 fn refused_moves_change_nothing() {
     let bench = Bench::new();
@@ -93,6 +94,7 @@ fn refused_moves_change_nothing() {
     assert_eq!(bench.json(&["task", "history", "a"])["count"], 2);
 }
 
+// proves: DESIGN 6
 #[test]
 fn every_code_is_explained() {
     let bench = Bench::new();

@@ -23,6 +23,7 @@ fn bare_bell_is_a_friendly_start() {
     "#);
 }
 
+// proves: DESIGN 6
 #[test]
 fn only_some_commands_make_a_store() {
     let bench = Bench::new();
@@ -85,6 +86,7 @@ fn a_named_store_wins_over_the_one_that_is_found() {
     );
 }
 
+// proves: DESIGN 2
 #[test]
 fn projects_are_apart() {
     let bench = Bench::new();

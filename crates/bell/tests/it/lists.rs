@@ -31,6 +31,7 @@ fn chain(bench: &Bench) {
     ]);
 }
 
+// proves: SPEC 1.10
 #[test]
 fn tasks_are_listed_in_pages() {
     let bench = Bench::new();
@@ -61,6 +62,7 @@ fn tasks_are_listed_in_pages() {
     ");
 }
 
+// proves: SPEC 1.3, SPEC 1.10
 #[test]
 fn the_queue_is_counted_by_state() {
     let bench = Bench::new();
@@ -84,6 +86,7 @@ fn the_queue_is_counted_by_state() {
     ");
 }
 
+// proves: SPEC 1.3
 #[test]
 fn an_order_has_no_empty_batch() {
     let bench = Bench::new();
@@ -101,6 +104,7 @@ fn an_order_has_no_empty_batch() {
     );
 }
 
+// proves: DESIGN 2
 #[test]
 fn events_are_chosen_by_type() {
     let bench = Bench::new();
@@ -140,6 +144,7 @@ fn an_untouched_log_is_proven() {
     assert_eq!(bench.json(&["store", "check"])["sound"], true);
 }
 
+// proves: DESIGN 10
 #[test]
 fn a_log_that_was_tampered_with_is_found_out() {
     let verify = |sql: &str| {

@@ -80,6 +80,7 @@ fn faults_are_shown_at_their_places_all_at_once() {
     assert!(!bench.path().join(".bellwether").exists());
 }
 
+// proves: SPEC 1.10
 #[test]
 fn a_plan_is_drawn() {
     let bench = Bench::new();

@@ -15,6 +15,7 @@ fn run(bench: &Bench, args: &[&str]) -> (Vec<Value>, i32) {
     (lines, said.exit)
 }
 
+// proves: DESIGN 6
 #[test]
 fn a_run_ends_with_its_counts() {
     let bench = Bench::new();

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::bench::{Bench, lease};
 
+// proves: DESIGN 4, DESIGN 6
 #[test]
 fn a_task_walks_from_add_to_complete() {
     let bench = Bench::new();
@@ -60,6 +61,7 @@ fn a_task_walks_from_add_to_complete() {
     );
 }
 
+// proves: SPEC 5.4
 #[test]
 fn a_failure_cancels_what_waits_and_lands_in_the_dead_letters() {
     let bench = Bench::new();
@@ -88,6 +90,7 @@ fn a_failure_cancels_what_waits_and_lands_in_the_dead_letters() {
     assert_eq!(bench.json(&["task", "show", "b"])["state"], "blocked");
 }
 
+// proves: SPEC 2.4
 #[test]
 fn retries_wait_for_their_time() {
     let bench = Bench::new();

@@ -101,6 +101,7 @@ fn a_task_can_be_stopped_and_let_go_on() {
     assert_eq!(bench.json(&["task", "resume", "a"])["state"], "ready");
 }
 
+// proves: SPEC 1.3
 #[test]
 fn a_cancel_names_everything_that_goes_with_it() {
     let bench = Bench::new();
@@ -112,6 +113,7 @@ fn a_cancel_names_everything_that_goes_with_it() {
     );
 }
 
+// proves: SPEC 1.1
 #[test]
 fn subtasks_and_times_are_kept() {
     let bench = Bench::new();

@@ -249,6 +249,7 @@ mod tests {
         }
     }
 
+    // proves: SPEC 2.4
     #[test]
     fn failures_are_retried_within_their_policy() {
         let (task, token) = leased(true);
@@ -445,6 +446,7 @@ mod tests {
     proptest! {
         /// Whatever is asked of a task, it only ever makes moves of the table, holds a lease exactly in the states
         /// that may, and refuses without changing.
+        // proves: SPEC 1.2
         #[test]
         fn commands_never_leave_the_table(commands in prop::collection::vec((any_command(), 0u8..4), 1..40)) {
             let (mut task, mut token) = leased(false);

@@ -136,6 +136,7 @@ mod tests {
         graph.cycles().into_iter().map(|c| (c.path, c.group)).collect()
     }
 
+    // proves: SPEC 1.4
     #[test]
     fn circles_are_found_with_their_path() {
         assert_eq!(paths(3, &[(0, 1), (1, 2)]), []);

@@ -100,6 +100,7 @@ mod tests {
     }
 
     /// SPEC 1.9: the resolver's depths and the service's plans.
+    // proves: SPEC 1.4
     #[test]
     fn lines_branches_and_diamonds_have_their_levels() {
         for (len, edges, depths, levels) in [
@@ -127,6 +128,7 @@ mod tests {
         }
     }
 
+    // proves: SPEC 1.4
     #[test]
     fn a_subset_has_no_empty_batches_and_keeps_its_order() {
         let line = dag(5, &[(0, 1), (1, 2), (2, 3), (3, 4)]);
@@ -135,6 +137,7 @@ mod tests {
         assert!(line.levels_of(&[]).is_empty());
     }
 
+    // proves: SPEC 1.4
     #[test]
     fn a_cycle_has_no_order() {
         let cycles = Dag::new(Graph::build(3, [(0, 1), (1, 2), (2, 1)])).unwrap_err();

@@ -176,6 +176,7 @@ mod tests {
         (1..retry.attempts).map(|n| retry.delay(n, 0).as_secs()).collect()
     }
 
+    // proves: SPEC 2.4, SPEC 4.1, DESIGN 8
     #[test]
     fn presets_wait_as_specified() {
         assert_eq!(delays(&Retry::task()), [60, 120, 240]);
@@ -195,6 +196,7 @@ mod tests {
         assert_eq!(delays(&linear), [1, 2, 3]);
     }
 
+    // proves: SPEC 4.1
     #[test]
     fn hopeless_errors_are_not_tried_again() {
         let retry = Retry {
@@ -211,6 +213,7 @@ mod tests {
     }
 
     proptest! {
+        // proves: SPEC 2.4
         #[test]
         fn jitter_stays_in_its_band_and_under_the_cap(seed: u64, failed in 1u32..40, jitter in 0.0f64..=1.0) {
             let retry = Retry { jitter, ..Retry::operation() };

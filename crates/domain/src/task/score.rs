@@ -240,6 +240,7 @@ mod tests {
         }
     }
 
+    // proves: SPEC 1.5
     #[test]
     fn worked_values_of_the_specification() {
         let hour = Some(Duration::from_secs(3_600));
@@ -324,6 +325,7 @@ mod tests {
         }
     }
 
+    // proves: SPEC 1.5
     #[test]
     fn blocking_grows_with_the_logarithm() {
         for (n, expected) in [
@@ -339,6 +341,7 @@ mod tests {
         }
     }
 
+    // proves: SPEC 1.5
     #[test]
     fn weights_that_do_not_sum_to_one_are_refused_by_name() {
         assert!(Weights::default().check().is_ok());
@@ -359,6 +362,7 @@ mod tests {
         );
     }
 
+    // proves: DESIGN 4
     #[test]
     fn the_critical_path_profile_replaces_depth() {
         let facts = Facts {

@@ -494,6 +494,7 @@ pub fn check_text(what: &str, text: &str) -> Result<(), Refusal> {
 mod tests {
     use super::*;
 
+    // proves: SPEC 5.3
     #[test]
     fn priorities_are_words_or_numbers() {
         assert_eq!(Priority::parse("high").unwrap(), Priority::HIGH);

@@ -297,6 +297,7 @@ mod tests {
         (Completed, ""),
     ];
 
+    // proves: SPEC 1.2, SPEC 2.1, DESIGN 3
     #[test]
     fn every_pair_is_as_the_contract_says() {
         for (from, allowed) in CONTRACT {

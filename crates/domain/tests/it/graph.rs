@@ -75,6 +75,7 @@ fn longest(dag: &Dag, durations: &[u64], v: u32) -> u64 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
+    // proves: SPEC 1.4
     #[test]
     fn circles_are_found_exactly_where_there_are_some((n, edges) in any_edges()) {
         let graph = Graph::build(n, edges.iter().copied());
@@ -95,6 +96,7 @@ proptest! {
         }
     }
 
+    // proves: SPEC 1.4
     #[test]
     fn orders_and_levels_put_prerequisites_first((n, edges) in acyclic()) {
         let dag = Dag::new(Graph::build(n, edges.iter().copied())).unwrap();

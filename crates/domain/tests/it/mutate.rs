@@ -158,6 +158,7 @@ proptest! {
         check(&bytes, format)?;
     }
 
+    // proves: DESIGN 15
     #[test]
     fn noise_is_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for format in [Format::Yaml, Format::Json, Format::Toml] {

@@ -29,6 +29,7 @@ fn key(entry: &str) -> String {
     yaml(&format!("tasks:\n  t:\n    run: x\n    {entry}\n"))
 }
 
+// proves: DESIGN 5
 #[test]
 fn many_faults_come_together_in_the_order_of_the_file() {
     insta::assert_snapshot!(yaml("

@@ -25,6 +25,7 @@ fn task(keys: &str) -> Spec {
         .clone()
 }
 
+// proves: DESIGN 5
 #[test]
 fn the_example_of_the_design_is_read_as_it_is_meant() {
     let plan = yaml(DESIGN);
@@ -61,6 +62,7 @@ fn the_example_of_the_design_is_read_as_it_is_meant() {
     ");
 }
 
+// proves: DESIGN 5
 #[test]
 fn every_key_is_understood() {
     let plan = yaml(EVERY_KEY);
@@ -464,6 +466,7 @@ fn plans_have_the_batches_of_the_specification() {
     assert_eq!(batches("tasks: {}"), (vec![], 0, 0));
 }
 
+// proves: DESIGN 4
 #[test]
 fn a_chain_of_a_hundred_thousand_is_a_plan() {
     let task = |i: usize| format!("  t{i}: {{ run: x, after: t{} }}\r\n", i + 1);

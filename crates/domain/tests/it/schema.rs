@@ -127,6 +127,7 @@ fn the_example_and_the_plan_of_every_key_fit() {
     }
 }
 
+// proves: DESIGN 5
 #[test]
 fn schema_and_reader_refuse_alike() {
     for (pointer, value) in [

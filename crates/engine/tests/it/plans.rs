@@ -219,6 +219,7 @@ tasks:
     );
 }
 
+// proves: SPEC 2.2
 #[tokio::test]
 async fn failed_tries_are_repeated_and_then_the_rest_falls() {
     let bundle = Bundle::new();
@@ -259,6 +260,7 @@ tasks:
     assert_eq!(bundle.task("always").await.task.state, State::Completed);
 }
 
+// proves: DESIGN 6
 #[tokio::test]
 async fn running_again_continues_and_redoes_only_what_changed() {
     let bundle = Bundle::new();
@@ -370,6 +372,7 @@ async fn a_timeout_ends_the_whole_group() {
     );
 }
 
+// proves: SPEC 2.2
 #[tokio::test]
 async fn a_running_task_is_suspended_resumed_and_cancelled_from_outside() {
     let bundle = Arc::new(Bundle::new());
@@ -416,6 +419,7 @@ tasks:
     );
 }
 
+// proves: SPEC 5.8
 #[tokio::test]
 async fn cached_results_spare_the_work() {
     let bundle = Bundle::new();
@@ -433,6 +437,7 @@ async fn cached_results_spare_the_work() {
     assert_eq!(lines(&bundle.path("log")).len(), 2);
 }
 
+// proves: DESIGN 8
 #[tokio::test]
 async fn handlers_run_in_this_process() {
     let mut bundle = Bundle::new();
@@ -455,6 +460,7 @@ async fn handlers_run_in_this_process() {
     assert!(error.message.contains("panicked"), "{}", error.message);
 }
 
+// proves: SPEC 2.2, DESIGN 8
 #[tokio::test]
 async fn a_drain_hands_leases_back_and_the_next_run_goes_on() {
     let bundle = Arc::new(Bundle::new());
@@ -477,6 +483,7 @@ async fn a_drain_hands_leases_back_and_the_next_run_goes_on() {
     assert_eq!(again.run.id, ended.run.id);
 }
 
+// proves: SPEC 4.1
 #[tokio::test]
 async fn a_run_that_waits_for_others_says_so() {
     let bundle = Bundle::new();

@@ -112,6 +112,7 @@ async fn both_outputs_are_kept_in_order() {
     );
 }
 
+// proves: DESIGN 5
 #[tokio::test]
 async fn input_environment_and_folder_reach_the_command() {
     let mut bench =
@@ -151,6 +152,7 @@ async fn the_timeout_ends_grandchildren_too() {
     assert!(is_dead(pid_in(&bench.path("grandchild")).unwrap()));
 }
 
+// proves: DESIGN 5
 #[tokio::test]
 async fn who_ignores_term_is_killed_after_the_grace() {
     let mut bench = Bench::new("trap '' TERM; echo ready; while :; do sleep 1000; done");
@@ -263,6 +265,7 @@ async fn an_escaped_holder_of_the_output_does_not_hang() {
         .unwrap();
 }
 
+// proves: DESIGN 5
 #[tokio::test]
 async fn a_flood_is_bounded_to_head_and_tail() {
     let total: u64 = 10 * 1024 * 1024;

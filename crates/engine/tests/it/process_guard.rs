@@ -130,6 +130,7 @@ fn dies(pid: u32) {
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+// proves: DESIGN 8
 #[test]
 fn a_killed_worker_takes_its_groups_along() {
     let script = "trap '' TERM; sleep 1000 & echo $! > child; echo $$ > leader; while :; do sleep 1000; done";

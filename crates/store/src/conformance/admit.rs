@@ -11,11 +11,13 @@ use super::lab::{HOUR, Lab};
 use super::new::{New, chain, task};
 use super::words::{code, completion, id, refusal};
 
+// proves: SPEC 1.3
 pub async fn a_task_without_prerequisites_is_ready(lab: Lab) {
     assert_eq!(lab.add(&[task("a")]).await, [State::Ready]);
     assert_eq!(lab.story("a").await, ["submitted"]);
 }
 
+// proves: SPEC 1.3, SPEC 1.7
 pub async fn a_task_with_open_prerequisites_is_blocked(lab: Lab) {
     lab.add(&[task("a"), task("b")]).await;
     let states = lab.add(&[task("c").after("a").after("b")]).await;
@@ -29,6 +31,7 @@ pub async fn met_prerequisites_do_not_block(lab: Lab) {
     assert_eq!(lab.add(&[task("b").after("a")]).await, [State::Ready]);
 }
 
+// proves: SPEC 1.3
 pub async fn beside_met_prerequisites_the_open_ones_count(lab: Lab) {
     lab.add(&[task("a"), task("b")]).await;
     lab.done("a").await;
@@ -37,6 +40,7 @@ pub async fn beside_met_prerequisites_the_open_ones_count(lab: Lab) {
     assert_eq!(lab.done("b").await, ["c"]);
 }
 
+// proves: SPEC 1.4, SPEC 1.7
 pub async fn a_cycle_is_refused_with_its_path(lab: Lab) {
     let round = [
         task("a").after("c"),
@@ -70,12 +74,14 @@ pub async fn a_batch_may_name_its_own_tasks_by_id(lab: Lab) {
     );
 }
 
+// proves: SPEC 1.4
 pub async fn a_self_edge_is_refused(lab: Lab) {
     let refusal = refusal(lab.try_add(&[task("a").after("a")]).await);
     assert_eq!(refusal.code, Code::DependencyCycle);
     assert!(refusal.detail.contains("a -> a"), "{refusal}");
 }
 
+// proves: SPEC 1.3
 pub async fn missing_prerequisites_are_listed(lab: Lab) {
     lab.add(&[task("a")]).await;
     let refusal = refusal(lab.try_add(&[task("b").after_each(&["a", "x", "y"])]).await);
@@ -86,6 +92,7 @@ pub async fn missing_prerequisites_are_listed(lab: Lab) {
     );
 }
 
+// proves: SPEC 1.3
 pub async fn a_failed_prerequisite_is_refused(lab: Lab) {
     lab.add(&[task("a"), task("c")]).await;
     lab.broken("a").await;
@@ -120,6 +127,7 @@ pub async fn a_failed_prerequisite_is_accepted_by_those_that_can_go_on(lab: Lab)
     assert_eq!(lab.state("alert").await, State::Cancelled);
 }
 
+// proves: SPEC 1.1, SPEC 2.3
 pub async fn an_id_is_given_once(lab: Lab) {
     lab.add(&[task("a")]).await;
     assert_eq!(code(lab.try_add(&[task("a")]).await), Code::TaskExists);
@@ -128,6 +136,7 @@ pub async fn an_id_is_given_once(lab: Lab) {
     assert_eq!(code(lab.try_add(&[task("a")]).await), Code::TaskExists);
 }
 
+// proves: SPEC 1.5
 pub async fn score_and_depth_are_set(lab: Lab) {
     lab.add(&chain(&["a", "b", "c"])).await;
     lab.add(&[
@@ -157,6 +166,7 @@ pub async fn score_and_depth_are_set(lab: Lab) {
     assert_eq!(lab.store.status(&lab.project).await.unwrap().max_depth, 3);
 }
 
+// proves: SPEC 1.5
 pub async fn new_dependents_raise_the_score(lab: Lab) {
     lab.add(&[task("a"), task("b")]).await;
     assert_eq!(lab.view("a").await.task.score, Score(32_500));
@@ -167,6 +177,7 @@ pub async fn new_dependents_raise_the_score(lab: Lab) {
     lab.begin("b").await;
 }
 
+// proves: SPEC 1.3
 pub async fn equal_edges_collapse(lab: Lab) {
     lab.add(&[task("a")]).await;
     let twice = task("b").after("a").after("a").when("a", When::Finished);
@@ -183,6 +194,7 @@ pub async fn contradicting_edges_are_refused(lab: Lab) {
     assert_eq!(code(lab.try_add(&[never]).await), Code::InvalidArgument);
 }
 
+// proves: SPEC 1.6
 pub async fn limits_hold(lab: Lab) {
     let tight = AdmitLimits {
         prerequisites: 2,
@@ -204,6 +216,7 @@ pub async fn limits_hold(lab: Lab) {
     assert_eq!(code(lab.admit(with(&[child("z")])).await), Code::LimitExceeded);
 }
 
+// proves: DESIGN 15
 pub async fn a_refused_batch_leaves_nothing(lab: Lab) {
     let lab = lab.beside("untouched");
     let admission = Admission {
@@ -217,6 +230,7 @@ pub async fn a_refused_batch_leaves_nothing(lab: Lab) {
     lab.assert_sound().await;
 }
 
+// proves: SPEC 1.1
 pub async fn what_was_admitted_comes_back(lab: Lab) {
     let mut new = task("a")
         .key("build")
@@ -269,6 +283,7 @@ pub async fn a_repeated_admission_answers_as_the_first(lab: Lab) {
     assert_eq!(lab.counts().await.total(), 1);
 }
 
+// proves: DESIGN 2
 pub async fn projects_are_apart(lab: Lab) {
     let other = lab.beside("other");
     lab.add(&[task("a").lock("x")]).await;

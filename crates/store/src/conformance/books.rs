@@ -98,6 +98,7 @@ pub async fn an_edit_goes_by_what_it_expects(lab: Lab) {
     );
 }
 
+// proves: DESIGN 7
 pub async fn one_leads_at_a_time(lab: Lab) {
     lab.add(&[super::new::task("any")]).await;
     let lead = async |who: &str, ttl: Option<_>| {

@@ -24,6 +24,7 @@ async fn get(lab: &Lab, key: u8) -> Option<CacheEntry> {
     lab.store.cache_get(&lab.project, &[key; 32], now).await.unwrap()
 }
 
+// proves: SPEC 5.8
 pub async fn a_result_is_found_until_it_expires(lab: Lab) {
     assert_eq!(get(&lab, 1).await, None);
     let entry = put(&lab, 1, 10).await;
@@ -45,6 +46,7 @@ pub async fn a_result_is_found_until_it_expires(lab: Lab) {
     assert_eq!(get(&lab.beside("other"), 2).await, None);
 }
 
+// proves: SPEC 5.8
 pub async fn the_least_recently_used_goes(lab: Lab) {
     for key in 1..=3 {
         put(&lab, key, 3).await;
@@ -65,6 +67,7 @@ pub async fn the_least_recently_used_goes(lab: Lab) {
     assert!(get(&lab, 5).await.is_some());
 }
 
+// proves: SPEC 5.8
 pub async fn a_new_result_replaces_the_old(lab: Lab) {
     put(&lab, 1, 2).await;
     put(&lab, 2, 2).await;

@@ -22,6 +22,7 @@ pub async fn a_key_is_for_one_request(lab: Lab) {
     assert_eq!(lab.state("b").await, State::Ready);
 }
 
+// proves: SPEC 1.3
 pub async fn an_unknown_task_is_named(lab: Lab) {
     let unknown = |answer| {
         let refusal = refusal(answer);
@@ -59,6 +60,7 @@ pub async fn cancelling_is_idempotent(lab: Lab) {
     assert_eq!(lab.log().await.len(), events);
 }
 
+// proves: SPEC 1.2
 pub async fn an_ended_task_is_not_cancelled(lab: Lab) {
     lab.add(&[task("done"), task("failed")]).await;
     lab.done("done").await;
@@ -74,6 +76,7 @@ pub async fn an_ended_task_is_not_cancelled(lab: Lab) {
     );
 }
 
+// proves: DESIGN 3
 pub async fn suspending_is_idempotent(lab: Lab) {
     lab.add(&[task("a")]).await;
     lab.suspend("a").await;
@@ -90,6 +93,7 @@ pub async fn suspending_is_idempotent(lab: Lab) {
     }
 }
 
+// proves: DESIGN 3
 pub async fn a_suspended_attempt_keeps_its_lease(lab: Lab) {
     lab.add(&[task("a").retry(steady(3)), task("b")]).await;
     let leased = lab.begin("a").await;
@@ -176,6 +180,7 @@ pub async fn the_death_of_a_suspended_attempt_is_no_fault(lab: Lab) {
     }
 }
 
+// proves: SPEC 1.2
 pub async fn refusals_name_the_way(lab: Lab) {
     lab.add(&[task("a")]).await;
     lab.done("a").await;
@@ -225,6 +230,7 @@ pub async fn a_refused_request_does_not_stop_the_others(lab: Lab) {
     assert_eq!(lab.states(&["a", "b"]).await, [State::Completed; 2]);
 }
 
+// proves: DESIGN 10
 pub async fn breakpoints_are_answered(lab: Lab) {
     let ask = |name: &str| task(name).work(Work::Breakpoint("sure?".into()));
     lab.add(&[

@@ -12,6 +12,7 @@ use super::lab::{HOUR, Lab, SECOND, TTL};
 use super::new::{chain, task};
 use super::words::{code, completion, failure, held, id, ids, texts, worker};
 
+// proves: SPEC 1.3, SPEC 1.7
 pub async fn the_highest_score_goes_first(lab: Lab) {
     lab.add(&[
         task("low").priority(2),
@@ -22,6 +23,7 @@ pub async fn the_highest_score_goes_first(lab: Lab) {
     assert_eq!(ids(&lab.claim_up_to(9).await), ["critical", "normal", "low"]);
 }
 
+// proves: SPEC 1.9, SPEC 2.3
 pub async fn equal_scores_go_by_time_and_number(lab: Lab) {
     lab.add(&[task("b"), task("a")]).await;
     lab.pass(SECOND);
@@ -29,6 +31,7 @@ pub async fn equal_scores_go_by_time_and_number(lab: Lab) {
     assert_eq!(ids(&lab.claim_up_to(9).await), ["b", "a", "0"]);
 }
 
+// proves: SPEC 1.3
 pub async fn an_empty_line_is_an_empty_answer(lab: Lab) {
     assert!(lab.next().await.is_none());
     lab.add(&[task("a")]).await;
@@ -78,6 +81,7 @@ pub async fn no_more_than_asked_for(lab: Lab) {
     assert_eq!(tokens.len(), 30);
 }
 
+// proves: SPEC 1.9
 pub async fn deadlines_press(lab: Lab) {
     lab.add(&[
         task("far").deadline(24 * 30 * HOUR),
@@ -91,6 +95,7 @@ pub async fn deadlines_press(lab: Lab) {
     assert_eq!(ids(&lab.claim_up_to(9).await), ["past", "soon", "some", "far"]);
 }
 
+// proves: SPEC 1.7, SPEC 1.9
 pub async fn people_go_before_agents(lab: Lab) {
     let sources = [
         Source::AgentImplementation,
@@ -214,6 +219,7 @@ pub async fn a_claim_of_a_run_takes_nothing_else(lab: Lab) {
     assert_eq!(code(answer), Code::RunNotFound);
 }
 
+// proves: DESIGN 7, DESIGN 15
 pub async fn a_stale_token_opens_nothing(lab: Lab) {
     lab.add(&[task("a"), task("b").after("a")]).await;
     let stale = lab.begin("a").await;
@@ -294,6 +300,7 @@ pub async fn a_token_fits_its_task_only(lab: Lab) {
     assert_eq!(code(without), Code::InvalidArgument);
 }
 
+// proves: SPEC 2.3
 pub async fn releasing_costs_no_attempt(lab: Lab) {
     lab.add(&[task("a")]).await;
     for _ in 0..5 {
@@ -335,6 +342,7 @@ pub async fn a_dead_worker_loses_what_it_had_and_nothing_else(lab: Lab) {
     assert!(again.is_empty());
 }
 
+// proves: DESIGN 3
 pub async fn the_third_lost_lease_is_the_last(lab: Lab) {
     lab.add(&chain(&["a", "b"])).await;
     for _ in 0..2 {

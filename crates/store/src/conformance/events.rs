@@ -36,6 +36,7 @@ async fn a_day(lab: &Lab) {
     }
 }
 
+// proves: SPEC 2.1
 pub async fn every_move_is_an_event(lab: Lab) {
     a_day(&lab).await;
     assert_eq!(
@@ -77,6 +78,7 @@ pub async fn every_move_is_an_event(lab: Lab) {
     }
 }
 
+// proves: DESIGN 7
 pub async fn numbers_have_no_gaps(lab: Lab) {
     a_day(&lab).await;
     let log = lab.log().await;
@@ -98,6 +100,7 @@ pub async fn numbers_have_no_gaps(lab: Lab) {
     );
 }
 
+// proves: SPEC 2.1
 pub async fn a_history_is_a_thread_of_the_log(lab: Lab) {
     a_day(&lab).await;
     let mut threads: BTreeMap<_, Vec<Seen>> = BTreeMap::new();

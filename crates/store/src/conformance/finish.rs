@@ -11,6 +11,7 @@ use super::lab::{HOUR, Lab, SECOND};
 use super::new::{chain, steady, task};
 use super::words::{code, completion, failure, held, id, keyed, texts, with_result};
 
+// proves: SPEC 1.3
 pub async fn completing_keeps_the_result(lab: Lab) {
     lab.add(&[task("a")]).await;
     let leased = lab.begin("a").await;
@@ -169,6 +170,7 @@ pub async fn the_holder_may_forbid_another_try(lab: Lab) {
     );
 }
 
+// proves: SPEC 5.4
 pub async fn a_dropped_letter_stays_failed(lab: Lab) {
     lab.add(&[task("a")]).await;
     assert_eq!(
@@ -190,6 +192,7 @@ pub async fn a_dropped_letter_stays_failed(lab: Lab) {
     lab.done("a").await;
 }
 
+// proves: SPEC 5.4
 pub async fn retrying_gives_a_fresh_budget(lab: Lab) {
     lab.add(&[task("a").retry(steady(2))]).await;
     let fail_twice = async || {

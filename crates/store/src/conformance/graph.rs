@@ -10,6 +10,7 @@ use super::lab::Lab;
 use super::new::{New, chain, task};
 use super::words::{code, completion, held, id, texts};
 
+// proves: SPEC 1.9
 pub async fn a_line(lab: Lab) {
     lab.add(&chain(&["a", "b", "c"])).await;
     assert_eq!(lab.done("a").await, ["b"]);
@@ -17,6 +18,7 @@ pub async fn a_line(lab: Lab) {
     assert_eq!(lab.done("c").await, [""; 0]);
 }
 
+// proves: SPEC 1.9
 pub async fn a_fan_out_and_in(lab: Lab) {
     let middle: Vec<String> = (10..60).map(|i| format!("m{i}")).collect();
     let mut tasks = vec![task("root")];
@@ -41,6 +43,7 @@ fn diamond() -> Vec<New> {
     ]
 }
 
+// proves: SPEC 1.9
 pub async fn a_diamond_waits_for_both_sides(lab: Lab) {
     lab.add(&diamond()).await;
     assert_eq!(lab.done("a").await, ["b", "c"]);
@@ -50,6 +53,7 @@ pub async fn a_diamond_waits_for_both_sides(lab: Lab) {
     lab.done("d").await;
 }
 
+// proves: SPEC 1.3, SPEC 1.7
 pub async fn only_the_newly_unblocked_are_told(lab: Lab) {
     lab.add(&[
         task("a").priority(10),
@@ -63,6 +67,7 @@ pub async fn only_the_newly_unblocked_are_told(lab: Lab) {
     assert_eq!(lab.done("b").await, ["both", "other"]);
 }
 
+// proves: SPEC 1.3
 pub async fn a_failure_cascades_to_the_end(lab: Lab) {
     lab.add(&chain(&["a", "b", "c"])).await;
     assert_eq!(lab.broken("a").await, ["b", "c"]);
@@ -76,6 +81,7 @@ pub async fn a_failure_cascades_to_the_end(lab: Lab) {
     }
 }
 
+// proves: SPEC 1.9
 pub async fn a_failure_in_the_middle_leaves_the_beginning(lab: Lab) {
     lab.add(&chain(&["a", "b", "c", "d", "e"])).await;
     lab.done("a").await;
@@ -93,6 +99,7 @@ pub async fn a_failure_in_the_middle_leaves_the_beginning(lab: Lab) {
     );
 }
 
+// proves: SPEC 1.9
 pub async fn one_side_of_a_diamond_fails(lab: Lab) {
     lab.add(&diamond()).await;
     lab.done("a").await;
@@ -105,6 +112,7 @@ pub async fn one_side_of_a_diamond_fails(lab: Lab) {
 }
 
 /// 5, 15, 20 and 10 tasks a level, each behind one to four of the level before.
+// proves: SPEC 1.9
 pub async fn a_layered_graph_runs_through(lab: Lab) {
     let mut tasks = Vec::new();
     let mut above: Vec<String> = Vec::new();
@@ -127,6 +135,7 @@ pub async fn a_layered_graph_runs_through(lab: Lab) {
     }
 }
 
+// proves: SPEC 1.9
 pub async fn the_roots_of_a_thousand(lab: Lab) {
     let mut tasks = Vec::new();
     for root in 0..100 {
@@ -153,6 +162,7 @@ pub async fn an_alert_follows_a_failure(lab: Lab) {
     assert_eq!(texts(&reply.cancelled), ["after"]);
 }
 
+// proves: DESIGN 4
 pub async fn an_alert_that_is_not_needed_is_skipped(lab: Lab) {
     lab.add(&[
         task("ship"),
@@ -184,6 +194,7 @@ pub async fn a_cleanup_follows_any_end(lab: Lab) {
     );
 }
 
+// proves: DESIGN 4
 pub async fn a_user_cancel_is_told_apart(lab: Lab) {
     lab.add(&[
         task("a"),
@@ -218,6 +229,7 @@ pub async fn a_blocked_dependent_waits_for_the_retry(lab: Lab) {
     assert_eq!(lab.drain().await, ["a", "b", "c"]);
 }
 
+// proves: DESIGN 4
 pub async fn a_dependent_may_go_on_regardless(lab: Lab) {
     lab.add(&[
         task("a"),
@@ -230,6 +242,7 @@ pub async fn a_dependent_may_go_on_regardless(lab: Lab) {
     assert_eq!(lab.drain().await, ["b", "c"]);
 }
 
+// proves: SPEC 1.9
 pub async fn a_retry_revives_what_fell(lab: Lab) {
     lab.add(&[
         task("a"),
@@ -326,6 +339,7 @@ pub async fn a_suspended_dependent_keeps_count(lab: Lab) {
     assert_eq!(lab.resume("c").await, State::Ready);
 }
 
+// proves: SPEC 1.9
 pub async fn a_mixed_graph_of_six(lab: Lab) {
     lab.add(&[
         task("a").priority(8),

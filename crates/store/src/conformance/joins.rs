@@ -26,6 +26,7 @@ async fn leave(lab: &Lab, parent: &Leased, children: &[New], join: Option<Join>)
     lab.try_held(parent, command).await.unwrap().state
 }
 
+// proves: SPEC 1.7
 pub async fn a_parent_completes_with_its_children(lab: Lab) {
     lab.add(&[task("p"), task("after").after("p")]).await;
     let parent = lab.begin("p").await;

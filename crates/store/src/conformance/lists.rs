@@ -124,6 +124,7 @@ pub async fn filters_choose(lab: Lab) {
     }
 }
 
+// proves: SPEC 1.4
 pub async fn neighbours_are_shown(lab: Lab) {
     lab.add(&[
         task("a"),
@@ -270,6 +271,7 @@ pub async fn leases_are_listed(lab: Lab) {
     assert!(lab.store.leased(&lab.project, None).await.unwrap().is_empty());
 }
 
+// proves: SPEC 1.3
 pub async fn the_status_adds_up(lab: Lab) {
     let status = async || lab.store.status(&lab.project).await.unwrap();
     assert_eq!(status().await, Status::default());

@@ -53,6 +53,7 @@ pub async fn shared_locks_share(lab: Lab) {
     lab.done("r4").await;
 }
 
+// proves: DESIGN 4
 pub async fn paths_exclude_what_is_above_and_below(lab: Lab) {
     for (held, free, taken) in [
         (
@@ -214,6 +215,7 @@ pub async fn waiters_go_by_their_place(lab: Lab) {
 }
 
 /// Overlapping locks, limits, classes and workers: whatever the order, nobody waits for ever and nobody overlaps.
+// proves: DESIGN 4
 pub async fn everybody_gets_through(lab: Lab) {
     let names = ["path:.", "path:a", "path:a/b", "path:a/c", "path:d", "db"];
     let tasks: Vec<New> = (0..120)

@@ -15,6 +15,7 @@ fn many(count: usize) -> Vec<New> {
     (0..count).map(|i| task(&format!("t{i}"))).collect()
 }
 
+// proves: SPEC 2.3, SPEC 5.4
 pub async fn a_task_is_given_once(lab: Lab) {
     lab.add(&many(400)).await;
     let mut claimers = JoinSet::new();
@@ -42,6 +43,7 @@ pub async fn a_task_is_given_once(lab: Lab) {
     assert_eq!(tasks.len(), 400);
 }
 
+// proves: SPEC 1.9
 pub async fn completions_at_once(lab: Lab) {
     let mut tasks = many(50);
     let joined = tasks.iter().fold(task("end"), |end, new| end.after(&new.id));
@@ -60,6 +62,7 @@ pub async fn completions_at_once(lab: Lab) {
     lab.done("end").await;
 }
 
+// proves: SPEC 1.9
 pub async fn admissions_at_once(lab: Lab) {
     let mut callers = JoinSet::new();
     for caller in 0..100 {

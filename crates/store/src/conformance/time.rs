@@ -33,6 +33,7 @@ pub async fn a_task_waits_for_its_time(lab: Lab) {
     assert_eq!(lab.drain().await.len(), 3);
 }
 
+// proves: SPEC 2.4
 pub async fn a_try_waits_for_its_back_off(lab: Lab) {
     lab.add(&[task("a").retry(steady(2))]).await;
     lab.broken("a").await;
@@ -56,6 +57,7 @@ pub async fn a_try_waits_for_its_back_off(lab: Lab) {
     );
 }
 
+// proves: SPEC 1.6, SPEC 1.7
 pub async fn scores_rise_with_the_clock(lab: Lab) {
     lab.add(&[
         task("steady"),
@@ -86,6 +88,7 @@ pub async fn scores_rise_with_the_clock(lab: Lab) {
     assert_eq!(lab.drain().await, ["after", "due"]);
 }
 
+// proves: DESIGN 7
 pub async fn leases_ignore_the_wall_clock(lab: Lab) {
     lab.add(&[task("a")]).await;
     let leased = lab.begin("a").await;

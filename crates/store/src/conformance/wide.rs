@@ -21,6 +21,7 @@ fn depth(lab: &Lab) -> usize {
     }
 }
 
+// proves: DESIGN 7
 pub async fn more_dependents_than_one_transaction_settles(lab: Lab) {
     let mut tasks = vec![task("root")];
     tasks.extend((0..WIDE).map(|i| task(&format!("t{i}")).after("root")));
