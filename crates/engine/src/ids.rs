@@ -1,7 +1,8 @@
 //! The only place that draws randomness.
 
-use domain::id::{RunId, TaskId, WorkerId};
-use uuid::Uuid;
+use domain::id::{Project, RunId, TaskId, WorkerId};
+use domain::time::Timestamp;
+use uuid::{Builder, Uuid};
 
 /// A fresh task id: time-ordered, so that stores append to their indexes.
 pub fn task() -> TaskId {
@@ -10,6 +11,14 @@ pub fn task() -> TaskId {
 
 pub fn run() -> RunId {
     RunId(Uuid::now_v7())
+}
+
+/// The id of what is made for `key` at a time: whoever makes it again names the same. Time-ordered like the others.
+pub fn derived(project: &Project, key: &str, at: Timestamp) -> Uuid {
+    let digest = blake3::hash(format!("{project}\0{key}").as_bytes());
+    let mut rest = [0; 10];
+    rest.copy_from_slice(&digest.as_bytes()[..10]);
+    Builder::from_unix_timestamp_millis(at.0.max(0).unsigned_abs(), &rest).into_uuid()
 }
 
 /// One incarnation of a worker process: never used again after it ends.

@@ -15,7 +15,7 @@ use crate::time::{Timestamp, millis, show_duration};
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
 /// The shortest interval: whoever fires looks once a second.
-pub const EVERY_MIN: Duration = Duration::from_secs(1);
+const EVERY_MIN: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

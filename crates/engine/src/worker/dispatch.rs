@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::attempt::attempt;
 use super::house::House;
-use super::{Activity, Options, Pace};
+use super::{Activity, Offer, Options, Pace};
 use crate::engine::Engine;
 use crate::execute::command::Commands;
 use crate::execute::{Finish, Job, Steering};
@@ -126,6 +126,10 @@ impl Dispatch {
                     changed = Box::pin(store.changed(moment));
                 }
                 _ = pace.changed() => {}
+                offer = changed_offer(&mut self.options.offer) => {
+                    (self.options.jobs, self.wants.kinds) = (offer.jobs, offer.kinds);
+                    self.hungry = true;
+                }
                 _ = beat.tick() => self.renew(house).await,
                 () = tokio::time::sleep_until(wake.into()) => {
                     if Instant::now() >= self.next_tick {
@@ -499,4 +503,14 @@ impl Dispatch {
             }
         }
     }
+}
+
+/// The next offer; never, when there is no other or nobody is left to make one.
+async fn changed_offer(offer: &mut Option<watch::Receiver<Offer>>) -> Offer {
+    if let Some(offer) = offer
+        && offer.changed().await.is_ok()
+    {
+        return offer.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }
