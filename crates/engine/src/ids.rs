@@ -23,15 +23,26 @@ pub fn derived(project: &Project, key: &str, at: Timestamp) -> Uuid {
 
 /// One incarnation of a worker process: never used again after it ends.
 pub fn worker() -> WorkerId {
+    let unique = Uuid::now_v7().simple().to_string();
+    let name = format!("{}-{}-{}", host(), std::process::id(), &unique[20..]);
+    WorkerId::new(&name).expect("letters, digits and dashes make a name")
+}
+
+/// Whether a worker of this name belongs to this machine.
+pub fn is_here(worker: &WorkerId) -> bool {
+    let rest = worker
+        .as_str()
+        .strip_prefix(&host())
+        .and_then(|rest| rest.strip_prefix('-'));
+    rest.is_some_and(|rest| rest.split('-').count() == 2)
+}
+
+fn host() -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let host: String = host
-        .chars()
+    host.chars()
         .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
         .take(40)
-        .collect();
-    let unique = Uuid::now_v7().simple().to_string();
-    let name = format!("{host}-{}-{}", std::process::id(), &unique[20..]);
-    WorkerId::new(&name).expect("letters, digits and dashes make a name")
+        .collect()
 }
 
 /// A number nobody can guess, for the secrets of leases.

@@ -34,7 +34,7 @@ pub enum Timing {
 #[serde(try_from = "Written", into = "Written")]
 pub struct Cron {
     written: Written,
-    pattern: croner::Cron,
+    pattern: Box<croner::Cron>,
     zone: TimeZone,
 }
 
@@ -107,14 +107,14 @@ impl Cron {
             .help("write minute, hour, day, month and weekday, as in `30 4 * * MON-FRI`")
         };
         let parser = CronParser::builder().seconds(Seconds::Optional).build();
-        let pattern = parser.parse(expression).map_err(|e| wrong(e.to_string()))?;
+        let pattern = parser.parse(expression).map_err(|e| wrong(fragment(&e)))?;
         let cron = Cron {
             zone: find_zone(zone)?,
             written: Written {
                 expression: expression.to_owned(),
                 zone: zone.to_owned(),
             },
-            pattern,
+            pattern: Box::new(pattern),
         };
         match cron.next(Timestamp(0)) {
             Some(_) => Ok(cron),
@@ -145,6 +145,11 @@ impl Cron {
             from = from.checked_add(jiff::SignedDuration::from_secs(1)).ok()?;
         }
     }
+}
+
+/// The words of the library in the form of ours.
+fn fragment(error: &croner::errors::CronError) -> String {
+    error.to_string().trim_end_matches('.').to_lowercase()
 }
 
 fn find_zone(name: &str) -> Result<TimeZone, Refusal> {

@@ -101,7 +101,7 @@ impl Duties {
             match duty.run(&self.engine, &lead).await {
                 Ok(at) => next = next.min(at.unwrap_or(next)),
                 Err(refusal) => {
-                    tracing::warn!(duty = duty.name(), error = %refusal, "a duty could not be done")
+                    tracing::warn!(duty = duty.name(), error = %refusal, "a duty could not be done");
                 }
             }
         }

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::attempt::attempt;
 use super::house::House;
-use super::{Activity, Offer, Options, Pace};
+use super::{Activity, Options, Pace, Slots};
 use crate::engine::Engine;
 use crate::execute::command::Commands;
 use crate::execute::{Finish, Job, Steering};
@@ -126,8 +126,8 @@ impl Dispatch {
                     changed = Box::pin(store.changed(moment));
                 }
                 _ = pace.changed() => {}
-                offer = changed_offer(&mut self.options.offer) => {
-                    (self.options.jobs, self.wants.kinds) = (offer.jobs, offer.kinds);
+                slots = next_slots(&mut self.options.slots) => {
+                    (self.options.jobs, self.wants.kinds) = (slots.count, slots.kinds);
                     self.hungry = true;
                 }
                 _ = beat.tick() => self.renew(house).await,
@@ -505,12 +505,12 @@ impl Dispatch {
     }
 }
 
-/// The next offer; never, when there is no other or nobody is left to make one.
-async fn changed_offer(offer: &mut Option<watch::Receiver<Offer>>) -> Offer {
-    if let Some(offer) = offer
-        && offer.changed().await.is_ok()
+/// The slots as somebody has changed them; never, when nobody can.
+async fn next_slots(slots: &mut Option<watch::Receiver<Slots>>) -> Slots {
+    if let Some(slots) = slots
+        && slots.changed().await.is_ok()
     {
-        return offer.borrow_and_update().clone();
+        return slots.borrow_and_update().clone();
     }
     std::future::pending().await
 }

@@ -45,7 +45,7 @@ pub struct Options {
     /// The pool it works for, as others see it.
     pub pool: Option<PoolName>,
     /// Takes the place of `jobs` and `kinds`, and may change meanwhile.
-    pub offer: Option<watch::Receiver<Offer>>,
+    pub slots: Option<watch::Receiver<Slots>>,
     pub capabilities: Vec<Capability>,
     pub agent: Option<AgentName>,
     /// Amounts that its tasks may take together, by name.
@@ -73,7 +73,7 @@ impl Default for Options {
             run: None,
             kinds: Vec::new(),
             pool: None,
-            offer: None,
+            slots: None,
             capabilities: Vec::new(),
             agent: None,
             offers: BTreeMap::new(),
@@ -86,10 +86,10 @@ impl Default for Options {
     }
 }
 
-/// How much a worker takes on, and of what.
+/// How much a worker takes on at the same time, and of what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
-    pub jobs: usize,
+pub struct Slots {
+    pub count: usize,
     pub kinds: Vec<Kind>,
 }
 
@@ -130,9 +130,9 @@ pub async fn work_as(
     pace: watch::Receiver<Pace>,
     activity: watch::Sender<Activity>,
 ) -> Result<()> {
-    if let Some(offer) = &mut options.offer {
-        let Offer { jobs, kinds } = offer.borrow_and_update().clone();
-        (options.jobs, options.kinds) = (jobs, kinds);
+    if let Some(slots) = &mut options.slots {
+        let Slots { count, kinds } = slots.borrow_and_update().clone();
+        (options.jobs, options.kinds) = (count, kinds);
     }
     let house = House::open(&engine, &options, &id)?;
     let (done, finished) = mpsc::unbounded_channel();

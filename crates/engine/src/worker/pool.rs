@@ -10,7 +10,7 @@ use domain::task::state::State;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::{Activity, Offer, Options, Pace, work_as};
+use super::{Activity, Options, Pace, Slots, work_as};
 use crate::engine::Engine;
 
 /// What is set for a pool, or what it is without.
@@ -38,10 +38,10 @@ pub async fn work(
     pace: watch::Receiver<Pace>,
 ) -> Result<()> {
     let (activity, doing) = watch::channel(Activity::default());
-    let (mut scaler, offer) = Scaler::open(engine.clone(), name.clone(), id.clone(), doing).await?;
+    let (mut scaler, slots) = Scaler::open(engine.clone(), name.clone(), id.clone(), doing).await?;
     let options = Options {
         pool: Some(name),
-        offer: Some(offer),
+        slots: Some(slots),
         ..options
     };
     let work = work_as(id, engine, options, pace, activity);
@@ -53,14 +53,14 @@ pub async fn work(
     ended
 }
 
-/// Looks at the load of a pool every now and then, and makes its worker's offer.
+/// Looks at the load of a pool every now and then, and tells its worker how many slots there are.
 #[derive(Debug)]
 pub struct Scaler {
     engine: Engine,
     name: PoolName,
     pool: Pool,
     crew: Crew,
-    offer: watch::Sender<Offer>,
+    slots: watch::Sender<Slots>,
     activity: watch::Receiver<Activity>,
 }
 
@@ -82,10 +82,10 @@ impl Scaler {
         name: PoolName,
         worker: WorkerId,
         activity: watch::Receiver<Activity>,
-    ) -> Result<(Scaler, watch::Receiver<Offer>)> {
+    ) -> Result<(Scaler, watch::Receiver<Slots>)> {
         let pool = find(&engine, &name).await?;
-        let (offer, offered) = watch::channel(Offer {
-            jobs: pool.min,
+        let (slots, told) = watch::channel(Slots {
+            count: pool.min,
             kinds: pool.kinds.clone(),
         });
         let crew = Crew {
@@ -99,12 +99,11 @@ impl Scaler {
             name,
             pool,
             crew,
-            offer,
+            slots,
             activity,
         };
-        let slots = scaler.pool.min;
-        scaler.resize(slots, None).await?;
-        Ok((scaler, offered))
+        scaler.resize(scaler.pool.min, None).await?;
+        Ok((scaler, told))
     }
 
     async fn run(&mut self) {
@@ -131,13 +130,13 @@ impl Scaler {
             self.crew.downs += u64::from(slots < self.crew.slots);
             self.resize(slots, Some(work)).await?;
         }
-        let offer = Offer {
-            jobs: slots,
+        let then = Slots {
+            count: slots,
             kinds: self.pool.kinds.clone(),
         };
-        self.offer.send_if_modified(|seen| {
-            let changed = *seen != offer;
-            *seen = offer;
+        self.slots.send_if_modified(|seen| {
+            let changed = *seen != then;
+            *seen = then;
             changed
         });
         Ok(())

@@ -208,7 +208,9 @@ async fn a_time_is_passed_over_while_the_last_one_runs() {
     assert_eq!(missed[0]["why"], "overlap");
     let cancel = Request {
         target: Target::Id(lab.tasks().await[0].task.id.clone()),
-        command: Command::Cancel { reason: Reason::Cancelled },
+        command: Command::Cancel {
+            reason: Reason::Cancelled,
+        },
         actor: "user:test".into(),
         idempotency_key: None,
     };

@@ -8,7 +8,7 @@ use domain::store::{Admission, AdmitLimits, IntoRun, NewTask};
 use domain::task::spec::{Spec, Work};
 use engine::ids;
 use engine::worker::pool::Scaler;
-use engine::worker::{Activity, Offer};
+use engine::worker::{Activity, Slots};
 use tokio::sync::watch;
 
 use super::lab::Lab;
@@ -37,7 +37,7 @@ async fn add(lab: &Lab, kind: &str, count: usize) {
 struct Bundle {
     lab: Lab,
     scaler: Scaler,
-    offer: watch::Receiver<Offer>,
+    slots: watch::Receiver<Slots>,
     activity: watch::Sender<Activity>,
 }
 
@@ -46,20 +46,20 @@ impl Bundle {
         let lab = Lab::new();
         let (activity, doing) = watch::channel(Activity::default());
         let (name, worker) = (PoolName::new(pool).unwrap(), WorkerId::new("w").unwrap());
-        let (scaler, offer) = Scaler::open(lab.engine.clone(), name, worker, doing)
+        let (scaler, slots) = Scaler::open(lab.engine.clone(), name, worker, doing)
             .await
             .unwrap();
         Bundle {
             lab,
             scaler,
-            offer,
+            slots,
             activity,
         }
     }
 
     async fn look(&mut self) -> usize {
         self.scaler.turn().await.unwrap();
-        self.offer.borrow().jobs
+        self.slots.borrow().count
     }
 
     fn busy(&self, running: usize) {
@@ -134,7 +134,7 @@ async fn what_is_set_for_a_pool_holds_at_the_next_look() {
         .edit(Edit::put(Entry::new(Book::Pool, "deploy", &set)))
         .await;
     assert_eq!(bundle.look().await, 3);
-    assert_eq!(bundle.offer.borrow().kinds, kinds);
+    assert_eq!(bundle.slots.borrow().kinds, kinds);
     assert_eq!(bundle.look().await, 4);
 }
 
