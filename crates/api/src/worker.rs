@@ -54,7 +54,7 @@ pub struct Pool {
     pub fixed: bool,
     /// Nobody has set it: these are the values it comes with.
     pub preset: bool,
-    /// Over all workers.
+    /// Over all workers that are not known to be dead.
     pub slots: usize,
     pub busy: usize,
     /// Busy slots of all; `null` without any.
@@ -77,8 +77,9 @@ pub struct Crew {
 
 impl Pool {
     pub fn new(name: PoolName, pool: &pool::Pool, preset: bool, workers: Vec<Crew>) -> Pool {
-        let slots = workers.iter().map(|crew| crew.slots).sum();
-        let busy = workers.iter().map(|crew| crew.busy).sum();
+        let there = || workers.iter().filter(|crew| crew.alive != Some(false));
+        let slots = there().map(|crew| crew.slots).sum();
+        let busy = there().map(|crew| crew.busy).sum();
         Pool {
             name,
             kinds: pool.kinds.clone(),
@@ -102,4 +103,34 @@ impl Pool {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ended {
     pub seconds: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // proves: SPEC 5.6
+    #[test]
+    fn a_pool_with_a_dead_worker_is_not_healthy_and_does_not_count_its_slots() {
+        let crew = |name: &str, busy, alive| Crew {
+            worker: WorkerId::new(name).unwrap(),
+            slots: 4,
+            busy,
+            ups: 2,
+            downs: 0,
+            alive,
+        };
+        let pool = |crews| Pool::new(PoolName::new("p").unwrap(), &pool::Pool::default(), false, crews);
+        let well = pool(vec![crew("a", 1, Some(true)), crew("b", 2, None)]);
+        assert_eq!(
+            (well.slots, well.utilisation, well.healthy),
+            (8, Some(0.375), true)
+        );
+        let missing = pool(vec![crew("a", 1, Some(true)), crew("b", 2, Some(false))]);
+        assert_eq!(
+            (missing.slots, missing.utilisation, missing.healthy),
+            (4, Some(0.25), false)
+        );
+        assert_eq!(pool(Vec::new()).utilisation, None);
+    }
 }

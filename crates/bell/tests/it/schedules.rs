@@ -24,7 +24,6 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// A store without tasks to begin with.
 fn bench() -> Bench {
     let bench = Bench::new();
-    std::fs::create_dir_all(bench.path().join(".bellwether")).unwrap();
     bench.json(&["task", "add", "first", "--id", "first"]);
     bench.json(&["task", "cancel", "first"]);
     bench
