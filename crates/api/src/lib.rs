@@ -5,7 +5,8 @@
 //!
 //! In reading order: moments ([`time`]), a task ([`task`]) with its tries ([`attempt`]) and why it stands where
 //! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`]), what happened ([`event`]), runs,
-//! gates ([`gate`]), the queue and lists ([`run`], [`queue`], [`list`]), and every "no" ([`problem`]).
+//! gates ([`gate`]), the queue and lists ([`run`], [`queue`], [`list`]), what works and when ([`worker`],
+//! [`schedule`]), and every "no" ([`problem`]).
 
 pub mod answer;
 pub mod attempt;
@@ -16,9 +17,11 @@ pub mod list;
 pub mod problem;
 pub mod queue;
 pub mod run;
+pub mod schedule;
 pub mod task;
 pub mod time;
 pub mod why;
+pub mod worker;
 
 #[cfg(test)]
 mod samples;

@@ -16,6 +16,7 @@ mod lookup;
 mod output;
 mod parse;
 mod settings;
+mod signals;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

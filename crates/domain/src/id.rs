@@ -120,6 +120,14 @@ text_name!(
     /// A registered doer.
     AgentName, "agent", limits::NAME_BYTES, visible
 );
+text_name!(
+    /// Workers that are scaled together. ASCII letters, digits, `_`, `-`, `.`.
+    PoolName, "pool", limits::NAME_BYTES, plain
+);
+text_name!(
+    /// Work that is handed in at given times.
+    ScheduleName, "schedule", limits::NAME_BYTES, visible
+);
 
 impl Default for Project {
     fn default() -> Self {

@@ -1,10 +1,10 @@
 //! What is true and what may happen. No IO, no clock, no randomness: `now`, seeds and limits are arguments.
 //!
 //! In reading order: the words ([`id`], [`time`], [`limits`], [`code`]), a task and its life ([`task`]), what may happen
-//! to it ([`decide`]), what it belongs to ([`run`]) and what is remembered of it ([`event`]), small documents beside tasks ([`book`]), what holds work
-//! back ([`gate`]), how tasks hang together
-//! ([`graph`]) and are declared ([`plan`]), what every store must do ([`store`]) and how a
-//! project moves from one to another ([`transfer`]).
+//! to it ([`decide`]), what it belongs to ([`run`]) and what is remembered of it ([`event`]), small documents beside
+//! tasks ([`book`]) such as schedules and pools ([`schedule`], [`pool`]), what holds work back ([`gate`]), how tasks hang together
+//! ([`graph`]) and are declared ([`plan`]), what every store must do ([`store`]) and how a project moves from one to another
+//! ([`transfer`]).
 
 pub mod book;
 pub mod code;
@@ -15,7 +15,9 @@ pub mod graph;
 pub mod id;
 pub mod limits;
 pub mod plan;
+pub mod pool;
 pub mod run;
+pub mod schedule;
 pub mod store;
 pub mod task;
 pub mod time;

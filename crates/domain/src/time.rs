@@ -15,6 +15,11 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(millis(span)))
     }
 
+    /// The first moment after this one.
+    pub fn next(self) -> Timestamp {
+        Timestamp(self.0.saturating_add(1))
+    }
+
     /// The span from `earlier` to `self`; zero when the clock went backwards.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

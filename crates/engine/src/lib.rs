@@ -2,10 +2,11 @@
 //!
 //! In reading order: the handle ([`engine`]) with its clock, ids and folder; how a plan becomes tasks ([`submit`]); how
 //! tasks are leased and settled ([`worker`]) and attempts carried out ([`execute`], [`process`]); what is done about
-//! the dead ([`recover`]); and a plan from beginning to end ([`runner`], watched by [`follow`], forecast by
+//! the dead ([`recover`]) and from time to time ([`duties`]); a process that stays up ([`service`]); and a plan from beginning to end ([`runner`], watched by [`follow`], forecast by
 //! [`simulate`]).
 
 pub mod clock;
+pub mod duties;
 pub mod engine;
 pub mod execute;
 pub mod follow;
@@ -14,6 +15,7 @@ pub mod ids;
 pub mod process;
 pub mod recover;
 pub mod runner;
+pub mod service;
 pub mod simulate;
 pub mod submit;
 pub mod worker;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::engine::Engine;
 use crate::process::presence;
+use crate::worker::pool;
 
 /// How long strays of a dead worker may take to end before they are killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -32,6 +33,11 @@ pub async fn recover(engine: &Engine) -> Result<usize> {
         if let Ok(id) = WorkerId::new(&worker.incarnation) {
             for project in engine.store.projects().await? {
                 recovered += engine.store.lose(&project, &id, engine.now()).await?.len();
+                let engine = Engine {
+                    project,
+                    ..engine.clone()
+                };
+                pool::forget(&engine, &id).await?;
             }
         }
         let scratch = engine.home.scratch(&worker.incarnation);
@@ -51,4 +57,31 @@ pub fn is_worked_on(engine: &Engine, run: RunId) -> bool {
         let info = &worker.info;
         info["run"] == Value::String(run.to_string()) && info["pid"].as_u64() != Some(own)
     })
+}
+
+/// Looks after the dead while this process goes on: others on the same store may be killed at any time.
+#[derive(Debug)]
+pub struct Rescue(tokio::task::JoinHandle<()>);
+
+impl Rescue {
+    const EVERY: Duration = Duration::from_secs(2);
+
+    pub fn start(engine: Engine) -> Rescue {
+        Rescue(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Rescue::EVERY).await;
+                match recover(&engine).await {
+                    Ok(0) => {}
+                    Ok(tasks) => tracing::info!(tasks, "took over from a worker that died"),
+                    Err(refusal) => tracing::warn!(error = %refusal, "could not look after dead workers"),
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for Rescue {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }

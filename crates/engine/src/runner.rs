@@ -12,8 +12,10 @@ use domain::store::{Filter, Result, Seen, View};
 use domain::task::state::{Reason, State};
 use tokio::sync::watch;
 
+use crate::duties::{self, Duties};
 use crate::engine::Engine;
 use crate::follow::{Follower, Snapshot};
+use crate::ids;
 use crate::recover;
 use crate::submit::{self, Submitted};
 use crate::worker::{self, Activity, Pace};
@@ -100,7 +102,8 @@ async fn work_on(
         run: Some(run),
         ..options.worker.clone()
     };
-    let rescue = Rescue::start(engine.clone());
+    let rescue = recover::Rescue::start(engine.clone());
+    let duties = Duties::new(engine.clone(), ids::worker(), duties::all()).start();
     let mut work = tokio::spawn(worker::work(
         engine.clone(),
         worker_options,
@@ -125,6 +128,7 @@ async fn work_on(
         tokio::select! {
             ended = &mut work => {
                 ended.map_err(|e| domain::code::Refusal::new(domain::code::Code::Internal, e.to_string()))??;
+                duties.stop().await;
                 follower.events().await?;
                 return finish(&mut follower, How::Interrupted, tell).await;
             }
@@ -143,38 +147,13 @@ async fn work_on(
         }
     };
     drop(rescue);
+    duties.stop().await;
     own.send_replace(Pace::Drain);
     let ended = work
         .await
         .map_err(|e| domain::code::Refusal::new(domain::code::Code::Internal, e.to_string()))?;
     ended?;
     finish(&mut follower, how, tell).await
-}
-
-/// Looks after the dead while a run goes on: other processes on the same store may be killed at any time.
-struct Rescue(tokio::task::JoinHandle<()>);
-
-impl Rescue {
-    const EVERY: Duration = Duration::from_secs(2);
-
-    fn start(engine: Engine) -> Rescue {
-        Rescue(tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(Rescue::EVERY).await;
-                match recover::recover(&engine).await {
-                    Ok(0) => {}
-                    Ok(tasks) => tracing::info!(tasks, "took over from a worker that died"),
-                    Err(refusal) => tracing::warn!(error = %refusal, "could not look after dead workers"),
-                }
-            }
-        }))
-    }
-}
-
-impl Drop for Rescue {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 async fn finish(

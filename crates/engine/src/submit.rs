@@ -84,6 +84,29 @@ pub async fn submit(engine: &Engine, plan: &Plan, file: &Path, options: &Options
     try_submit(engine, plan, file, options).await
 }
 
+/// Stores a plan as the new run `run`, once for each `key`: repeating it after a crash changes nothing.
+pub async fn submit_once(engine: &Engine, plan: &Plan, file: &Path, run: RunId, key: String) -> Result<()> {
+    if !plan.unsupported.is_empty() {
+        return Err(plan.unsupported.clone().into());
+    }
+    let work = prepare(engine, plan, file, Profile::default())?;
+    let run = IntoRun::New {
+        id: run,
+        plan: identity(plan, file),
+        digest: plan.digest,
+        newest: None,
+    };
+    let admission = Admission {
+        idempotency_key: Some(key),
+        ..admission(engine, work, run, Vec::new())
+    };
+    engine
+        .store
+        .admit(&engine.project, admission, engine.now())
+        .await?;
+    Ok(())
+}
+
 /// How often a submission gives way to others of the same plan before it gives up.
 const MEETINGS: usize = 20;
 

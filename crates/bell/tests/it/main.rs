@@ -12,5 +12,7 @@ mod lists;
 mod moves;
 mod plans;
 mod runs;
+mod schedules;
 mod shell_flock;
 mod tasks;
+mod workers;

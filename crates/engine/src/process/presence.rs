@@ -10,6 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::mark::{Mark, check_incarnation};
@@ -78,6 +80,23 @@ impl Presence {
     /// Another handle on the same lock.
     pub(super) fn share(&self) -> io::Result<File> {
         self.lock.try_clone()
+    }
+}
+
+impl Live {
+    /// The process that works under this name; unknown while its file cannot be read.
+    pub fn pid(&self) -> Option<u64> {
+        self.info["pid"].as_u64()
+    }
+
+    /// Asks the whole process to take on nothing more and to end when its attempts have ended. Returns whether there
+    /// was anybody to ask.
+    pub fn drain(&self) -> io::Result<bool> {
+        let pid = self.pid().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        match pid.map(|pid| kill_process(pid, Signal::TERM)) {
+            None | Some(Err(Errno::SRCH)) => Ok(false),
+            Some(asked) => Ok(asked.map(|()| true)?),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::attempt::attempt;
 use super::house::House;
-use super::{Activity, Options, Pace};
+use super::{Activity, Options, Pace, Slots};
 use crate::engine::Engine;
 use crate::execute::command::Commands;
 use crate::execute::{Finish, Job, Steering};
@@ -126,6 +126,10 @@ impl Dispatch {
                     changed = Box::pin(store.changed(moment));
                 }
                 _ = pace.changed() => {}
+                slots = next_slots(&mut self.options.slots) => {
+                    (self.options.jobs, self.wants.kinds) = (slots.count, slots.kinds);
+                    self.hungry = true;
+                }
                 _ = beat.tick() => self.renew(house).await,
                 () = tokio::time::sleep_until(wake.into()) => {
                     if Instant::now() >= self.next_tick {
@@ -499,4 +503,14 @@ impl Dispatch {
             }
         }
     }
+}
+
+/// The slots as somebody has changed them; never, when nobody can.
+async fn next_slots(slots: &mut Option<watch::Receiver<Slots>>) -> Slots {
+    if let Some(slots) = slots
+        && slots.changed().await.is_ok()
+    {
+        return slots.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }

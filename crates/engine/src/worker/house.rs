@@ -33,6 +33,7 @@ impl House {
             "pid": std::process::id(),
             "project": engine.project,
             "run": options.run,
+            "pool": options.pool,
             "jobs": options.jobs,
             "started_at": engine.now().wall.to_string(),
         });

@@ -7,12 +7,13 @@
 mod attempt;
 mod dispatch;
 mod house;
+pub mod pool;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use domain::id::{AgentName, Capability, Kind, RunId};
+use domain::id::{AgentName, Capability, Kind, PoolName, RunId, WorkerId};
 use domain::store::{Result, Wants};
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, watch};
@@ -41,6 +42,10 @@ pub struct Options {
     /// Work on one run and its subtasks only.
     pub run: Option<RunId>,
     pub kinds: Vec<Kind>,
+    /// The pool it works for, as others see it.
+    pub pool: Option<PoolName>,
+    /// Takes the place of `jobs` and `kinds`, and may change meanwhile.
+    pub slots: Option<watch::Receiver<Slots>>,
     pub capabilities: Vec<Capability>,
     pub agent: Option<AgentName>,
     /// Amounts that its tasks may take together, by name.
@@ -67,6 +72,8 @@ impl Default for Options {
             drain: Duration::from_secs(10),
             run: None,
             kinds: Vec::new(),
+            pool: None,
+            slots: None,
             capabilities: Vec::new(),
             agent: None,
             offers: BTreeMap::new(),
@@ -77,6 +84,13 @@ impl Default for Options {
             cache_bound: 1_000,
         }
     }
+}
+
+/// How much a worker takes on at the same time, and of what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slots {
+    pub count: usize,
+    pub kinds: Vec<Kind>,
 }
 
 /// How far a worker shall go on.
@@ -105,7 +119,21 @@ pub async fn work(
     pace: watch::Receiver<Pace>,
     activity: watch::Sender<Activity>,
 ) -> Result<()> {
-    let id = ids::worker();
+    work_as(ids::worker(), engine, options, pace, activity).await
+}
+
+/// The same under a name that the caller knows.
+pub async fn work_as(
+    id: WorkerId,
+    engine: Engine,
+    mut options: Options,
+    pace: watch::Receiver<Pace>,
+    activity: watch::Sender<Activity>,
+) -> Result<()> {
+    if let Some(slots) = &mut options.slots {
+        let Slots { count, kinds } = slots.borrow_and_update().clone();
+        (options.jobs, options.kinds) = (count, kinds);
+    }
     let house = House::open(&engine, &options, &id)?;
     let (done, finished) = mpsc::unbounded_channel();
     let works = [

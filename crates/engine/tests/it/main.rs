@@ -3,7 +3,10 @@
     reason = "helpers of tests fail by panicking, as tests do"
 )]
 
+mod duties;
+mod lab;
 mod plans;
+mod pools;
 mod process;
 mod process_bench;
 mod process_guard;

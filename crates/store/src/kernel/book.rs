@@ -74,6 +74,17 @@ struct Term {
     term: u64,
     /// On the store's lease clock.
     until: i64,
+    /// How long it was taken for, in milliseconds.
+    #[serde(default)]
+    ttl: i64,
+}
+
+impl Term {
+    /// A clock that starts at boot goes back when the machine does: an end that is farther away than the term was long
+    /// belongs to a time before.
+    fn holds(&self, mono: i64) -> bool {
+        self.until > mono && self.until.saturating_sub(mono) <= self.ttl
+    }
 }
 
 const DUTIES: &str = "duties";
@@ -93,7 +104,7 @@ pub fn lead(
     let found = tx.entries(no, Book::Leader, &[DUTIES.into()])?.pop();
     let last: Option<Term> = found.as_ref().map(Entry::read).transpose()?;
     let ours = last.as_ref().is_some_and(|last| last.who == who.as_str());
-    if !ours && last.as_ref().is_some_and(|last| last.until > now.mono) {
+    if !ours && last.as_ref().is_some_and(|last| last.holds(now.mono)) {
         return Ok(None);
     }
     let term = match (&last, ttl) {
@@ -102,14 +113,33 @@ pub fn lead(
         (last, _) => last.as_ref().map_or(0, |last| last.term) + 1,
     };
     let mut step = Step::new(tx, no, now, "system".into())?;
-    let until = ttl.map_or(now.mono, |ttl| now.mono.saturating_add(millis(ttl)));
+    let span = ttl.map_or(0, millis);
     let kept = Term {
         who: who.to_string(),
         term,
-        until,
+        until: now.mono.saturating_add(span),
+        ttl: span,
     };
     let value = domain::task::spec::Json::of(&kept);
     step.write_entry(Book::Leader, &DUTIES.into(), Some((value, None)));
     step.finish()?;
     Ok(ttl.is_some().then_some(term))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_of_before_the_last_boot_is_over() {
+        let term = Term {
+            who: "a".into(),
+            term: 1,
+            until: 1_000_000,
+            ttl: 10_000,
+        };
+        assert!(term.holds(990_000) && term.holds(999_999));
+        assert!(!term.holds(1_000_000));
+        assert!(!term.holds(500), "nobody waits for the clock to come there again");
+    }
 }

@@ -26,6 +26,11 @@ pub(crate) struct Loaded {
 
 /// Reads a plan; `-` is stdin. Its faults have been told when this fails.
 pub(crate) fn load(context: &Context, path: &Path) -> Result<Loaded> {
+    load_text(context, path).map(|(loaded, _)| loaded)
+}
+
+/// The same, with the text that it was read from.
+pub(crate) fn load_text(context: &Context, path: &Path) -> Result<(Loaded, String)> {
     let bytes = read(path)?;
     let shown = if is_stdin(path) {
         "<stdin>".to_owned()
@@ -33,12 +38,14 @@ pub(crate) fn load(context: &Context, path: &Path) -> Result<Loaded> {
         path.display().to_string()
     };
     match domain::plan::read(&bytes, Format::of(path, &bytes), &shown) {
-        Ok(plan) => Ok(Loaded {
-            plan,
-            path: context
-                .cwd
-                .join(if is_stdin(path) { Path::new("stdin") } else { path }),
-        }),
+        Ok(plan) => {
+            let name = if is_stdin(path) { Path::new("stdin") } else { path };
+            let path = context.cwd.join(name);
+            Ok((
+                Loaded { plan, path },
+                String::from_utf8_lossy(&bytes).into_owned(),
+            ))
+        }
         Err(faults) => {
             let text = String::from_utf8_lossy(&bytes);
             match context.ui.json {

@@ -10,10 +10,8 @@ use domain::id::RunId;
 use domain::task::score::Profile;
 use engine::engine::Engine;
 use engine::runner::{self, Update};
-use engine::worker::{self, Pace};
+use engine::worker;
 use engine::{recover, submit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 
 use self::ended::conclude;
 use super::plan::file::{Loaded, load};
@@ -21,7 +19,7 @@ use crate::commands::submit::{describe, into};
 use crate::context::{Access, Context};
 use crate::error::Result;
 use crate::output::progress::Progress;
-use crate::parse;
+use crate::{parse, signals};
 
 /// Run a plan to its end
 ///
@@ -88,8 +86,7 @@ impl Args {
             wait: self.wait,
             refresh: REFRESH,
         };
-        let (pace, paced) = watch::channel(Pace::Work);
-        tokio::spawn(obey(pace, Signals::new()?));
+        let paced = signals::pace()?;
         let mut progress = Progress::new(context.ui, jobs);
         let mut trouble = None;
         let mut tell = |update: Update<'_>| {
@@ -121,39 +118,4 @@ fn tell(context: &Context, engine: &Engine, progress: &mut Progress, update: &Up
         Update::Events(events, snapshot) => progress.update(events, snapshot, engine.now().wall),
         _ => Ok(()),
     }
-}
-
-/// What a user or the system asks of a process that works.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Signals> {
-        let listen = |kind| {
-            signal(kind).map_err(|e| Refusal::new(Code::Internal, format!("signals cannot be received: {e}")))
-        };
-        Ok(Signals {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// The first signal lets attempts end, the second hands them back.
-async fn obey(pace: watch::Sender<Pace>, mut signals: Signals) {
-    signals.next().await;
-    pace.send_replace(Pace::Drain);
-    signals.next().await;
-    pace.send_replace(Pace::Stop);
-    // Without its sender the channel would tell that nobody can slow down any more.
-    std::future::pending::<()>().await;
 }

@@ -30,6 +30,24 @@ pub(crate) struct Args {
     /// What the task is called
     #[arg(value_parser = parse::text)]
     name: String,
+    #[command(flatten)]
+    asked: Asked,
+    /// Give the task this id [default: a fresh UUID]
+    #[arg(long, value_parser = parse::name::<TaskId>)]
+    id: Option<TaskId>,
+    /// Wait for a task: ID, or ID:failure, or ID:finished
+    #[arg(long, value_name = "ID[:WHEN]", value_parser = parse::after)]
+    after: Vec<After>,
+    /// Make it a subtask of this one
+    #[arg(long, value_name = "ID")]
+    parent: Option<String>,
+    #[command(flatten)]
+    once: Once,
+}
+
+/// What a task asks for: the flags of every command that makes tasks.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Asked {
     /// Run this line with `sh -c`
     #[arg(long, value_name = "CMD", value_parser = parse::text, conflicts_with_all = ["agent", "prompt"])]
     run: Option<String>,
@@ -39,21 +57,15 @@ pub(crate) struct Args {
     /// Tell the agent this
     #[arg(long, value_name = "TEXT", value_parser = parse::text)]
     prompt: Option<String>,
-    /// Give the task this id [default: a fresh UUID]
-    #[arg(long, value_parser = parse::name::<TaskId>)]
-    id: Option<TaskId>,
     /// Say what sort of work it is [default: command or agent]
     #[arg(long, value_parser = parse::name::<Kind>)]
     kind: Option<Kind>,
-    /// Wait for a task: ID, or ID:failure, or ID:finished
-    #[arg(long, value_name = "ID[:WHEN]", value_parser = parse::after)]
-    after: Vec<After>,
-    /// 0 to 10, or low, normal, high, critical
-    #[arg(long, value_parser = parse::priority, default_value = "normal")]
-    priority: Priority,
-    /// Say who asks: human, agent_requirements, agent_planner or agent_implementation
-    #[arg(long, value_parser = parse::source, default_value = "human")]
-    source: Source,
+    /// 0 to 10, or low, normal, high, critical [default: normal]
+    #[arg(long, value_parser = parse::priority)]
+    priority: Option<Priority>,
+    /// Say who asks: human, agent_requirements, agent_planner or agent_implementation [default: human]
+    #[arg(long, value_parser = parse::source)]
+    source: Option<Source>,
     /// Be done by then: a time such as 2026-05-01T12:00:00Z, or a duration from now
     #[arg(long, value_name = "WHEN", value_parser = parse::moment)]
     deadline: Option<Moment>,
@@ -78,9 +90,6 @@ pub(crate) struct Args {
     /// Hold this lock together with others that share it
     #[arg(long, value_name = "NAME")]
     shared_lock: Vec<String>,
-    /// Make it a subtask of this one
-    #[arg(long, value_name = "ID")]
-    parent: Option<String>,
     /// Hand this JSON to the attempt; @FILE reads a file, - reads stdin
     #[arg(long, value_name = "JSON", value_parser = parse::document)]
     input: Option<Json>,
@@ -96,15 +105,13 @@ pub(crate) struct Args {
     /// Work in this folder [default: this one]
     #[arg(long, value_name = "DIR")]
     cwd: Option<std::path::PathBuf>,
-    #[command(flatten)]
-    once: Once,
 }
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.open(Access::Create).await?;
         let now = engine.now();
-        let spec = self.spec(context)?;
+        let spec = self.asked.spec(&self.name, context)?;
         let id = self.id.clone().unwrap_or_else(ids::task);
         let mut task = NewTask::new(id, None, &spec, now.wall);
         for after in &self.after {
@@ -118,7 +125,7 @@ impl Args {
             tasks: vec![task],
             run: IntoRun::None,
             supersede: Vec::new(),
-            limits: limits_for(self.source),
+            limits: limits_for(spec.source),
             actor: engine.actor.clone(),
             idempotency_key: self.once.idempotency_key,
         };
@@ -141,39 +148,75 @@ impl Args {
         })?;
         Ok(Exit::DONE)
     }
+}
 
-    fn spec(&self, context: &Context) -> Result<Spec> {
-        let work = match (&self.run, &self.prompt) {
-            (Some(line), _) => Work::Shell(line.clone()),
-            (None, Some(prompt)) => Work::Prompt(prompt.clone()),
-            (None, None) => Work::Prompt(self.name.clone()),
-        };
-        let mut spec = Spec::new(&self.name, work);
-        if let Some(kind) = &self.kind {
-            spec.kind = kind.clone();
-        }
-        spec.agent = self.agent.clone();
-        spec.needs = self.needs.clone();
-        spec.needs.sort_unstable();
-        spec.needs.dedup();
-        spec.priority = self.priority;
-        spec.source = self.source;
-        spec.deadline = self.deadline;
-        spec.estimate = self.estimate;
-        spec.run_at = self.run_at;
-        spec.timeout = self.timeout;
-        spec.retry = self.retry.clone();
-        spec.locks = locks(&self.lock, &self.shared_lock)?;
-        spec.env = self.env.iter().cloned().collect();
-        let cwd = self
-            .cwd
-            .as_ref()
-            .map_or_else(|| context.cwd.clone(), |dir| context.cwd.join(dir));
-        spec.cwd = Some(cwd.to_string_lossy().into_owned());
-        spec.inputs = self.input.clone();
-        spec.summary = self.summary.clone();
-        spec.session = self.session.clone();
+impl Asked {
+    /// A new task of this name.
+    pub(crate) fn spec(&self, name: &str, context: &Context) -> Result<Spec> {
+        let mut spec = Spec::new(name, self.work().unwrap_or_else(|| Work::Prompt(name.to_owned())));
+        spec.cwd = Some(context.cwd.to_string_lossy().into_owned());
+        self.amend(&mut spec, context)?;
         Ok(spec)
+    }
+
+    pub(crate) fn names_work(&self) -> bool {
+        self.work().is_some()
+    }
+
+    fn work(&self) -> Option<Work> {
+        match (&self.run, &self.prompt) {
+            (Some(line), _) => Some(Work::Shell(line.clone())),
+            (None, Some(prompt)) => Some(Work::Prompt(prompt.clone())),
+            (None, None) => None,
+        }
+    }
+
+    /// Changes what was asked for; says whether that was anything.
+    pub(crate) fn amend(&self, spec: &mut Spec, context: &Context) -> Result<bool> {
+        let before = spec.clone();
+        if let Some(work) = self.work() {
+            let asked = Spec::new(&spec.name, work);
+            (spec.work, spec.kind) = (asked.work, asked.kind);
+        }
+        set(&mut spec.kind, self.kind.as_ref());
+        set(&mut spec.priority, self.priority.as_ref());
+        set(&mut spec.source, self.source.as_ref());
+        set_some(&mut spec.agent, self.agent.as_ref());
+        set_some(&mut spec.deadline, self.deadline.as_ref());
+        set_some(&mut spec.estimate, self.estimate.as_ref());
+        set_some(&mut spec.run_at, self.run_at.as_ref());
+        set_some(&mut spec.timeout, self.timeout.as_ref());
+        set_some(&mut spec.retry, self.retry.as_ref());
+        set_some(&mut spec.inputs, self.input.as_ref());
+        set_some(&mut spec.summary, self.summary.as_ref());
+        set_some(&mut spec.session, self.session.as_ref());
+        if !self.needs.is_empty() {
+            spec.needs = self.needs.clone();
+            spec.needs.sort_unstable();
+            spec.needs.dedup();
+        }
+        if !(self.lock.is_empty() && self.shared_lock.is_empty()) {
+            spec.locks = locks(&self.lock, &self.shared_lock)?;
+        }
+        if !self.env.is_empty() {
+            spec.env = self.env.iter().cloned().collect();
+        }
+        if let Some(dir) = &self.cwd {
+            spec.cwd = Some(context.cwd.join(dir).to_string_lossy().into_owned());
+        }
+        Ok(*spec != before)
+    }
+}
+
+fn set<T: Clone>(value: &mut T, asked: Option<&T>) {
+    if let Some(asked) = asked {
+        *value = asked.clone();
+    }
+}
+
+fn set_some<T: Clone>(value: &mut Option<T>, asked: Option<&T>) {
+    if asked.is_some() {
+        *value = asked.cloned();
     }
 }
 

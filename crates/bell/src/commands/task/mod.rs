@@ -17,6 +17,7 @@ use clap::Subcommand;
 use crate::context::Context;
 use crate::error::Result;
 
+pub(crate) use add::Asked;
 pub(crate) use list::{page, table};
 pub(crate) use show::people;
 

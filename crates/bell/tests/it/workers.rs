@@ -1,0 +1,180 @@
+//! Workers that stay up, and pools that grow and shrink.
+
+use serde_json::Value;
+
+use crate::bench::Bench;
+use crate::schedules::{end, events, until};
+
+fn add(bench: &Bench, count: usize, kind: &str, line: &str) {
+    for _ in 0..count {
+        bench.json(&["task", "add", "t", "--kind", kind, "--run", line]);
+    }
+}
+
+fn count(bench: &Bench, state: &str) -> u64 {
+    bench.json(&["queue", "status"])[state].as_u64().unwrap()
+}
+
+fn workers(bench: &Bench) -> Vec<Value> {
+    bench.json(&["worker", "list"])["workers"]
+        .as_array()
+        .unwrap()
+        .clone()
+}
+
+fn pool(bench: &Bench, name: &str) -> Value {
+    let list = bench.json(&["pool", "list"]);
+    let pools = list["pools"].as_array().unwrap();
+    pools.iter().find(|pool| pool["name"] == name).unwrap().clone()
+}
+
+#[test]
+fn a_worker_takes_what_it_can_do_and_leaves_the_rest() {
+    let bench = Bench::new();
+    add(&bench, 3, "build", "true");
+    add(&bench, 1, "other", "true");
+    bench.json(&[
+        "task", "add", "g", "--kind", "build", "--run", "true", "--needs", "gpu",
+    ]);
+    bench.json(&["task", "add", "p", "--kind", "build", "--prompt", "think"]);
+    let worker = bench.spawn(&["worker", "--kind", "build", "--json"]);
+    until("the work", || count(&bench, "completed") == 3);
+    let list = workers(&bench);
+    assert_eq!((list.len(), list[0]["here"].as_bool()), (1, Some(true)));
+    assert_eq!(list[0]["pid"], worker.id());
+    end(worker);
+    assert_eq!((count(&bench, "completed"), count(&bench, "ready")), (3, 3));
+    assert_eq!(workers(&bench), [] as [Value; 0]);
+}
+
+#[test]
+fn a_drained_worker_ends_its_attempts_and_takes_no_more() {
+    let bench = Bench::new();
+    add(
+        &bench,
+        2,
+        "build",
+        "touch begun; until [ -e go ]; do sleep 0.02; done",
+    );
+    let mut worker = bench.spawn(&["worker", "--jobs", "1"]);
+    until("the start", || bench.path().join("begun").exists());
+    let name = workers(&bench)[0]["worker"].as_str().unwrap().to_owned();
+    assert_eq!(workers(&bench)[0]["leases"], 1);
+    let drained = bench.json(&["worker", "drain", &name]);
+    assert_eq!(drained["pid"], worker.id());
+    bench.write("go", "");
+    until("the end", || worker.try_wait().unwrap().is_some());
+    assert!(worker.wait().unwrap().success());
+    assert_eq!((count(&bench, "completed"), count(&bench, "ready")), (1, 1));
+    assert_eq!(
+        bench.problem(&["worker", "drain", &name]),
+        ("worker-not-found".to_owned(), 2)
+    );
+}
+
+#[test]
+fn a_second_signal_hands_back() {
+    let bench = Bench::new();
+    add(&bench, 1, "build", "touch begun; sleep 600");
+    let mut worker = bench.spawn(&["worker"]);
+    until("the start", || bench.path().join("begun").exists());
+    let name = workers(&bench)[0]["worker"].as_str().unwrap().to_owned();
+    bench.json(&["worker", "drain", &name]);
+    // The second one may come before the first is seen; a third hurts nobody.
+    until("the end", || {
+        let _ = bench.bell(&["worker", "drain", &name]);
+        worker.try_wait().unwrap().is_some()
+    });
+    assert!(worker.wait().unwrap().success());
+    assert_eq!(count(&bench, "ready"), 1);
+}
+
+// proves: SPEC 5.6
+#[test]
+fn a_pool_grows_with_its_work_and_shrinks_after_it() {
+    let bench = Bench::new();
+    add(&bench, 24, "build", "sleep 0.2");
+    let set = bench.json(&[
+        "pool",
+        "set",
+        "build",
+        "--kinds",
+        "build,link",
+        "--min",
+        "1",
+        "--max",
+        "4",
+        "--up",
+        "3",
+        "--down",
+        "1",
+        "--interval",
+        "100ms",
+    ]);
+    assert_eq!((&set["slots"], &set["fixed"]), (&0.into(), &false.into()));
+    let worker = bench.spawn(&["worker", "--pool", "build", "--pool", "deploy"]);
+    until("growth", || pool(&bench, "build")["slots"] == 4);
+    let seen = pool(&bench, "build");
+    assert!(
+        seen["busy"].as_u64().unwrap() <= 4 && seen["healthy"] == true,
+        "{seen}"
+    );
+    assert_eq!(pool(&bench, "deploy")["slots"], 1);
+    until("the work", || count(&bench, "completed") == 24);
+    until("rest", || pool(&bench, "build")["slots"] == 1);
+    bench.json(&["pool", "set", "build", "--min", "2"]);
+    until("the new bound", || pool(&bench, "build")["slots"] == 2);
+    end(worker);
+    assert_eq!(pool(&bench, "build")["slots"], 0);
+    let scaled = events(&bench, "pool.scaled");
+    let steps: Vec<(u64, u64)> = scaled
+        .iter()
+        .filter(|event| event["pool"] == "build")
+        .map(|event| (event["from"].as_u64().unwrap(), event["to"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            (0, 1),
+            (1, 2),
+            (2, 3),
+            (3, 4),
+            (4, 3),
+            (3, 2),
+            (2, 1),
+            (1, 2),
+            (2, 0)
+        ]
+    );
+    assert_eq!(events(&bench, "pool.set").len(), 2);
+    assert_eq!(
+        bench.json(&["dlq", "list"])["count"],
+        0,
+        "nobody was stopped at work"
+    );
+}
+
+#[test]
+fn a_killed_worker_of_a_pool_is_missed_until_another_comes() {
+    let bench = Bench::new();
+    add(&bench, 1, "qa", "true");
+    let mut worker = bench.spawn(&["worker", "--pool", "qa"]);
+    until("the pool", || pool(&bench, "qa")["slots"] == 1);
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    until("the news", || pool(&bench, "qa")["healthy"] == false);
+    let worker = bench.spawn(&["worker", "--pool", "qa"]);
+    until("the next", || {
+        let pool = pool(&bench, "qa");
+        pool["healthy"] == true && pool["slots"] == 1
+    });
+    end(worker);
+    assert_eq!(
+        bench.problem(&["worker", "--pool", "qaa"]),
+        ("pool-not-found".to_owned(), 2)
+    );
+    assert_eq!(
+        bench.problem(&["pool", "set", "qa", "--min", "9"]),
+        ("invalid-argument".to_owned(), 2)
+    );
+}
