@@ -1,0 +1,37 @@
+//! The Redis driver where it differs from memory: servers that go away, other processes, what is refused.
+
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
+
+/// A part of a server that only one test uses; its keys go with it.
+#[derive(Debug)]
+pub(crate) struct Space {
+    pub(crate) url: String,
+}
+
+impl Space {
+    pub(crate) fn shared() -> Space {
+        Space::of(&rig::redis::shared())
+    }
+
+    pub(crate) fn of(server: &str) -> Space {
+        Space {
+            url: rig::redis::fresh(server),
+        }
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        let prefix = self.url.rsplit_once("prefix=").map_or("", |(_, prefix)| prefix);
+        // A server that was stopped has nothing to tidy up.
+        let _ = rig::redis::command_at(
+            &self.url,
+            &[
+                "EVAL",
+                "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end return 0",
+                "0",
+                &format!("{{bell:{prefix}[}}:]*"),
+            ],
+        );
+    }
+}
