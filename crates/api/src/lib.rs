@@ -5,11 +5,12 @@
 //!
 //! In reading order: moments ([`time`]), a task ([`task`]) with its tries ([`attempt`]) and why it stands where
 //! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`]), what happened ([`event`]), runs,
-//! the queue and lists ([`run`], [`queue`], [`list`]), and every "no" ([`problem`]).
+//! gates ([`gate`]), the queue and lists ([`run`], [`queue`], [`list`]), and every "no" ([`problem`]).
 
 pub mod answer;
 pub mod attempt;
 pub mod event;
+pub mod gate;
 pub mod lease;
 pub mod list;
 pub mod problem;

@@ -1,5 +1,7 @@
 //! Why a task stands where it stands.
 
+use std::collections::BTreeMap;
+
 use domain::id::{AgentName, Capability, Key, TaskId};
 use domain::store::{HeldLock, Neighbours, View};
 use domain::task::lock::{Lock, Mode};
@@ -26,6 +28,8 @@ pub struct Why {
     /// The lock or limit that it stands in line for.
     pub parked_under: Option<String>,
     pub locks: Vec<LockAsked>,
+    /// Breakers and limits that let nothing of its sort begin now.
+    pub held_back: Vec<String>,
     pub lease: Option<Lease>,
     /// The parts of its score at this moment, each with its weight.
     pub score: Explanation,
@@ -59,6 +63,8 @@ pub struct Takers {
     pub kind: String,
     pub agent: Option<AgentName>,
     pub needs: Vec<Capability>,
+    /// Amounts that it takes from its worker.
+    pub resources: BTreeMap<String, u64>,
 }
 
 impl Why {
@@ -81,6 +87,7 @@ impl Why {
             run_at: task.run_at.filter(|at| *at > now.wall).map(Time),
             parked_under: task.parked_under().map(ToString::to_string),
             locks: spec.locks.iter().map(|lock| asked(lock, task, held)).collect(),
+            held_back: Vec::new(),
             lease: Lease::of(task, now),
             score: rounded(&explain(task, now)),
             ahead,
@@ -89,6 +96,7 @@ impl Why {
                 kind: view.class.kind.to_string(),
                 agent: view.class.agent.clone(),
                 needs: view.class.needs.clone(),
+                resources: view.class.resources.clone(),
             },
         }
     }

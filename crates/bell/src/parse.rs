@@ -54,6 +54,20 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
     }
 }
 
+pub(crate) fn amount(text: &str) -> Result<f64, String> {
+    domain::gate::amount::parse(text).map_err(|refusal| one_line(&refusal))
+}
+
+/// An amount of something that a worker offers.
+pub(crate) fn offer(text: &str) -> Result<(String, u64), String> {
+    let (name, amount) = text
+        .split_once('=')
+        .ok_or("write for example gpu=2 or memory=16GiB")?;
+    let name = domain::id::Kind::new(name).map_err(|refusal| one_line(&refusal))?;
+    let amount = domain::gate::amount::whole(amount).map_err(|refusal| one_line(&refusal))?;
+    Ok((name.to_string(), amount))
+}
+
 /// A JSON document: written out, in the file `@FILE`, or on stdin for `-`.
 pub(crate) fn document(text: &str) -> Result<Json, String> {
     let read = match (text, text.strip_prefix('@')) {

@@ -41,10 +41,14 @@ pub enum Book {
     Token = 16,
     /// Deliveries of rules that have not arrived yet.
     Delivery = 17,
+    /// States that follow settings: of breakers, limits, budgets. Written by the store alone.
+    Gauge = 18,
+    /// Of the project.
+    Setting = 19,
 }
 
 impl Book {
-    pub const ALL: [Book; 17] = [
+    pub const ALL: [Book; 19] = [
         Book::Leader,
         Book::Breaker,
         Book::Budget,
@@ -62,6 +66,8 @@ impl Book {
         Book::Rollout,
         Book::Token,
         Book::Delivery,
+        Book::Gauge,
+        Book::Setting,
     ];
 
     /// The number under which stores keep it; never changed, never reused.

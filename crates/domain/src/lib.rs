@@ -1,13 +1,15 @@
 //! What is true and what may happen. No IO, no clock, no randomness: `now`, seeds and limits are arguments.
 //!
 //! In reading order: the words ([`id`], [`time`], [`limits`], [`code`]), a task and its life ([`task`]), what may happen
-//! to it ([`decide`]), what it belongs to ([`run`]) and what is remembered of it ([`event`]), small documents beside tasks ([`book`]), how tasks hang together
+//! to it ([`decide`]), what it belongs to ([`run`]) and what is remembered of it ([`event`]), small documents beside tasks ([`book`]), what holds work
+//! back ([`gate`]), how tasks hang together
 //! ([`graph`]) and are declared ([`plan`]), and what every store must do ([`store`]).
 
 pub mod book;
 pub mod code;
 pub mod decide;
 pub mod event;
+pub mod gate;
 pub mod graph;
 pub mod id;
 pub mod limits;

@@ -6,6 +6,7 @@
 //! `now` is passed in everywhere; shared stores replace its `mono` by their server's clock. Cancelling the future
 //! of a writing verb does not undo it: the write may or may not have happened, and an idempotency key tells.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -313,6 +314,8 @@ pub struct Wants {
     /// Also takes tasks pinned to this agent.
     pub agent: Option<AgentName>,
     pub run: Option<RunId>,
+    /// Amounts that the claimer has left; tasks that need more, or anything else, are not for it.
+    pub free: BTreeMap<String, u64>,
 }
 
 impl Wants {

@@ -1,5 +1,6 @@
 //! A plan from beginning to end in this process: submit or continue, work, watch, and tell how it ended.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -94,6 +95,7 @@ async fn work_on(
     // The worker's own pace: it also drains when the run has ended for another reason than a signal.
     let (own, worker_pace) = watch::channel(*pace.borrow());
     let (activity, mut doing) = watch::channel(Activity::default());
+    let offers = options.worker.offers.clone();
     let worker_options = worker::Options {
         run: Some(run),
         ..options.worker.clone()
@@ -116,7 +118,7 @@ async fn work_on(
         let idle = doing.borrow_and_update().idle;
         if idle
             && !options.wait
-            && let Some(waiting) = stuck(engine, &snapshot.run).await?
+            && let Some(waiting) = stuck(engine, &snapshot.run, &offers).await?
         {
             break How::Stuck(waiting);
         }
@@ -199,7 +201,7 @@ const SHOWN: usize = 20;
 
 /// What the run waits for when it cannot go on by itself: every open task is with a person, suspended, behind one
 /// of those, or of a sort that this process cannot do and nobody is doing.
-async fn stuck(engine: &Engine, run: &Run) -> Result<Option<Vec<Waiting>>> {
+async fn stuck(engine: &Engine, run: &Run, offers: &BTreeMap<String, u64>) -> Result<Option<Vec<Waiting>>> {
     let moving = [State::Assigned, State::Running, State::Pending, State::Retrying];
     if moving.into_iter().any(|state| run.counts.of(state) > 0) {
         return Ok(None);
@@ -218,11 +220,13 @@ async fn stuck(engine: &Engine, run: &Run) -> Result<Option<Vec<Waiting>>> {
             limits::PAGE_MAX,
         )
         .await?;
-    // A task parked behind a lock goes on when its holder ends, wherever that is.
-    if views
-        .iter()
-        .any(|view| view.task.parked_under().is_some() || is_command(view))
-    {
+    // A task parked behind a lock goes on when its holder ends, wherever that is; one behind a budget when somebody
+    // has answered.
+    let moves = |view: &View| match view.task.parked_under() {
+        Some(thing) => !thing.starts_with("budget:"),
+        None => is_command(view, offers),
+    };
+    if views.iter().any(moves) {
         return Ok(None);
     }
     if views.is_empty() {
@@ -239,8 +243,10 @@ async fn stuck(engine: &Engine, run: &Run) -> Result<Option<Vec<Waiting>>> {
     Ok(Some(views.iter().map(waiting).collect()))
 }
 
-fn is_command(view: &View) -> bool {
-    view.task.state == State::Ready
+fn is_command(view: &View, offers: &BTreeMap<String, u64>) -> bool {
+    let offered = |(name, amount): (&String, &u64)| offers.get(name).is_some_and(|offer| offer >= amount);
+    view.class.resources.iter().all(offered)
+        && view.task.state == State::Ready
         && view.class.agent.is_none()
         && view.class.needs.is_empty()
         && view.class.work == "command"
@@ -259,6 +265,12 @@ fn waiting(view: &View) -> Waiting {
         State::Awaiting if task.reason == Some(Reason::Breakpoint) => (
             "a person has to decide".to_owned(),
             format!("bell breakpoint resolve {id} --answer JSON"),
+        ),
+        State::Awaiting if task.reason == Some(Reason::Budget) => (
+            "its budget is used up, or nobody has said that it may be used further".to_owned(),
+            format!(
+                "bell breakpoint resolve {id} --answer '{{\"raise\":{{\"tokens\":N}}}}', or bell budget set"
+            ),
         ),
         State::Awaiting => (
             "a person has to decide".to_owned(),
@@ -280,6 +292,20 @@ fn waiting(view: &View) -> Waiting {
 }
 
 fn waits_for_a_doer(view: &View) -> (String, String) {
+    if let Some(thing) = view.task.parked_under() {
+        return (
+            format!("it waits for {thing}"),
+            format!("bell task why {}", view.task.id),
+        );
+    }
+    if view.class.work == "command" && !view.class.resources.is_empty() {
+        let amounts = view.class.resources.iter();
+        let amounts: Vec<String> = amounts.map(|(name, amount)| format!("{name}={amount}")).collect();
+        return (
+            format!("nobody here offers {}", amounts.join(", ")),
+            format!("bell run PLAN --offer {}", amounts.join(" --offer ")),
+        );
+    }
     let needs: Vec<&str> = view
         .class
         .needs

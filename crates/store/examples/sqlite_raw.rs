@@ -156,6 +156,8 @@ fn admit(tx: &mut dyn Tx, tasks: std::ops::Range<usize>, dist: usize) -> Result<
         handler: None,
         agent: None,
         needs: Vec::new(),
+        breaker: None,
+        resources: Default::default(),
     };
     let class = tx.class(project, &class)?;
     let first = tx.next_seq(project)?;

@@ -4,13 +4,17 @@
 
 pub(crate) mod audit;
 pub(crate) mod bench;
+pub(crate) mod breaker;
 pub(crate) mod breakpoint;
+pub(crate) mod budget;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod dlq;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod explain;
+mod gates;
+pub(crate) mod limit;
 pub(crate) mod lock;
 pub(crate) mod plan;
 pub(crate) mod queue;

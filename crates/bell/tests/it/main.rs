@@ -7,6 +7,7 @@ mod chaos;
 
 mod errors;
 mod frame;
+mod gates;
 mod lists;
 mod plans;
 mod runs;

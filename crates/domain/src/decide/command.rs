@@ -135,6 +135,9 @@ fn complete(
     Ok(change)
 }
 
+/// The class of a failure that is none: the attempt was ended because a budget is used up.
+pub const BUDGET: &str = "budget";
+
 #[derive(serde::Serialize)]
 struct FailureData<'a> {
     attempt: u32,
@@ -163,6 +166,25 @@ fn fail(
     truncate(&mut failure.message, limits::ERROR_BYTES);
     let failures = task.failures + 1;
     change.task.failures = failures;
+    if failure.class.as_deref() == Some(BUDGET) {
+        // No failure of the task: it goes on when somebody has raised the limit.
+        change.task.failures = task.failures;
+        let data = Json::of(&FailureData {
+            attempt: lease.attempt,
+            error: &failure.message,
+            class: Some(BUDGET),
+            exit: failure.exit,
+            usage,
+            retry_at: None,
+        });
+        change.enter(State::Awaiting, Some(Reason::Budget), Some(data))?;
+        change.outcome = Some(Outcome {
+            result: None,
+            error: Some(failure),
+            usage: usage.cloned(),
+        });
+        return Ok(change);
+    }
     let worth_it = !no_retry && policy.allows(failure.class.as_deref(), &failure.message, failure.exit);
     let again = worth_it && failures < policy.attempts;
     let retry_at = again.then(|| now.wall.after(policy.delay(failures, task.seq.0)));
@@ -306,6 +328,16 @@ fn resolve(task: &Task, accept: bool, outcome: &Outcome, now: Now) -> Result<Cha
     let to = if accept { State::Completed } else { State::Failed };
     if task.state != State::Awaiting {
         return Err(refuse(task, to));
+    }
+    if task.reason == Some(Reason::Budget) {
+        if accept {
+            change.enter(State::Ready, None, None)?;
+            change.belong(now.wall)?;
+            return Ok(change);
+        }
+        change.task.finished_at = Some(now.wall);
+        change.enter(State::Cancelled, Some(Reason::Budget), None)?;
+        return Ok(change);
     }
     change.task.finished_at = Some(now.wall);
     change.enter(to, (!accept).then_some(Reason::Rejected), None)?;

@@ -7,7 +7,7 @@ mod command;
 pub mod edges;
 pub mod lease;
 
-pub use command::{Context, command};
+pub use command::{BUDGET, Context, command};
 
 use crate::code::{Code, Refusal};
 use crate::task::record::{Outcome, Task};

@@ -1,7 +1,10 @@
-//! What a task holds or reuses: `locks`, `concurrency`, `cache`.
+//! What a task holds, uses or reuses: `locks`, `concurrency`, `resources`, `budget`, `cache`.
 
 use std::collections::BTreeMap;
 
+use crate::gate::amount;
+use crate::gate::budget::Cap;
+use crate::id;
 use crate::limits;
 use crate::task::lock::{Lock, Mode};
 use crate::task::spec::{Cache, Concurrency};
@@ -96,6 +99,72 @@ pub(super) const CONCURRENCY: &[Key<Concurrency>] = &[
         let limit = at.whole(found, 1, i64::MAX);
         value.limit = limit.map_or(1, |limit| u32::try_from(limit).unwrap_or(u32::MAX));
     }),
+];
+
+/// Names with amounts, such as `memory: 4GiB`.
+pub(super) fn resources(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
+    let entries = at.entries(found, "a mapping of amounts").unwrap_or_default();
+    if entries.len() > limits::LOCKS {
+        let detail = format!(
+            "{} resources are more than the limit of {}",
+            entries.len(),
+            limits::LOCKS
+        );
+        at.wrong(found, detail, "name fewer");
+        return;
+    }
+    for entry in entries {
+        let at = at.entry(entry);
+        let Some(name) = at.accept(found, id::Kind::new(&entry.key)) else {
+            continue;
+        };
+        let amount = at.scalar(found, "an amount").map(amount::whole);
+        match amount.and_then(|amount| at.accept(found, amount)) {
+            Some(0) | None => {}
+            Some(amount) => {
+                draft.spec.resources.insert(name.to_string(), amount);
+            }
+        }
+    }
+}
+
+pub(super) fn budget(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
+    let mut cap = Cap::default();
+    at.keys(
+        found,
+        "a mapping of `tokens`, `money` and `seconds`",
+        BUDGET,
+        &mut cap,
+    );
+    draft.spec.budget = Some(cap).filter(|cap| !cap.is_empty());
+}
+
+fn cap(at: At<'_>, found: &mut Findings) -> Option<f64> {
+    let amount = at.scalar(found, "an amount").map(amount::parse)?;
+    at.accept(found, amount)
+}
+
+pub(super) const BUDGET: &[Key<Cap>] = &[
+    Key::new(
+        "tokens",
+        "Tokens of a model.",
+        schema::amount,
+        |value, at, found| {
+            value.tokens = cap(at, found);
+        },
+    ),
+    Key::new(
+        "money",
+        "In the currency that executors report.",
+        schema::amount,
+        |value, at, found| value.money = cap(at, found),
+    ),
+    Key::new(
+        "seconds",
+        "Time of its attempts: a number, or a duration such as 10m.",
+        schema::amount,
+        |value, at, found| value.seconds = at.duration(found).map(|span| span.as_secs_f64()),
+    ),
 ];
 
 pub(super) fn cache(draft: &mut Draft, at: At<'_>, found: &mut Findings) {

@@ -166,9 +166,8 @@ pub(super) const TASK: &[TaskKey] = &[
         "resources",
         "Amounts it takes from the worker, such as `gpu: 1`.",
         schema::amounts,
-        values::amounts,
-    )
-    .unsupported(),
+        holds::resources,
+    ),
     TaskKey::new(
         "concurrency",
         "At most so many tasks with the same key at once: the key, or a mapping of `key` and `limit`.",
@@ -176,12 +175,17 @@ pub(super) const TASK: &[TaskKey] = &[
         holds::concurrency,
     ),
     TaskKey::new(
+        "breaker",
+        "The circuit breaker that its failures count for; while that is open, the task waits.",
+        schema::label,
+        |draft, at, found| draft.spec.breaker = values::label(at, found),
+    ),
+    TaskKey::new(
         "budget",
-        "Limits of tokens, money or seconds.",
-        schema::amounts,
-        values::amounts,
-    )
-    .unsupported(),
+        "What all its attempts together may use: tokens, money, seconds.",
+        schema::budget,
+        holds::budget,
+    ),
     TaskKey::new(
         "cache",
         "What the result depends on; with the same of it, the stored result is taken.",

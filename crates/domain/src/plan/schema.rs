@@ -237,6 +237,14 @@ pub(super) fn amounts() -> Value {
     json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } })
 }
 
+pub(super) fn amount() -> Value {
+    json!({ "type": ["string", "number"] })
+}
+
+pub(super) fn budget() -> Value {
+    object(holds::BUDGET, &[])
+}
+
 pub(super) fn defaults() -> Value {
     object_of(keys::TASK.iter().filter(|key| key.default), &[])
 }

@@ -107,13 +107,6 @@ pub(super) fn texts(at: At<'_>, found: &mut Findings) -> Vec<String> {
     texts
 }
 
-/// Names with amounts, such as `memory: 4GiB`.
-pub(super) fn amounts(_: &mut Draft, at: At<'_>, found: &mut Findings) {
-    for entry in at.entries(found, "a mapping of amounts").unwrap_or_default() {
-        at.entry(entry).scalar(found, "an amount");
-    }
-}
-
 pub(super) fn mapping(_: &mut Draft, at: At<'_>, found: &mut Findings) {
     at.entries(found, "a mapping");
 }

@@ -1,6 +1,7 @@
 //! A stored task: the narrow row that decisions are made on. Texts and payloads live beside it in [`Body`] and
 //! [`Outcome`], so that loading a row to decide never drags them along.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -244,6 +245,12 @@ pub struct Class {
     pub agent: Option<AgentName>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Capability>,
+    /// The breaker that the task names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<String>,
+    /// Amounts that it takes from its worker, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, u64>,
 }
 
 impl Class {
@@ -257,6 +264,8 @@ impl Class {
             },
             agent: spec.agent.clone(),
             needs: spec.needs.clone(),
+            breaker: spec.breaker.clone(),
+            resources: spec.resources.clone(),
         }
     }
 }

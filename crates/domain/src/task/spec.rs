@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::code::{Code, Refusal, nearest};
+use crate::gate::budget::Cap;
 use crate::id::{AgentName, Capability, Key, Kind};
 use crate::limits;
 use crate::task::lock::Lock;
@@ -64,6 +65,15 @@ pub struct Spec {
     pub locks: Vec<Lock>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
+    /// The breaker that its failures count for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<String>,
+    /// Amounts that it takes from its worker, by name; none is 0.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, u64>,
+    /// What all its attempts together may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Cap>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<Cache>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -104,6 +114,9 @@ impl Spec {
             on_upstream_failure: OnUpstreamFailure::default(),
             locks: Vec::new(),
             concurrency: None,
+            breaker: None,
+            resources: BTreeMap::new(),
+            budget: None,
             cache: None,
             env: BTreeMap::new(),
             cwd: None,
@@ -116,7 +129,10 @@ impl Spec {
 
     /// Whether a claim must look at anything beside the ready row.
     pub fn is_guarded(&self) -> bool {
-        !self.locks.is_empty() || self.concurrency.is_some()
+        !self.locks.is_empty()
+            || self.concurrency.is_some()
+            || self.breaker.is_some()
+            || self.budget.is_some()
     }
 }
 

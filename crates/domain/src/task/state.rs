@@ -206,6 +206,8 @@ pub enum Reason {
     Suspended,
     /// A person has to answer.
     Breakpoint,
+    /// A budget is used up, or somebody is to say that it may be used further.
+    Budget,
 }
 
 impl Reason {
@@ -227,6 +229,7 @@ impl Reason {
         Reason::Revived,
         Reason::Suspended,
         Reason::Breakpoint,
+        Reason::Budget,
     ];
 
     pub fn from_u8(number: u8) -> Option<Reason> {
@@ -252,6 +255,7 @@ impl Reason {
             Reason::Revived => "revived",
             Reason::Suspended => "suspended",
             Reason::Breakpoint => "breakpoint",
+            Reason::Budget => "budget",
         }
     }
 }

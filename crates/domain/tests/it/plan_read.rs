@@ -57,7 +57,6 @@ fn the_example_of_the_design_is_read_as_it_is_meant() {
         ("ship", When::Failure)
     );
     insta::assert_snapshot!(plan.unsupported, @r"
-    plan:6:149: `budget` of task `review` is not in this version (help: remove it, or use a version that has it)
     plan:8:105: `gate` of task `ship` is not in this version (help: remove it, or use a version that has it)
     ");
 }
@@ -145,8 +144,6 @@ fn every_key_is_understood() {
     insta::assert_snapshot!(plan.unsupported, @r"
     plan:45:5: `http` of task `fetched` is not in this version (help: remove it, or use a version that has it)
     plan:46:5: `team` of task `fetched` is not in this version (help: remove it, or use a version that has it)
-    plan:47:5: `resources` of task `fetched` is not in this version (help: remove it, or use a version that has it)
-    plan:48:5: `budget` of task `fetched` is not in this version (help: remove it, or use a version that has it)
     plan:49:5: `gate` of task `fetched` is not in this version (help: remove it, or use a version that has it)
     plan:50:5: `secrets` of task `fetched` is not in this version (help: remove it, or use a version that has it)
     plan:51:5: `for_each` of task `fetched` is not in this version (help: remove it, or use a version that has it)
@@ -401,7 +398,6 @@ fn an_analysis_names_batches_and_the_critical_path() {
         "seconds": 1080.0
       },
       "warnings": [
-        "plan:6:149: `budget` of task `review` is not in this version (help: remove it, or use a version that has it)",
         "plan:8:105: `gate` of task `ship` is not in this version (help: remove it, or use a version that has it)"
       ]
     }

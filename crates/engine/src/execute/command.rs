@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::gate::budget::{Unit, Usage};
 use domain::limits;
 use domain::task::record::{Failure, Outcome};
 use domain::task::spec::{Json, Work};
@@ -72,8 +73,25 @@ impl Commands {
         launch.grace = self.grace;
         let timeout = launch.timeout;
         let running = self.launcher.launch(launch).map_err(|e| could_not_start(&e))?;
-        job.steering.attach(running.control());
-        let ended = running.wait().await;
+        let control = running.control();
+        job.steering.attach(control.clone());
+        let mut end = std::pin::pin!(running.wait());
+        let mut over = None;
+        let ended = tokio::select! {
+            ended = &mut end => ended,
+            failure = over_budget(job, files) => {
+                over = Some(failure);
+                control.cancel();
+                end.await
+            }
+        };
+        if let Some(failure) = over {
+            return Ok(Finish::Failed {
+                failure,
+                usage: files.usage().ok().flatten(),
+                timed_out: false,
+            });
+        }
         if ended.how == How::Cancelled {
             return Ok(Finish::Stopped);
         }
@@ -90,6 +108,36 @@ impl Commands {
             usage,
             timed_out: ended.how == How::TimedOut,
         })
+    }
+}
+
+/// How often an attempt's report of what it uses is read.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Resolves when the attempt has used more than its task may.
+async fn over_budget(job: &Job, files: &Files) -> Failure {
+    let Some(cap) = job.spec.budget else {
+        return std::future::pending().await;
+    };
+    let began = tokio::time::Instant::now();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let mut used = files
+            .usage()
+            .ok()
+            .flatten()
+            .map(|report| Usage::reported(&report))
+            .unwrap_or_default();
+        used.seconds = began.elapsed().as_secs_f64();
+        for unit in Unit::ALL {
+            let used = used.of(unit);
+            if let Some(cap) = cap.of(unit).filter(|cap| used > *cap) {
+                return Failure {
+                    class: Some(domain::decide::BUDGET.to_owned()),
+                    ..Failure::new(format!("used {used} of {cap} {}", unit.as_str()))
+                };
+            }
+        }
     }
 }
 

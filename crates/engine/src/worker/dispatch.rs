@@ -1,5 +1,6 @@
 //! The loop of a worker: the one task that owns its state.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -198,12 +199,26 @@ impl Dispatch {
     fn claim(&self, room: usize) -> Claim {
         Claim {
             worker: self.id.clone(),
-            wants: self.wants.clone(),
+            wants: Wants {
+                free: self.free(),
+                ..self.wants.clone()
+            },
             max: room,
             ttl: self.options.lease,
             start: true,
             seed: ids::seed(),
         }
+    }
+
+    /// What the attempts under way have left of what this worker offers.
+    fn free(&self) -> BTreeMap<String, u64> {
+        let mut free = self.options.offers.clone();
+        for (name, amount) in self.slots.values().flat_map(|slot| &slot.job.spec.resources) {
+            if let Some(free) = free.get_mut(name) {
+                *free = free.saturating_sub(*amount);
+            }
+        }
+        free
     }
 
     fn request(&self, token: &Token, finish: &Finish) -> Request {

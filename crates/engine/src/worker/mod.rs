@@ -8,6 +8,7 @@ mod attempt;
 mod dispatch;
 mod house;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ pub struct Options {
     pub kinds: Vec<Kind>,
     pub capabilities: Vec<Capability>,
     pub agent: Option<AgentName>,
+    /// Amounts that its tasks may take together, by name.
+    pub offers: BTreeMap<String, u64>,
     pub handlers: Handlers,
     /// Run commands.
     pub commands: bool,
@@ -66,6 +69,7 @@ impl Default for Options {
             kinds: Vec::new(),
             capabilities: Vec::new(),
             agent: None,
+            offers: BTreeMap::new(),
             handlers: Handlers::default(),
             commands: true,
             guard: None,
@@ -116,6 +120,7 @@ pub async fn work(
             handlers: options.handlers.names(),
             agent: options.agent.clone(),
             run: options.run,
+            free: options.offers.clone(),
         },
         commands: Commands {
             launcher: house.launcher.clone(),

@@ -21,6 +21,7 @@ pub mod change;
 pub mod claim;
 pub mod events;
 pub mod finish;
+pub mod gates;
 pub mod graph;
 pub mod joins;
 pub mod lab;
@@ -214,6 +215,18 @@ macro_rules! conformance {
                 a_deep_chain_fails_without_recursion
                 a_deep_chain_is_cancelled_and_revived
                 a_wide_join;
+            gates:
+                a_breaker_holds_tasks_and_lets_probes_through
+                breakers_follow_what_they_are_for
+                a_breaker_is_closed_by_hand
+                so_many_at_once
+                so_many_in_a_time
+                resources_are_not_given_twice
+                what_an_attempt_may_use_is_reserved
+                a_used_up_budget_asks_once
+                a_soft_limit_asks_somebody
+                an_attempt_that_goes_over_its_cap_waits
+                settings_that_make_no_sense_are_refused;
             books:
                 entries_are_kept_in_order_of_their_keys
                 what_is_due_is_found

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::gate::budget::Cap;
 use domain::id::{AgentName, Capability, Key, Kind};
 use domain::task::lock::{Lock, Mode};
 use domain::task::retry::{Backoff, Retry};
@@ -87,6 +88,24 @@ impl New {
             .iter()
             .map(|need| Capability::new(need).expect("a capability"))
             .collect();
+        self
+    }
+
+    pub fn breaker(mut self, name: &str) -> New {
+        self.spec.breaker = Some(name.to_owned());
+        self
+    }
+
+    pub fn takes(mut self, resource: &str, amount: u64) -> New {
+        self.spec.resources.insert(resource.to_owned(), amount);
+        self
+    }
+
+    pub fn tokens(mut self, cap: f64) -> New {
+        self.spec.budget = Some(Cap {
+            tokens: Some(cap),
+            ..Cap::default()
+        });
         self
     }
 

@@ -13,13 +13,14 @@ use domain::store::{Children, Command, Reply, Request, Result, Target};
 use domain::task::record::{Join, Task};
 use domain::task::retry::Retry;
 use domain::task::spec::When;
-use domain::task::state::State;
+use domain::task::state::{Reason, State};
 use domain::time::{Now, Timestamp};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
 use super::admit::{self, repeated};
 use super::claim::run_not_found;
+use super::gate;
 use super::settle::{self, Settled};
 use super::step::Step;
 use super::tx::{ProjectNo, Remembered, Tx};
@@ -187,6 +188,14 @@ fn carry(
         now: step.now,
     };
     let mut change = decide::command(&task, &request.command, &ctx)?;
+    if let Command::Resolve {
+        accept: true,
+        outcome,
+    } = &request.command
+        && task.reason == Some(Reason::Budget)
+    {
+        gate::purses::allow(step, &task, outcome.result.as_ref())?;
+    }
     if let Command::Complete {
         children: Some(children),
         ..

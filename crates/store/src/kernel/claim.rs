@@ -1,19 +1,24 @@
 //! Handing out what is first in line.
 
+use std::collections::BTreeMap;
+
+use domain::book::Book;
 use domain::code::{Code, Refusal};
 use domain::decide::lease::{self, Terms};
 use domain::id::{Project, Seq};
 use domain::limits;
 use domain::store::{Claim, Leased, Result};
-use domain::task::record::{ClassNo, Task};
+use domain::task::record::{Class, ClassNo, Task};
 use domain::time::Now;
 use rustc_hash::FxHashMap;
 
+use super::gate;
 use super::locks;
 use super::step::Step;
 use super::tx::Tx;
 
-/// Leases up to `claim.max` tasks, best place first. Tasks whose locks or limits are taken are parked on the way.
+/// Leases up to `claim.max` tasks, best place first. Tasks whose locks or limits are taken are parked on the
+/// way; classes that a gate holds back, or that the claimer has too little left for, are not looked at.
 pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Result<Vec<Leased>> {
     let Some(no) = tx.project(project, false)? else {
         return Ok(Vec::new());
@@ -25,28 +30,40 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
             None => return Err(run_not_found(&id.to_string())),
         },
     };
-    let classes: Vec<ClassNo> = tx
-        .classes(no)?
+    let all = tx.classes(no)?;
+    let mut classes: Vec<(ClassNo, &Class)> = all
         .iter()
         .filter(|(_, class)| claim.wants.takes(class))
-        .map(|(no, _)| *no)
+        .map(|(no, class)| (*no, class))
         .collect();
     if classes.is_empty() {
         return Ok(Vec::new());
     }
     let max = claim.max.clamp(1, limits::CLAIM_MAX);
     let mut step = Step::new(tx, no, now, format!("worker:{}", claim.worker).into())?;
+    let mut free = claim.wants.free.clone();
     let mut taken: Vec<Seq> = Vec::new();
     while taken.len() < max {
+        leave_out(&mut step, &mut classes, &free)?;
+        let open: Vec<ClassNo> = classes.iter().map(|(no, _)| *no).collect();
         let room = max - taken.len();
-        let line = step.tx.line(no, run, &classes, room)?;
-        let all_seen = line.len() < room && line.iter().all(|task| !task.guarded);
+        let line = step.tx.line(no, run, &open, room)?;
+        let mut all_seen = line.len() < room && !step.has(Book::Budget);
         if line.is_empty() {
             break;
         }
         for task in line {
+            all_seen &= !task.guarded;
+            let class = classes.iter().find(|(no, _)| *no == task.class);
+            let (_, class) = class.expect("only tasks of these classes were asked for");
+            if !fits(class, &free) || gated(&mut step) && gate::classes::room(&mut step, class)? == 0 {
+                all_seen = false;
+                continue;
+            }
             step.adopt(task.clone());
-            take(&mut step, &task, claim, &mut taken)?;
+            if take(&mut step, &task, claim, &mut taken)? {
+                use_up(class, &mut free);
+            }
         }
         if all_seen {
             break;
@@ -58,11 +75,56 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
     answer(&mut step, &taken)
 }
 
-fn take(step: &mut Step<'_>, task: &Task, claim: &Claim, taken: &mut Vec<Seq>) -> Result<()> {
-    if task.guarded
-        && let Some(thing) = locks::acquire(step, task.seq)?
-    {
-        return locks::park(step, task, thing);
+fn gated(step: &mut Step<'_>) -> bool {
+    gate::classes::any(step)
+}
+
+/// Classes that nothing may begin of now are not asked for again.
+fn leave_out(step: &mut Step<'_>, classes: &mut Vec<(ClassNo, &Class)>, free: &Amounts) -> Result<()> {
+    classes.retain(|(_, class)| fits(class, free));
+    if gated(step) {
+        let mut open = Vec::with_capacity(classes.len());
+        for (no, class) in classes.drain(..) {
+            if gate::classes::room(step, class)? > 0 {
+                open.push((no, class));
+            }
+        }
+        *classes = open;
+    }
+    Ok(())
+}
+
+/// What a worker has left, by name.
+type Amounts = BTreeMap<String, u64>;
+
+fn fits(class: &Class, free: &Amounts) -> bool {
+    class
+        .resources
+        .iter()
+        .all(|(name, amount)| free.get(name).is_some_and(|free| free >= amount))
+}
+
+fn use_up(class: &Class, free: &mut Amounts) {
+    for (name, amount) in &class.resources {
+        if let Some(free) = free.get_mut(name) {
+            *free = free.saturating_sub(*amount);
+        }
+    }
+}
+
+/// Leases a task, or puts it aside under what is in its way. Returns whether it was leased.
+fn take(step: &mut Step<'_>, task: &Task, claim: &Claim, taken: &mut Vec<Seq>) -> Result<bool> {
+    if task.guarded || step.has(Book::Budget) {
+        let guards = locks::guards(step, task.seq)?;
+        if let Some(thing) = locks::obstacle(step, &guards)? {
+            locks::park(step, task, thing)?;
+            return Ok(false);
+        }
+        if let Some(held) = gate::purses::reserve(step, task, &guards)? {
+            gate::purses::hold(step, task, held)?;
+            return Ok(false);
+        }
+        locks::acquire(step, task.seq, guards);
     }
     let terms = Terms {
         worker: &claim.worker,
@@ -73,7 +135,7 @@ fn take(step: &mut Step<'_>, task: &Task, claim: &Claim, taken: &mut Vec<Seq>) -
     let change = lease::grant(task, &terms, step.next_event(), step.now)?;
     taken.push(task.seq);
     step.carry_out(change)?;
-    Ok(())
+    Ok(true)
 }
 
 fn answer(step: &mut Step<'_>, taken: &[Seq]) -> Result<Vec<Leased>> {

@@ -1,5 +1,6 @@
 //! What is due by time, and what a dead worker leaves behind.
 
+use domain::book::Book;
 use domain::decide::{Change, lease};
 use domain::id::{Project, Seq, TaskId, WorkerId};
 use domain::limits;
@@ -8,6 +9,7 @@ use domain::task::score::{self, Weights};
 use domain::task::state::State;
 use domain::time::Now;
 
+use super::gate;
 use super::settle::{self, Settled};
 use super::step::Step;
 use super::tx::Tx;
@@ -23,16 +25,18 @@ pub fn tick(tx: &mut dyn Tx, project: &Project, now: Now) -> Result<Ticked> {
     let now = tx.now(now)?;
     let expired = tx.expired(no, now.mono, CHUNK)?;
     let (due, next) = tx.due(no, now.wall, CHUNK)?;
+    let gates = tx.entries_due(no, Book::Gauge, now.wall, CHUNK)?;
     let unsettled = !tx.unsettled(no, 1)?.is_empty();
     let ticked = Ticked {
-        moved: expired.len() + due.len(),
-        more: expired.len() == CHUNK || due.len() == CHUNK || unsettled,
+        moved: expired.len() + due.len() + gates.len(),
+        more: expired.len() == CHUNK || due.len() == CHUNK || gates.len() == CHUNK || unsettled,
         next,
     };
     if ticked.moved == 0 {
         return Ok(ticked);
     }
     let mut step = Step::new(tx, no, now, "system".into())?;
+    gate::classes::wake(&mut step, &gates)?;
     take_back(&mut step, &expired)?;
     step.load(&due)?;
     for seq in due {

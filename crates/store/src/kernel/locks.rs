@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use domain::gate::budget::Cap;
 use domain::id::Seq;
 use domain::store::Result;
 use domain::task::lock::{LIMIT, Lock, Mode};
@@ -20,39 +21,38 @@ use super::tx::Group;
 
 /// The part of a spec that a claim must look at.
 #[derive(Debug, Default, Deserialize)]
-struct Guards {
+pub(super) struct Guards {
     #[serde(default)]
     locks: Vec<Lock>,
     #[serde(default)]
     concurrency: Option<Concurrency>,
+    #[serde(default)]
+    pub(super) budget: Option<Cap>,
+    /// In milliseconds.
+    #[serde(default)]
+    pub(super) timeout: Option<u64>,
 }
 
-fn guards(step: &mut Step<'_>, seq: Seq) -> Result<Guards> {
+pub(super) fn guards(step: &mut Step<'_>, seq: Seq) -> Result<Guards> {
     let body = step.tx.bodies(step.project, &[seq])?.pop();
     Ok(body
         .and_then(|(_, body)| serde_json::from_str(&body.spec).ok())
         .unwrap_or_default())
 }
 
-/// Takes everything that a task needs, or names the held thing that is in the way and takes nothing.
-pub(super) fn acquire(step: &mut Step<'_>, seq: Seq) -> Result<Option<Arc<str>>> {
-    let guards = guards(step, seq)?;
-    if let Some(thing) = obstacle(step, &guards)? {
-        return Ok(Some(thing));
-    }
+/// Takes everything that a task needs, once nothing is in its way.
+pub(super) fn acquire(step: &mut Step<'_>, seq: Seq, guards: Guards) {
     for lock in guards.locks {
         step.writes.acquired.push((lock.name, seq, lock.mode));
     }
     if let Some(limit) = guards.concurrency {
-        step.writes
-            .acquired
-            .push((format!("{LIMIT}{}", limit.key), seq, Mode::Shared));
+        let name = format!("{LIMIT}{}", limit.key);
+        step.writes.acquired.push((name, seq, Mode::Shared));
     }
-    Ok(None)
 }
 
 /// The first held thing that is in the way, counting what this step has acquired but not yet written.
-fn obstacle(step: &mut Step<'_>, guards: &Guards) -> Result<Option<Arc<str>>> {
+pub(super) fn obstacle(step: &mut Step<'_>, guards: &Guards) -> Result<Option<Arc<str>>> {
     if let Some(limit) = &guards.concurrency {
         let name = format!("{LIMIT}{}", limit.key);
         let stored = step.tx.holders(step.project, &name)?.len();
@@ -114,12 +114,13 @@ pub(super) fn park(step: &mut Step<'_>, task: &Task, thing: Arc<str>) -> Result<
 
 /// Lets out whoever can go on, after leases have ended or batons have left the line in this step.
 pub(super) fn hand_on(step: &mut Step<'_>) -> Result<()> {
-    while !(step.released.is_empty() && step.batons.is_empty()) {
+    while !(step.released.is_empty() && step.batons.is_empty() && step.freed.is_empty()) {
         let mut free: Vec<(Arc<str>, Option<Group>)> = step
             .batons
             .drain(..)
             .map(|(thing, group)| (thing, Some(group)))
             .collect();
+        free.extend(step.freed.drain(..).map(|thing| (thing, None)));
         for seq in std::mem::take(&mut step.released) {
             let held = step.tx.held_by(step.project, seq)?;
             free.extend(held.into_iter().map(|(name, _)| (name.into(), None)));

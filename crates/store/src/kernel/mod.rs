@@ -8,6 +8,7 @@ mod book;
 mod change;
 mod claim;
 mod due;
+mod gate;
 mod locks;
 mod settle;
 mod step;

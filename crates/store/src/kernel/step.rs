@@ -9,13 +9,14 @@ use domain::event::{Draft, Event, Kind};
 use domain::id::{EventNo, Seq};
 use domain::run::{Run, RunNo, RunState};
 use domain::store::Result;
-use domain::task::record::{Task, Wait};
+use domain::task::record::{Class, ClassNo, Task, Wait};
 use domain::task::score::{self, Weights};
 use domain::task::spec::Json;
 use domain::task::state::{Reason, State};
 use domain::time::{Now, Timestamp};
 use rustc_hash::FxHashMap;
 
+use super::gate::{self, Gates};
 use super::tx::{Group, Head, ProjectNo, Tx, WriteSet};
 
 pub(super) struct Step<'a> {
@@ -31,6 +32,10 @@ pub(super) struct Step<'a> {
     pub(super) released: Vec<Seq>,
     /// Things under which tasks were let out that have left the line since, with their group.
     pub(super) batons: Vec<(Arc<str>, Group)>,
+    /// Other things that tasks are parked under, which may let some of them go now.
+    pub(super) freed: Vec<Arc<str>>,
+    pub(super) gates: Gates,
+    classes: Option<Arc<Vec<(ClassNo, Class)>>>,
 }
 
 struct Slot {
@@ -54,7 +59,38 @@ impl<'a> Step<'a> {
             runs: FxHashMap::default(),
             released: Vec::new(),
             batons: Vec::new(),
+            freed: Vec::new(),
+            gates: Gates::default(),
+            classes: None,
         })
+    }
+
+    /// Whether anything was ever written to this book.
+    pub(super) fn has(&self, book: Book) -> bool {
+        self.writes.head.1.has(book)
+    }
+
+    /// All classes of the project, read once.
+    pub(super) fn classes(&mut self) -> Result<Arc<Vec<(ClassNo, Class)>>> {
+        if let Some(classes) = &self.classes {
+            return Ok(classes.clone());
+        }
+        let classes = self.tx.classes(self.project)?;
+        Ok(self.classes.insert(classes).clone())
+    }
+
+    pub(super) fn class(&mut self, no: ClassNo) -> Result<Class> {
+        let find = |classes: &[(ClassNo, Class)]| {
+            let known = classes.iter().find(|(known, _)| *known == no);
+            known.map(|(_, class)| class.clone())
+        };
+        if let Some(class) = find(&self.classes()?) {
+            return Ok(class);
+        }
+        // It was added in this step.
+        self.classes = None;
+        find(&self.classes()?)
+            .ok_or_else(|| Refusal::new(Code::StoreCorrupt, format!("class number {} is missing", no.0)))
     }
 
     fn head(&mut self) -> &mut Head {
@@ -149,19 +185,30 @@ impl<'a> Step<'a> {
         {
             self.count_in_run(no, Some(&before), Some(&task))?;
         }
-        if task.guarded {
-            if before.lease.is_some() && task.lease.is_none() {
-                self.released.push(seq);
-            }
-            if let Wait::Baton(thing) = &before.wait
-                && task.wait != before.wait
-                && task.wait != Wait::Parked(thing.clone())
-            {
-                self.batons.push((thing.clone(), (task.class, task.run)));
-            }
+        if task.guarded && before.lease.is_some() && task.lease.is_none() {
+            self.released.push(seq);
+        }
+        if let Wait::Baton(thing) = &before.wait
+            && task.wait != before.wait
+            && task.wait != Wait::Parked(thing.clone())
+        {
+            self.batons.push((thing.clone(), (task.class, task.run)));
+        }
+        if before.lease.is_some() != task.lease.is_some() && self.is_gated(&task) {
+            gate::follow(self, &before, &task)?;
+        }
+        let asked = |task: &Task| (task.state, task.reason) == (State::Awaiting, Some(Reason::Budget));
+        if asked(&before) && !asked(&task) {
+            gate::purses::asked(self, &task)?;
         }
         self.rows.get_mut(&seq).expect("the row was loaded above").new = task;
         Ok(())
+    }
+
+    /// Whether any gate may have to do with this task.
+    fn is_gated(&self, task: &Task) -> bool {
+        const BOOKS: [Book; 3] = [Book::Limit, Book::Breaker, Book::Budget];
+        task.guarded || BOOKS.into_iter().any(|book| self.has(book))
     }
 
     /// Completes what follows from the rest of a row: a task that becomes ready is scored for that moment, and one
@@ -366,6 +413,7 @@ impl<'a> Step<'a> {
     /// Hands on what has become free, closes runs, writes.
     pub(super) fn finish(&mut self) -> Result<()> {
         super::locks::hand_on(self)?;
+        gate::save(self);
         self.close_runs();
         self.flush()
     }

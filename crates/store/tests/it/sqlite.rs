@@ -46,6 +46,8 @@ fn class() -> Class {
         handler: None,
         agent: None,
         needs: Vec::new(),
+        breaker: None,
+        resources: Default::default(),
     }
 }
 

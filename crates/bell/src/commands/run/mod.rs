@@ -39,6 +39,9 @@ pub(crate) struct Args {
     /// Work on this many tasks at the same time [default: 10]
     #[arg(long, short, value_name = "N", value_parser = parse::jobs)]
     jobs: Option<usize>,
+    /// Offer an amount for tasks that take `resources`, such as gpu=2 or memory=16GiB
+    #[arg(long, value_name = "NAME=AMOUNT", value_parser = parse::offer)]
+    offer: Vec<(String, u64)>,
     /// Begin a new run
     #[arg(long, conflicts_with = "resume")]
     new: bool,
@@ -77,6 +80,7 @@ impl Args {
             },
             worker: worker::Options {
                 jobs,
+                offers: self.offer.iter().cloned().collect(),
                 guard: std::env::current_exe().ok(),
                 store_url: context.place()?.1,
                 ..worker::Options::default()

@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// Offer this capability
     #[arg(long, value_name = "CAP", value_parser = parse::name::<Capability>)]
     capability: Vec<Capability>,
+    /// Offer an amount for tasks that take `resources`, such as gpu=2
+    #[arg(long, value_name = "NAME=AMOUNT", value_parser = parse::offer)]
+    offer: Vec<(String, u64)>,
     /// Take only this kind of work
     #[arg(long, value_parser = parse::name::<Kind>)]
     kind: Vec<Kind>,
@@ -72,6 +75,7 @@ impl Args {
                 capabilities: self.capability,
                 kinds: self.kind,
                 agent,
+                free: self.offer.into_iter().collect(),
                 ..Wants::default()
             },
             max: self.max,

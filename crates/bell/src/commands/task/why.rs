@@ -7,6 +7,7 @@ use domain::task::lock::Mode;
 use domain::task::state::State;
 use domain::time::Timestamp;
 
+use crate::commands::gates;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -46,7 +47,10 @@ impl Args {
             true => Some(engine.store.ahead(project, id, PAGE_MAX).await?),
             false => None,
         };
-        let why = Why::new(&view, spec, &neighbours, &held, ahead, engine.now());
+        let mut why = Why::new(&view, spec, &neighbours, &held, ahead, engine.now());
+        if view.task.in_line() {
+            why.held_back = gates::holding(&engine, &view.class).await?;
+        }
         context.ui.answer(&why, |why| people(why, engine.now().wall))?;
         Ok(Exit::DONE)
     }
@@ -68,6 +72,9 @@ fn people(why: &Why, now: Timestamp) -> String {
             false => format!("held by {}", holders.join(", ")),
         };
         text += &format!("  {mode}lock {}: {held}\n", lock.name);
+    }
+    for gate in &why.held_back {
+        text += &format!("  {gate}\n");
     }
     if !why.state.is_terminal() {
         let score = &why.score;
@@ -126,9 +133,18 @@ fn edge(waits: &Waits) -> String {
 
 fn takers(takers: &Takers) -> String {
     let needs: Vec<&str> = takers.needs.iter().map(domain::id::Capability::as_str).collect();
-    let with = match needs.is_empty() {
+    let amounts = takers
+        .resources
+        .iter()
+        .map(|(name, amount)| format!("{name}={amount}"));
+    let offers: Vec<String> = needs
+        .iter()
+        .map(|need| (*need).to_owned())
+        .chain(amounts)
+        .collect();
+    let with = match offers.is_empty() {
         true => String::new(),
-        false => format!(" that offers {}", needs.join(", ")),
+        false => format!(" that offers {}", offers.join(", ")),
     };
     match &takers.agent {
         Some(agent) => format!("can be taken by the agent {agent} only"),

@@ -1,0 +1,186 @@
+//! `bell breaker`
+
+use std::time::Duration;
+
+use api::gate::{Breaker, Breakers};
+use clap::Subcommand;
+use domain::book::{Book, Edit};
+use domain::code::{Code, Refusal};
+use domain::event::Kind;
+use domain::gate::Scope;
+use domain::gate::breaker::{self, Settings, State};
+use engine::engine::Engine;
+use serde_json::json;
+
+use super::gates;
+use crate::context::{Access, Context};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::output::table::Table;
+use crate::output::time;
+use crate::{lookup, parse};
+
+/// Hold work back while what it calls is failing
+///
+/// A breaker opens when too many attempts fail, holds its tasks without spending their tries, then lets a few probes
+/// through. A task names one with `breaker: NAME`; others are set up here, for a kind, an agent or an executor.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Set(Set),
+    Reset(Reset),
+    Remove(Remove),
+}
+
+/// List the breakers and how they stand
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bell breaker list")]
+struct List {}
+
+/// Set up a breaker, or change one
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  bell breaker set kind:deploy --failures 3 --timeout 5m
+  bell breaker set work:http --threshold 0.3 --window 20
+  bell breaker set agent:coder --identical 5 --spend 20")]
+struct Set {
+    /// What it is for: kind:NAME, agent:NAME, work:EXECUTOR, key:NAME or project
+    #[arg(value_parser = parse::name::<Scope>)]
+    name: Scope,
+    /// Open at this share of failures, from 0 to 1 [default: 0.5]
+    #[arg(long, value_name = "SHARE")]
+    threshold: Option<f64>,
+    /// Look at so many results [default: 10]
+    #[arg(long, value_name = "N")]
+    window: Option<usize>,
+    /// Look once there are so many results [default: 5]
+    #[arg(long, value_name = "N")]
+    min: Option<usize>,
+    /// Open after so many failures in a row
+    #[arg(long, value_name = "N")]
+    failures: Option<u32>,
+    /// Close after so many probes went well [default: 3]
+    #[arg(long, value_name = "N")]
+    successes: Option<u32>,
+    /// Stay open for this long [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = parse::span)]
+    timeout: Option<Duration>,
+    /// Open after so many equal results in a row
+    #[arg(long, value_name = "N")]
+    identical: Option<u32>,
+    /// Open when the results looked at have cost more money than this
+    #[arg(long, value_name = "AMOUNT")]
+    spend: Option<f64>,
+}
+
+/// Close a breaker and forget its results
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bell breaker reset key:payments")]
+struct Reset {
+    #[arg(value_parser = parse::name::<Scope>)]
+    name: Scope,
+}
+
+/// Take a breaker away
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bell breaker remove kind:deploy")]
+struct Remove {
+    #[arg(value_parser = parse::name::<Scope>)]
+    name: Scope,
+}
+
+impl Args {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let engine = context.open(Access::Existing).await?;
+        lookup::catch_up(&engine).await?;
+        match self.command {
+            Command::List(_) => {}
+            Command::Set(set) => set.run(&engine).await?,
+            Command::Reset(reset) => forget(&engine, &reset.name).await?,
+            Command::Remove(remove) => {
+                forget(&engine, &remove.name).await?;
+                gates::write(&engine, Edit::remove(Book::Breaker, &remove.name.to_string())).await?;
+            }
+        }
+        let found: Vec<(Scope, Settings, breaker::Breaker)> =
+            gates::all(&engine, Book::Breaker, "breaker:").await?;
+        let breakers: Vec<Breaker> = found
+            .into_iter()
+            .map(|(name, settings, state)| Breaker::new(name, settings, &state))
+            .collect();
+        let list = Breakers {
+            count: breakers.len(),
+            breakers,
+        };
+        context.ui.answer(&list, people)?;
+        Ok(Exit::DONE)
+    }
+}
+
+/// Its state is what the store keeps of it; without one it is closed.
+async fn forget(engine: &Engine, name: &Scope) -> Result<()> {
+    let known: Vec<(Scope, Settings, breaker::Breaker)> =
+        gates::all(engine, Book::Breaker, "breaker:").await?;
+    let Some((_, _, state)) = known.iter().find(|(known, ..)| known == name) else {
+        return Err(
+            Refusal::new(Code::InvalidArgument, format!("there is no breaker `{name}`"))
+                .help("`bell breaker list` shows those there are")
+                .into(),
+        );
+    };
+    let mut edit = Edit::remove(Book::Gauge, &format!("breaker:{name}"));
+    if state.state != State::Closed {
+        let data = json!({ "breaker": name, "state": State::Closed, "why": "by hand" });
+        edit = edit.with_event(Kind::BreakerClosed, &data);
+    }
+    Ok(gates::write(engine, edit).await?)
+}
+
+impl Set {
+    async fn run(self, engine: &Engine) -> Result<()> {
+        let now = gates::settings::<Settings>(engine, Book::Breaker, &self.name).await?;
+        let now = now.unwrap_or_default();
+        let settings = Settings {
+            threshold: self.threshold.unwrap_or(now.threshold),
+            window: self.window.unwrap_or(now.window),
+            min: self.min.unwrap_or(now.min.min(self.window.unwrap_or(now.window))),
+            failures: self.failures.or(now.failures),
+            successes: self.successes.unwrap_or(now.successes),
+            timeout: self.timeout.map_or(now.timeout, |span| span.as_millis() as u64),
+            identical: self.identical.or(now.identical),
+            spend: self.spend.or(now.spend),
+        };
+        Ok(gates::set(engine, Book::Breaker, &self.name, &settings, None).await?)
+    }
+}
+
+fn people(list: &Breakers) -> String {
+    if list.breakers.is_empty() {
+        return "there are no breakers\n".to_owned();
+    }
+    let mut table = Table::new(&["STATE", "NAME", ">ERRORS", ">OPENED", "UNTIL", "WHY"]);
+    for breaker in &list.breakers {
+        let state = match breaker.state {
+            State::Closed => "closed",
+            State::Open => "open",
+            State::HalfOpen => "half open",
+        };
+        let until = breaker.until.map(|until| time::clock(until.0));
+        let why = breaker.why.as_deref().filter(|_| breaker.state != State::Closed);
+        table.row([
+            state.into(),
+            breaker.name.to_string().into(),
+            format!("{} %", breaker.error_rate).into(),
+            breaker.times_opened.to_string().into(),
+            until.unwrap_or_default().into(),
+            why.unwrap_or_default().into(),
+        ]);
+    }
+    table.render()
+}
