@@ -2,6 +2,7 @@
 //!
 //! The first byte of every row is its version, so that later versions can read what this one wrote.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use domain::code::{Code, Refusal};
@@ -15,8 +16,8 @@ use uuid::Uuid;
 /// Of all rows that this version writes.
 const VERSION: u8 = 1;
 
-pub(super) fn corrupt(what: impl ToString) -> Refusal {
-    Refusal::new(Code::StoreCorrupt, what.to_string())
+pub(super) fn corrupt(what: impl Display) -> Refusal {
+    Refusal::new(Code::StoreCorrupt, format!("{what}"))
 }
 
 #[derive(Debug)]

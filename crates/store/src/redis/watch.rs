@@ -29,7 +29,7 @@ pub(super) struct RedisWatch {
 }
 
 impl RedisWatch {
-    pub(super) fn new(place: Place, prefix: &str) -> RedisWatch {
+    pub(super) fn new(place: &Place, prefix: &str) -> RedisWatch {
         RedisWatch {
             place: place.with_pushes(),
             channel: keys::channel(prefix),
