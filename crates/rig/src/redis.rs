@@ -35,6 +35,15 @@ pub fn fresh(url: &str) -> String {
     format!("{url}{mark}prefix=test.{}.{count}", std::process::id())
 }
 
+/// Takes away what was written under a URL from [`fresh`].
+pub fn sweep(url: &str) {
+    const SWEEP: &str =
+        "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end return 0";
+    let prefix = url.rsplit_once("prefix=").map_or("", |(_, prefix)| prefix);
+    // A server that was stopped has nothing to tidy up.
+    let _ = command_at(url, &["EVAL", SWEEP, "0", &format!("{{bell:{prefix}[}}:]*")]);
+}
+
 /// Makes sure that there is a server to start.
 pub fn install() -> Result<()> {
     if runs(PROGRAM) {

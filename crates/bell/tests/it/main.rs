@@ -11,5 +11,6 @@ mod gates;
 mod lists;
 mod plans;
 mod runs;
+mod shared;
 mod shell_flock;
 mod tasks;

@@ -118,6 +118,9 @@ impl Link {
 
     /// Sends a batch to where the keys under `tag` are. The answers may be errors.
     pub(super) fn exchange(&mut self, tag: &str, batch: &Batch) -> Result<Vec<Value>, Fault> {
+        if batch.count() == 0 {
+            return Ok(Vec::new());
+        }
         let home = self.homes.get(tag).cloned().unwrap_or_default();
         let connection = match self.nodes.remove(&home) {
             Some(connection) if connection.is_open() => Ok(connection),

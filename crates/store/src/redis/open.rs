@@ -1,14 +1,14 @@
 //! Opening: everything that can be wrong with a server is found here, before anything is written to it.
 
 use domain::code::{Code, Refusal};
-use domain::store::{Durability, Info, Result};
+use domain::store::{Durability, Info, LeaseClock, Result};
 
-use super::Options;
 use super::batch::Batch;
 use super::fault::{Fault, answered};
 use super::keys;
 use super::link::{Link, Patience, Place};
 use super::url::{self, Asked};
+use super::{Clock, Options};
 use redis::Value;
 use std::time::Duration;
 
@@ -52,6 +52,10 @@ pub(super) fn open(url: &str, options: &Options) -> Result<Found> {
             engine: "redis",
             durability,
             schema: SCHEMA,
+            leases: match options.clock {
+                Clock::Server => LeaseClock::Server,
+                Clock::Caller => LeaseClock::Machine,
+            },
         },
     })
 }
@@ -196,7 +200,7 @@ fn persistence(settings: &Settings, asked: &Asked, wanted: Durability, accept: b
     };
     let detail = format!("{state}; durability `{}` needs {needed}", wanted.as_str());
     Err(Refusal::new(Code::StoreVolatile, detail).help(
-        "change the server, ask for less with `--durability relaxed`, or accept it with `accept_volatile=true` in the URL",
+        "change the server, ask for less (`durability = \"relaxed\"`), or accept it with `--accept-volatile`",
     ))
 }
 

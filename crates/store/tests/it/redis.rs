@@ -51,16 +51,6 @@ impl Space {
 
 impl Drop for Space {
     fn drop(&mut self) {
-        let prefix = self.url.rsplit_once("prefix=").map_or("", |(_, prefix)| prefix);
-        // A server that was stopped has nothing to tidy up.
-        let _ = rig::redis::command_at(
-            &self.url,
-            &[
-                "EVAL",
-                "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end return 0",
-                "0",
-                &format!("{{bell:{prefix}[}}:]*"),
-            ],
-        );
+        rig::redis::sweep(&self.url);
     }
 }
