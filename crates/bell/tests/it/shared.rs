@@ -74,7 +74,7 @@ fn leases_end_by_the_servers_clock() {
 #[test]
 fn weaker_persistence_is_refused_until_it_is_accepted() {
     let shared = Shared::new();
-    let add = ["--store", &shared.url, "task", "add", "x", "--json"];
+    let add = ["--store", &shared.url, "task", "add", "x"];
     assert_eq!(shared.bench.problem(&add), ("store-volatile".to_owned(), 4));
     let accepted = shared.bench.bell(&[&add[..], &["--accept-volatile"]].concat());
     assert_eq!(accepted.exit, 0, "{accepted:?}");
