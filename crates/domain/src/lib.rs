@@ -3,7 +3,8 @@
 //! In reading order: the words ([`id`], [`time`], [`limits`], [`code`]), a task and its life ([`task`]), what may happen
 //! to it ([`decide`]), what it belongs to ([`run`]) and what is remembered of it ([`event`]), small documents beside tasks ([`book`]), what holds work
 //! back ([`gate`]), how tasks hang together
-//! ([`graph`]) and are declared ([`plan`]), and what every store must do ([`store`]).
+//! ([`graph`]) and are declared ([`plan`]), what every store must do ([`store`]) and how a
+//! project moves from one to another ([`transfer`]).
 
 pub mod book;
 pub mod code;
@@ -18,3 +19,4 @@ pub mod run;
 pub mod store;
 pub mod task;
 pub mod time;
+pub mod transfer;

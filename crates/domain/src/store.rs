@@ -24,6 +24,7 @@ use crate::task::record::{Body, Class, Failure, Join, Outcome, Task};
 use crate::task::spec::{Json, Source, Spec, When};
 use crate::task::state::{Reason, State};
 use crate::time::{Now, Timestamp};
+use crate::transfer::{Closed, Next, Piece, Totals};
 
 pub type Result<T> = std::result::Result<T, Refusal>;
 
@@ -68,6 +69,20 @@ pub trait Store: Debug + Send + Sync {
         ttl: Option<Duration>,
         now: Now,
     ) -> Result<Option<u64>>;
+
+    // ---- moving to another store ----
+
+    /// Closes a project for everything but its transfer, or opens it again; see [`crate::transfer`].
+    async fn close(&self, project: &Project, closed: Option<Closed>) -> Result<()>;
+
+    /// One piece of a project without its events, and where the next one begins.
+    async fn dump(&self, project: &Project, next: Next) -> Result<(Piece, Option<Next>)>;
+
+    /// Takes a piece of a project in that is arriving here. With `totals`, it is the last one.
+    async fn load(&self, project: &Project, piece: Piece, totals: Option<Totals>, now: Now) -> Result<()>;
+
+    /// What a project keeps about itself as a whole; `None` when nothing was ever written to it.
+    async fn totals(&self, project: &Project) -> Result<Option<Totals>>;
 
     // ---- reading ----
 

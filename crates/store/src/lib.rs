@@ -1,8 +1,8 @@
 //! Where tasks are kept: memory, SQLite and Redis behind one kernel.
 //!
 //! In reading order: the transaction that a driver offers and the verbs over it ([`kernel`]), what makes a back
-//! end ([`driver`]), the store over a driver ([`local`]), the back ends ([`memory`], [`sqlite`],
-//! [`redis`]), and what each of
+//! end ([`driver`]), the store over a driver ([`local`]), the back ends ([`memory`], [`sqlite`], [`redis`]), how a
+//! project moves from one to another ([`transfer`]), and what each of
 //! them must do (`conformance`, a feature for tests).
 
 #[cfg(feature = "conformance")]
@@ -14,5 +14,6 @@ pub mod memory;
 mod open;
 pub mod redis;
 pub mod sqlite;
+pub mod transfer;
 
 pub use open::{Options, SCHEMES, Scheme, open, scheme};

@@ -1,6 +1,9 @@
 //! `bell store`
 
+use std::io::IsTerminal;
+
 use clap::Subcommand;
+use domain::code::{Code, Refusal};
 use domain::id::Project;
 use serde::Serialize;
 
@@ -19,6 +22,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(Check),
+    Copy(Copy),
 }
 
 /// Compare everything that the store keeps twice
@@ -27,6 +31,134 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell store check")]
 struct Check {}
+
+/// Move a live queue to another store
+///
+/// Closes the source, carries everything over with its log, compares both sides, and opens the target. Writes to the
+/// source are refused from then on, naming the target. After an interruption the same command goes on. Covers every
+/// project, unless --project names one. Leases move too, with their whole time ahead of them; cached results stay.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  bell store copy .bellwether/bell.db archive/bell.db
+  bell store copy .bellwether/bell.db archive/bell.db --project web
+  bell store copy .bellwether/bell.db archive/bell.db --abort")]
+struct Copy {
+    /// The store to move from
+    from: String,
+    /// The store to move to; made when it is not there
+    to: String,
+    /// Open the source again; only as long as the target has not been opened
+    #[arg(long)]
+    abort: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Copied {
+    from: String,
+    to: String,
+    projects: Vec<CopiedProject>,
+}
+
+#[derive(Debug, Serialize)]
+struct CopiedProject {
+    project: Project,
+    tasks: u64,
+    events: u64,
+    /// Where the chain of events ends, on both sides.
+    digest: String,
+}
+
+impl Copy {
+    async fn run(self, context: &Context) -> Result {
+        let open = |url: &str, create: bool| {
+            let options = store::Options {
+                durability: context.settings.durability(),
+                create,
+            };
+            store::open(url, options)
+        };
+        let from = open(&self.from, false)?;
+        let to = open(&self.to, !self.abort)?;
+        let (from_url, to_url) = (from.info().url, to.info().url);
+        if from_url == to_url {
+            let detail = format!("{from_url} cannot be copied into itself");
+            return Err(Refusal::new(Code::InvalidArgument, detail).into());
+        }
+        let projects = match context.settings.is_default("project") {
+            true => from.projects().await?,
+            false => vec![context.settings.project()],
+        };
+        let mut copied = Vec::with_capacity(projects.len());
+        for project in projects {
+            if self.abort {
+                store::transfer::abort(&*from, &*to, &project).await?;
+                continue;
+            }
+            let bar = Bar::new(context, &project);
+            let moved =
+                store::transfer::copy(&*from, &*to, &project, || context.now(), |at| bar.show(at)).await?;
+            bar.end();
+            copied.push(CopiedProject {
+                project,
+                tasks: moved.tasks,
+                events: moved.events,
+                digest: moved.digest,
+            });
+        }
+        let answer = Copied {
+            from: from_url,
+            to: to_url,
+            projects: copied,
+        };
+        context
+            .ui
+            .answer(&answer, |answer| copied_text(answer, self.abort))?;
+        Ok(Exit::DONE)
+    }
+}
+
+fn copied_text(answer: &Copied, abort: bool) -> String {
+    if abort {
+        return format!("{} is open again\n", answer.from);
+    }
+    let mut text = String::new();
+    for moved in &answer.projects {
+        let done = paint(theme::GOOD, "✓ moved");
+        let (project, tasks, events) = (&moved.project, moved.tasks, moved.events);
+        let digest = &moved.digest[..16];
+        text += &format!("{done}  {project}  {tasks} tasks, {events} events; the chain ends at {digest}\n");
+    }
+    text + &format!("use --store {} from now on\n", answer.to)
+}
+
+/// How far a project has come, on a terminal.
+struct Bar(Option<indicatif::ProgressBar>);
+
+impl Bar {
+    fn new(context: &Context, project: &Project) -> Bar {
+        if context.ui.json || context.quiet || !std::io::stderr().is_terminal() {
+            return Bar(None);
+        }
+        let bar = indicatif::ProgressBar::new(0);
+        let style = indicatif::ProgressStyle::with_template("{msg} {bar:30} {percent} %, {eta} left");
+        bar.set_style(style.expect("the template is right"));
+        bar.set_message(project.to_string());
+        Bar(Some(bar))
+    }
+
+    fn show(&self, at: store::transfer::Progress) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(at.of_tasks + at.of_events);
+            bar.set_position(at.tasks + at.events);
+        }
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -42,7 +174,9 @@ struct Findings {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
-        let Command::Check(_) = self.command;
+        if let Command::Copy(copy) = self.command {
+            return copy.run(context).await;
+        }
         let engine = context.engine().await?;
         let projects = match context.settings.is_default("project") {
             true => engine.store.projects().await?,

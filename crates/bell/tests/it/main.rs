@@ -9,6 +9,7 @@ mod errors;
 mod frame;
 mod gates;
 mod lists;
+mod moves;
 mod plans;
 mod runs;
 mod shared;

@@ -141,6 +141,7 @@ pub async fn work(
         hungry: true,
         steer: false,
         next_tick: Instant::now(),
+        last_settled: Instant::now(),
     };
     let result = dispatch.run(pace, activity, &house).await;
     house.close().await;

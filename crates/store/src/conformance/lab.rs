@@ -70,6 +70,14 @@ impl Lab {
         }
     }
 
+    /// The same clock and project, another store.
+    pub fn on(&self, store: Arc<dyn Store>) -> Lab {
+        Lab {
+            store,
+            ..self.clone()
+        }
+    }
+
     /// The same store and clock, another project.
     pub fn beside(&self, project: &str) -> Lab {
         Lab {

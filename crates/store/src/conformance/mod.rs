@@ -27,6 +27,7 @@ pub mod joins;
 pub mod lab;
 pub mod lists;
 pub mod locks;
+pub mod moves;
 pub mod new;
 pub mod races;
 pub mod runs;
@@ -232,6 +233,11 @@ macro_rules! conformance {
                 what_is_due_is_found
                 an_edit_goes_by_what_it_expects
                 one_leads_at_a_time;
+            moves:
+                a_live_project_moves_and_goes_on
+                an_interrupted_move_goes_on
+                an_aborted_move_can_be_made_again
+                a_target_of_its_own_is_left_alone;
             races:
                 a_task_is_given_once
                 completions_at_once

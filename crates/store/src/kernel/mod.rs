@@ -12,6 +12,7 @@ mod gate;
 mod locks;
 mod settle;
 mod step;
+mod transfer;
 pub mod tx;
 
 pub use admit::admit;
@@ -20,3 +21,4 @@ pub use change::change;
 pub use claim::claim;
 pub use due::{lose, tick};
 pub use settle::settle_rest;
+pub use transfer::{close, dump, load, totals};

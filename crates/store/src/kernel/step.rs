@@ -49,6 +49,7 @@ impl<'a> Step<'a> {
     pub(super) fn new(tx: &'a mut dyn Tx, project: ProjectNo, now: Now, actor: Arc<str>) -> Result<Step<'a>> {
         let now = tx.now(now)?;
         let head = tx.head(project)?;
+        super::transfer::check_open(tx, project, &head)?;
         Ok(Step {
             tx,
             project,

@@ -120,6 +120,14 @@ pub trait Tx {
     /// The digest of the request and the answer remembered under this idempotency key.
     fn remembered(&mut self, project: ProjectNo, key: &str) -> Result<Option<Remembered>>;
 
+    /// What is remembered, in order of the keys, after `after`.
+    fn remembered_page(
+        &mut self,
+        project: ProjectNo,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Remembered)>>;
+
     /// The entries with these keys, in the order asked; unknown keys are left out.
     fn entries(&mut self, project: ProjectNo, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>>;
 

@@ -19,6 +19,7 @@ use domain::book::{Book, Edit, Entry};
 use domain::code::{Code, Refusal};
 use domain::event::ChainHead;
 use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, WorkerId};
+use domain::limits::PAGE_MAX;
 use domain::run::Run;
 use domain::store::{
     Admission, Admitted, CacheEntry, Claim, Filter, Held, HeldLock, Info, Leased, Neighbours, Reply, Request,
@@ -26,6 +27,7 @@ use domain::store::{
 };
 use domain::task::spec::When;
 use domain::time::{Now, Timestamp};
+use domain::transfer::{Closed, Next, Piece, Totals};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::driver::{Driver, Read, Watch};
@@ -223,6 +225,32 @@ impl Store for Local {
         let verb = Verb::new(project, None, 1, move |tx, project| {
             kernel::lead(tx, project, &who, ttl, now)
         });
+        self.write(verb.wrote_if(|_| false)).await
+    }
+
+    async fn close(&self, project: &Project, closed: Option<Closed>) -> Result<()> {
+        let verb = Verb::new(project, None, 1, move |tx, project| {
+            kernel::close(tx, project, closed.as_ref())
+        });
+        self.write(verb).await
+    }
+
+    async fn dump(&self, project: &Project, next: Next) -> Result<(Piece, Option<Next>)> {
+        let verb = Verb::new(project, None, PAGE_MAX, move |tx, project| {
+            kernel::dump(tx, project, &next)
+        });
+        self.write(verb.wrote_if(|_| false)).await
+    }
+
+    async fn load(&self, project: &Project, piece: Piece, totals: Option<Totals>, now: Now) -> Result<()> {
+        let verb = Verb::new(project, None, PAGE_MAX, move |tx, project| {
+            kernel::load(tx, project, &piece, totals.as_ref(), now)
+        });
+        self.write(verb.wrote_if(|()| false)).await
+    }
+
+    async fn totals(&self, project: &Project) -> Result<Option<Totals>> {
+        let verb = Verb::new(project, None, 1, |tx, project| kernel::totals(tx, project));
         self.write(verb.wrote_if(|_| false)).await
     }
 

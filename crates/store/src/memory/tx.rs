@@ -1,6 +1,7 @@
 //! The transaction: a shelf as the kernel sees it.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use domain::book::{Book, Entry};
@@ -263,6 +264,17 @@ impl Tx for MemoryTx<'_> {
 
     fn remembered(&mut self, project: ProjectNo, key: &str) -> Result<Option<Remembered>> {
         Ok(self.0.shelf(project)?.remembered.get(key).cloned())
+    }
+
+    fn remembered_page(
+        &mut self,
+        project: ProjectNo,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Remembered)>> {
+        let later = (Bound::Excluded(after.to_owned()), Bound::Unbounded);
+        let page = self.0.shelf(project)?.remembered.range(later).take(limit);
+        Ok(page.map(|(key, seen)| (key.clone(), seen.clone())).collect())
     }
 
     fn entries(&mut self, project: ProjectNo, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>> {

@@ -306,6 +306,19 @@ impl Base<'_> {
         Ok(found.map(|bytes| rows::unpack_remembered(&bytes)).transpose()?)
     }
 
+    /// In order of the keys, those after `after`.
+    pub(super) fn remembered_page(&mut self, after: &str, limit: usize) -> Found<Vec<(String, Remembered)>> {
+        let key = self.keys.of("mo");
+        let keys = texts(self.texts(&key, &before(after.as_bytes()), b"+", limit)?)?;
+        let fields: Vec<&str> = keys.iter().map(|key| &**key).collect();
+        let found = self.fields("m", &fields)?;
+        let mut page = Vec::with_capacity(keys.len());
+        for (key, bytes) in fields.iter().zip(found.into_iter().flatten()) {
+            page.push(((*key).to_owned(), rows::unpack_remembered(&bytes)?));
+        }
+        Ok(page)
+    }
+
     pub(super) fn named(&mut self, keys: &[Key]) -> Found<Vec<Option<rows::Named>>> {
         let fields: Vec<_> = keys.iter().map(Key::as_str).collect();
         let found = self.fields("n", &fields)?;

@@ -98,12 +98,6 @@ pub(super) fn findings(at: &mut Snapshot<'_>, project: &Project) -> Found<Vec<St
 
 fn page(at: &mut Snapshot<'_>, seqs: &[Seq], sum: &mut Sum, found: &mut Findings) -> Found<()> {
     let tasks = at.base.tasks(seqs)?;
-    let mut present = tasks.iter().map(|task| task.seq).peekable();
-    for seq in seqs {
-        if present.next_if_eq(seq).is_none() {
-            found.note("missing", || format!("task number {} is missing", seq.0));
-        }
-    }
     let bodies: Vec<Seq> = at.base.bodies(seqs)?.into_iter().map(|(seq, _)| seq).collect();
     let ids: Vec<TaskId> = tasks.iter().map(|task| task.id.clone()).collect();
     let numbers = if ids.is_empty() {

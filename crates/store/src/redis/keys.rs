@@ -10,7 +10,7 @@
 //! | `i`, `n` | hash | numbers by id, and by key |
 //! | `c`, `r`, `ri` | hash | classes, runs, numbers of runs by id |
 //! | `e` | list | events |
-//! | `m` | hash | answers by idempotency key |
+//! | `m`, `mo` | hash, ordered texts | answers by idempotency key, and the keys |
 //! | `d:TASK` | sorted set | dependents of a task |
 //! | `l:CLASS`, `l:CLASS:RUN` | sorted set | the line |
 //! | `a:STATE` | sorted set | tasks aside in a state |

@@ -10,6 +10,7 @@ use domain::book::{Book, Entry};
 use domain::code::{Code, Refusal};
 use domain::event::{ChainHead, Digest};
 use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, WorkerId};
+use domain::limits;
 use domain::run::{Run, RunNo};
 use domain::store::{CacheEntry, Filter, Held, HeldLock, Neighbours, Result, Seen, Status, Upstream, View};
 use domain::task::record::Task;
@@ -236,14 +237,20 @@ impl Read for RedisRead {
 
     fn runs(&mut self, project: &Project, plan: Option<&str>, limit: usize) -> Result<Vec<Run>> {
         let found = self.on(project, |at| {
-            let numbers = match plan {
-                Some(plan) => at.base.plan_runs(plan, limit)?,
-                None => (1..=at.head.last_run.0).rev().take(limit).map(RunNo).collect(),
-            };
-            if numbers.is_empty() {
-                return Ok(Vec::new());
+            if let Some(plan) = plan {
+                let numbers = at.base.plan_runs(plan, limit)?;
+                return at.base.runs(&numbers);
             }
-            at.base.runs(&numbers)
+            // The numbers may have gaps.
+            let (mut runs, mut last) = (Vec::new(), at.head.last_run.0);
+            while runs.len() < limit && last > 0 {
+                let first = last.saturating_sub(limits::PAGE_MAX as u64 - 1).max(1);
+                let numbers: Vec<RunNo> = (first..=last).rev().map(RunNo).collect();
+                runs.extend(at.base.runs(&numbers)?);
+                last = first - 1;
+            }
+            runs.truncate(limit);
+            Ok(runs)
         })?;
         Ok(found.unwrap_or_default())
     }

@@ -161,6 +161,9 @@ fn sets(desk: &Desk, batch: &mut Batch) {
             sets.enter(desk.keys.of(key), 0, member);
         }
     }
+    for key in desk.remembered.keys() {
+        sets.enter(desk.keys.of("mo"), 0, key.clone().into_bytes());
+    }
     for (no, _) in &desk.new_runs {
         if let Some(run) = desk.runs.get(no) {
             sets.enter(desk.keys.of("rp"), 0, keys::plan_run(&run.plan, *no));

@@ -319,6 +319,20 @@ impl Tx for RedisTx<'_> {
         }
     }
 
+    fn remembered_page(
+        &mut self,
+        project: ProjectNo,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Remembered)>> {
+        let stored = self.ask(project, |base| base.remembered_page(after, limit))?;
+        let mut page: BTreeMap<String, Remembered> = stored.into_iter().collect();
+        let own = self.desk(project).remembered.iter();
+        let own = own.filter(|(key, _)| key.as_str() > after);
+        page.extend(own.map(|(key, seen)| (key.clone(), seen.clone())));
+        Ok(page.into_iter().take(limit).collect())
+    }
+
     fn entries(&mut self, project: ProjectNo, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>> {
         let own = |desk: &Desk, key: &Arc<str>| desk.entries.get(&(book, key.clone())).cloned();
         let desk = self.desk(project);

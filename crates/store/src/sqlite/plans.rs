@@ -49,6 +49,7 @@ const HOT: &[&str] = &[
     tx::NEXT_DUE,
     tx::UNSETTLED,
     tx::REMEMBERED,
+    tx::REMEMBERED_PAGE,
     apply::RELEASE,
     apply::SETTLE_DELETE,
     apply::CACHE_USE,

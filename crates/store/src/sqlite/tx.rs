@@ -40,6 +40,8 @@ pub(super) const NEXT_DUE: &str =
 pub(super) const UNSETTLED: &str =
     "SELECT seq, dependent FROM settle WHERE project = ?1 ORDER BY seq LIMIT ?2";
 pub(super) const REMEMBERED: &str = "SELECT digest, answer, at FROM idem WHERE project = ?1 AND key = ?2";
+pub(super) const REMEMBERED_PAGE: &str =
+    "SELECT key, digest, answer, at FROM idem WHERE project = ?1 AND key > ?2 ORDER BY key LIMIT ?3";
 
 pub(super) struct SqliteTx<'c> {
     pub(super) conn: &'c Connection,
@@ -254,6 +256,27 @@ impl Tx for SqliteTx<'_> {
             })
         })?;
         Ok(found.into_iter().next())
+    }
+
+    fn remembered_page(
+        &mut self,
+        project: ProjectNo,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Remembered)>> {
+        let bind = |binds: &mut Binds<'_, '_>| {
+            let binds = binds.project(project)?.put(after)?;
+            binds.put(bound(limit)).map(drop)
+        };
+        self.query(REMEMBERED_PAGE, bind, |cells| {
+            let key = cells.text()?.to_owned();
+            let seen = Remembered {
+                digest: cells.digest()?,
+                answer: cells.text()?.to_owned(),
+                at: cells.time()?,
+            };
+            Ok((key, seen))
+        })
     }
 
     fn entries(&mut self, project: ProjectNo, book: Book, keys: &[Arc<str>]) -> Result<Vec<Entry>> {
