@@ -23,7 +23,7 @@ pub(crate) struct Context {
     pub(crate) cwd: PathBuf,
     pub(crate) quiet: bool,
     pub(crate) verbose: u8,
-    accept_volatile: bool,
+    pub(crate) accept_volatile: bool,
     ground: Ground,
 }
 
