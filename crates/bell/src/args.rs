@@ -26,9 +26,12 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
-    /// Use this store: sqlite:PATH or memory: [default: the nearest .bellwether folder]
+    /// Use this store: sqlite:PATH, redis://HOST or memory: [default: the nearest .bellwether folder]
     #[arg(long, global = true, value_name = "URL")]
     store: Option<String>,
+    /// Put up with a server that may lose what it acknowledges
+    #[arg(long, global = true)]
+    pub(crate) accept_volatile: bool,
     /// Work in this project
     #[arg(long, global = true, value_name = "NAME")]
     project: Option<String>,

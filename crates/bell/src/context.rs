@@ -23,6 +23,7 @@ pub(crate) struct Context {
     pub(crate) cwd: PathBuf,
     pub(crate) quiet: bool,
     pub(crate) verbose: u8,
+    pub(crate) accept_volatile: bool,
     ground: Ground,
 }
 
@@ -54,6 +55,7 @@ impl Context {
             cwd,
             quiet: globals.quiet,
             verbose: globals.verbose,
+            accept_volatile: globals.accept_volatile,
             ground,
         })
     }
@@ -80,6 +82,7 @@ impl Context {
                 let folder = path.parent().map_or_else(|| self.cwd.clone(), Path::to_owned);
                 Ok((folder, format!("sqlite:{}", path.display())))
             }
+            Scheme::Redis(url) => Ok((shared_home(url), url.to_owned())),
         }
     }
 
@@ -100,6 +103,7 @@ impl Context {
         let options = store::Options {
             durability: self.settings.durability(),
             create: access == Access::Create,
+            accept_volatile: self.accept_volatile,
         };
         Ok(Engine {
             store: store::open(&url, options)?,
@@ -134,6 +138,20 @@ impl Context {
         self.ui
             .note(&format!("created a store in {}\n", folder.display()))
     }
+}
+
+/// Where this machine keeps the files of a store that is elsewhere. Processes that name the store alike share it.
+fn shared_home(url: &str) -> PathBuf {
+    let server = url.rsplit_once('@').map_or(url, |(_, server)| server);
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let name: String = server.chars().map(plain).collect();
+    let state = std::env::var_os("XDG_STATE_HOME").filter(|path| !path.is_empty());
+    let state = state.map(PathBuf::from);
+    let state = state.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")));
+    state
+        .unwrap_or_else(std::env::temp_dir)
+        .join("bellwether")
+        .join(name)
 }
 
 impl Ground {

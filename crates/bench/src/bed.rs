@@ -78,6 +78,7 @@ impl Bed {
         let options = store::Options {
             durability: lab.durability,
             create: true,
+            ..store::Options::default()
         };
         Ok(Bed {
             store: store::open(&url, options)?,

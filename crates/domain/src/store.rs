@@ -166,6 +166,17 @@ pub struct Info {
     pub engine: &'static str,
     pub durability: Durability,
     pub schema: u32,
+    pub leases: LeaseClock,
+}
+
+/// What a lease's end is counted on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LeaseClock {
+    /// [`Now::mono`] of the machine, which all who use the store are on.
+    #[default]
+    Machine,
+    /// The wall clock of the server that keeps the store.
+    Server,
 }
 
 /// What an acknowledged write survives.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::id::Project;
-use domain::store::Store;
+use domain::store::{LeaseClock, Store};
 use domain::time::Now;
 
 use crate::clock::Clock;
@@ -21,7 +21,15 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// The moment, on the clocks that the store's leases and times are told on.
     pub fn now(&self) -> Now {
-        self.clock.now()
+        let now = self.clock.now();
+        match self.store.info().leases {
+            LeaseClock::Machine => now,
+            LeaseClock::Server => Now {
+                mono: now.wall.0,
+                ..now
+            },
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! Where tasks are kept: memory and SQLite behind one kernel.
+//! Where tasks are kept: memory, SQLite and Redis behind one kernel.
 //!
 //! In reading order: the transaction that a driver offers and the verbs over it ([`kernel`]), what makes a back
-//! end ([`driver`]), the store over a driver ([`local`]), the back ends ([`memory`], [`sqlite`]), how a
+//! end ([`driver`]), the store over a driver ([`local`]), the back ends ([`memory`], [`sqlite`], [`redis`]), how a
 //! project moves from one to another ([`transfer`]), and what each of
 //! them must do (`conformance`, a feature for tests).
 
@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod local;
 pub mod memory;
 mod open;
+pub mod redis;
 pub mod sqlite;
 pub mod transfer;
 

@@ -8,6 +8,7 @@ use domain::store::{Durability, Result, Store};
 
 use crate::local::Local;
 use crate::memory::MemoryDriver;
+use crate::redis::{self, RedisDriver};
 use crate::sqlite::{self, SqliteDriver};
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,12 +16,14 @@ pub struct Options {
     pub durability: Durability,
     /// Make the store if there is none.
     pub create: bool,
+    /// A server that keeps less than `durability` promises will do.
+    pub accept_volatile: bool,
 }
 
 /// The kinds of store, by the scheme of their URLs.
-pub const SCHEMES: &[&str] = &["sqlite", "memory"];
+pub const SCHEMES: &[&str] = &["sqlite", "memory", "redis", "rediss"];
 
-/// Opens `memory:`, `sqlite:PATH` or a plain path. Blocks while it does.
+/// Opens `memory:`, `sqlite:PATH`, `redis://HOST`, `rediss://HOST` or a plain path. Blocks while it does.
 pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
     match scheme(url)? {
         Scheme::Memory => Ok(Arc::new(Local::open(MemoryDriver::default())?)),
@@ -32,6 +35,15 @@ pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
             };
             Ok(Arc::new(Local::open(SqliteDriver::open(path, &options)?)?))
         }
+        Scheme::Redis(url) => {
+            let options = redis::Options {
+                durability: options.durability,
+                create: options.create,
+                accept_volatile: options.accept_volatile,
+                ..redis::Options::default()
+            };
+            Ok(Arc::new(Local::open(RedisDriver::open(url, &options)?)?))
+        }
     }
 }
 
@@ -40,16 +52,23 @@ pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
 pub enum Scheme<'a> {
     Memory,
     Sqlite(&'a Path),
+    /// The whole URL; it may hold a password.
+    Redis(&'a str),
 }
 
 pub fn scheme(url: &str) -> Result<Scheme<'_>> {
-    let unknown =
-        |detail: String| Refusal::new(Code::StoreUrl, detail).help("use `sqlite:PATH` or `memory:`");
+    let unknown = |detail: String| {
+        Refusal::new(Code::StoreUrl, detail).help("use `sqlite:PATH`, `redis://HOST` or `memory:`")
+    };
     let path = |path: &'static str| unknown(format!("`{path}` names no file"));
     match url.split_once(':') {
         Some(("memory", _)) => Ok(Scheme::Memory),
         Some(("sqlite", "")) => Err(path("sqlite:")),
         Some(("sqlite", rest)) => Ok(Scheme::Sqlite(Path::new(rest.strip_prefix("//").unwrap_or(rest)))),
+        Some(("redis" | "rediss", rest)) if rest.starts_with("//") && rest.len() > 2 => {
+            Ok(Scheme::Redis(url))
+        }
+        Some((head @ ("redis" | "rediss"), _)) => Err(unknown(format!("`{head}:` names no server"))),
         // A drive or a colon in a folder's name is no scheme.
         Some((head, _)) if head.is_empty() || head.contains(['/', '.', '\\']) => {
             Ok(Scheme::Sqlite(Path::new(url)))
@@ -76,13 +95,15 @@ mod tests {
             ("memory:", Scheme::Memory),
             ("sqlite:a/b.db", Scheme::Sqlite(Path::new("a/b.db"))),
             ("sqlite:///a/b.db", Scheme::Sqlite(Path::new("/a/b.db"))),
+            ("redis://h:1/2", Scheme::Redis("redis://h:1/2")),
+            ("rediss://h", Scheme::Redis("rediss://h")),
             ("./a:b.db", Scheme::Sqlite(Path::new("./a:b.db"))),
             ("bell.db", Scheme::Sqlite(Path::new("bell.db"))),
         ] {
             assert_eq!(scheme(url).unwrap(), expected);
         }
         assert!(scheme("sqlit:x").unwrap_err().help.unwrap().contains("`sqlite:`"));
-        for bad in ["", "sqlite:", "http://x"] {
+        for bad in ["", "sqlite:", "http://x", "redis:h", "redis://"] {
             assert_eq!(scheme(bad).unwrap_err().code, Code::StoreUrl, "{bad}");
         }
     }

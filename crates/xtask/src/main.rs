@@ -9,6 +9,7 @@ mod docs;
 mod examples;
 mod machine;
 mod repo;
+mod servers;
 mod soak;
 mod step;
 mod test;
@@ -45,6 +46,8 @@ enum Chore {
     Examples(examples::Options),
     /// Kill workers at random for a while and check that nothing is lost or done by two at once.
     Soak(soak::Options),
+    /// Keep the servers that tests share, and print where they are.
+    Servers,
     /// Build the binary that is handed out.
     Dist,
 }
@@ -57,6 +60,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Chore::Gen { check } => docs::run(&repo, check)?,
         Chore::Examples(options) => examples::run(&repo, &options)?,
         Chore::Soak(options) => soak::run(&repo, &options)?,
+        Chore::Servers => servers::run()?,
         Chore::Dist => dist::run(&repo)?,
     };
     Ok(if sound {

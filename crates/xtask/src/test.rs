@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::repo::Repo;
+use crate::servers::Servers;
 use crate::step::{Outcome, Tally, capture, cargo, step};
 use crate::{docs, examples, machine, tidy};
 
@@ -48,6 +49,12 @@ fn check(command: &mut Command) -> Result<Outcome> {
 
 /// Unit and integration tests, with nextest where it is installed.
 fn tests(repo: &Repo) -> Result<Outcome> {
+    let servers = Servers::start()?;
+    let cargo = |root| {
+        let mut command = cargo(root);
+        command.envs(servers.variables());
+        command
+    };
     let nextest = capture(cargo(&repo.root).args(["nextest", "--version"])).is_ok_and(|said| said.ok);
     if !nextest {
         let args = [

@@ -74,6 +74,7 @@ impl Copy {
             let options = store::Options {
                 durability: context.settings.durability(),
                 create,
+                accept_volatile: context.accept_volatile,
             };
             store::open(url, options)
         };

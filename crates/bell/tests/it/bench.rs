@@ -18,6 +18,17 @@ pub(crate) struct Said {
     pub(crate) exit: i32,
 }
 
+impl Said {
+    pub(crate) fn of(command: &mut Command) -> Said {
+        let output = command.output().unwrap();
+        Said {
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+            exit: output.status.code().unwrap_or(-1),
+        }
+    }
+}
+
 impl Bench {
     pub(crate) fn new() -> Bench {
         Bench {
@@ -47,12 +58,7 @@ impl Bench {
     }
 
     pub(crate) fn bell(&self, args: &[&str]) -> Said {
-        let output = self.command(args).output().unwrap();
-        Said {
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-            exit: output.status.code().unwrap_or(-1),
-        }
+        Said::of(&mut self.command(args))
     }
 
     pub(crate) fn spawn(&self, args: &[&str]) -> Child {

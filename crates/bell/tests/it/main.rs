@@ -13,6 +13,7 @@ mod moves;
 mod plans;
 mod runs;
 mod schedules;
+mod shared;
 mod shell_flock;
 mod tasks;
 mod workers;

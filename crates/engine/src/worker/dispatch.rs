@@ -76,7 +76,7 @@ impl Dispatch {
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last_steer = Instant::now();
         let mut deadline: Option<Instant> = None;
-        house.promise(self.engine.now().mono + domain::time::millis(self.options.lease));
+        house.promise(self.engine.clock.now().mono + domain::time::millis(self.options.lease));
         loop {
             let now_pace = *pace.borrow_and_update();
             if now_pace >= Pace::Drain && deadline.is_none() {
@@ -426,7 +426,7 @@ impl Dispatch {
                 )
             })
             .collect();
-        let now = self.engine.now();
+        let (now, begun) = (self.engine.now(), self.engine.clock.now());
         if !requests.is_empty()
             && let Err(refusal) = self
                 .engine
@@ -438,7 +438,7 @@ impl Dispatch {
             return;
         }
         self.steer = !self.slots.is_empty();
-        house.promise(now.mono + domain::time::millis(self.options.lease));
+        house.promise(begun.mono + domain::time::millis(self.options.lease));
     }
 
     /// Looks at what others did to this worker's leases: cancelled and lost ones are stopped, suspended ones

@@ -18,7 +18,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use domain::code::{Code, Refusal};
 use domain::id::{Project, Seq};
 use domain::run::RunNo;
-use domain::store::{Durability, Info, Result};
+use domain::store::{Durability, Info, LeaseClock, Result};
 
 use crate::driver::{Driver, Read};
 use crate::kernel::tx::{ProjectNo, Tx};
@@ -110,6 +110,7 @@ impl Driver for MemoryDriver {
             engine: "memory",
             durability: Durability::Relaxed,
             schema: 0,
+            leases: LeaseClock::Machine,
         }
     }
 

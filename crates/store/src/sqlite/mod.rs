@@ -41,7 +41,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use domain::store::{Durability, Info, Result};
+use domain::store::{Durability, Info, LeaseClock, Result};
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, DEFAULT_NAME};
 
@@ -139,6 +139,7 @@ impl Driver for SqliteDriver {
             engine: "sqlite",
             durability: self.durability,
             schema: migrate::LATEST,
+            leases: LeaseClock::Machine,
         }
     }
 

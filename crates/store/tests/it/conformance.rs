@@ -48,6 +48,35 @@ pub(crate) mod sqlite {
     store::conformance!(crate::conformance::sqlite::fresh);
 }
 
+pub(crate) mod redis {
+    use std::sync::Arc;
+
+    use domain::store::Durability;
+    use store::conformance::Fresh;
+    use store::local::Local;
+    use store::redis::{Clock, Options, RedisDriver};
+
+    use crate::redis::Space;
+
+    pub(crate) fn fresh() -> Fresh {
+        let space = Space::shared();
+        let options = Options {
+            durability: Durability::Relaxed,
+            create: true,
+            // Cases move time by hand.
+            clock: Clock::Caller,
+            ..Options::default()
+        };
+        let driver = RedisDriver::open(&space.url, &options).expect("a server");
+        Fresh {
+            store: Arc::new(Local::open(driver).expect("threads start")),
+            keep: Box::new(space),
+        }
+    }
+
+    store::conformance!(crate::conformance::redis::fresh);
+}
+
 #[test]
 fn every_case_is_in_the_table() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/conformance");

@@ -17,14 +17,21 @@ const ROOMS: &[Arrows] = &[
     room("domain", &[]),
     room("draw", &[]),
     room("api", &["domain"]),
-    room("store", &["domain"]),
+    Arrows {
+        tests_see: &["rig"],
+        ..room("store", &["domain"])
+    },
     Arrows {
         tests_see: &["store"],
         ..room("engine", &["domain"])
     },
-    room("bell", &["api", "bench", "domain", "draw", "engine", "store"]),
+    Arrows {
+        tests_see: &["rig"],
+        ..room("bell", &["api", "bench", "domain", "draw", "engine", "store"])
+    },
     room("bench", &["domain", "engine", "store"]),
-    room("xtask", &["domain"]),
+    room("rig", &[]),
+    room("xtask", &["domain", "rig"]),
 ];
 
 const fn room(room: &'static str, sees: &'static [&'static str]) -> Arrows {

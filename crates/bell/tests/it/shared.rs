@@ -1,0 +1,81 @@
+//! A store that several machines share: what one process does, another sees.
+
+use serde_json::json;
+
+use crate::bench::{Bench, Said};
+
+struct Shared {
+    bench: Bench,
+    url: String,
+}
+
+impl Shared {
+    fn new() -> Shared {
+        Shared {
+            bench: Bench::new(),
+            url: rig::redis::fresh(&rig::redis::shared()),
+        }
+    }
+
+    /// The program on the store, with its files in the bench's folder.
+    fn bell(&self, args: &[&str]) -> Said {
+        let all = [&["--store", &self.url], args].concat();
+        let mut command = self.bench.command(&all);
+        command.env("BELLWETHER_DURABILITY", "relaxed");
+        command.env("XDG_STATE_HOME", self.bench.path());
+        Said::of(&mut command)
+    }
+
+    fn json(&self, args: &[&str]) -> serde_json::Value {
+        let said = self.bell(&[args, &["--json"]].concat());
+        assert_eq!(said.exit, 0, "{args:?}: {said:?}");
+        serde_json::from_str(&said.out).unwrap()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        rig::redis::sweep(&self.url);
+    }
+}
+
+#[test]
+fn a_plan_runs_on_redis_and_others_see_it() {
+    let shared = Shared::new();
+    let quickstart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/quickstart.yaml");
+    assert_eq!(shared.bell(&["queue", "status"]).exit, 4, "nobody has made one");
+    let said = shared.bell(&["run", quickstart]);
+    assert_eq!(said.exit, 0, "{said:?}");
+    let tasks = shared.json(&["task", "list"]);
+    let states = tasks["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| &task["state"]);
+    assert_eq!(states.collect::<Vec<_>>(), vec![&json!("completed"); 5]);
+    assert_eq!(shared.bell(&["store", "check"]).exit, 0);
+    assert_eq!(shared.bell(&["audit", "verify"]).exit, 0);
+}
+
+#[test]
+fn leases_end_by_the_servers_clock() {
+    let shared = Shared::new();
+    shared.json(&["task", "add", "x"]);
+    let leases = shared.json(&["task", "claim", "--worker", "w", "--ttl", "10m"]);
+    let lease = &leases["leases"][0];
+    let ends: jiff::Timestamp = lease["expires_at"].as_str().unwrap().parse().unwrap();
+    let left = ends.duration_since(jiff::Timestamp::now());
+    assert!((550..=600).contains(&left.as_secs()), "{left:?}");
+    let token = lease["token"].as_str().unwrap();
+    let task = lease["task"].as_str().unwrap();
+    shared.json(&["task", "complete", task, "--token", token]);
+}
+
+#[test]
+fn weaker_persistence_is_refused_until_it_is_accepted() {
+    let shared = Shared::new();
+    let add = ["--store", &shared.url, "task", "add", "x"];
+    assert_eq!(shared.bench.problem(&add), ("store-volatile".to_owned(), 4));
+    let accepted = shared.bench.bell(&[&add[..], &["--accept-volatile"]].concat());
+    assert_eq!(accepted.exit, 0, "{accepted:?}");
+}

@@ -1,0 +1,5 @@
+//! Real servers for tests. Each has a free port on the loopback and a folder of its own, and ends with whoever has
+//! started it, however that ends.
+
+pub mod redis;
+mod watched;

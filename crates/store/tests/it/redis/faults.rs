@@ -1,0 +1,200 @@
+//! Servers and connections that go away in the middle.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use domain::code::Code;
+use rig::redis::{Cluster, Server};
+use store::conformance::new::task;
+use store::conformance::words::{completion, held};
+use store::conformance::{Fresh, Lab};
+use store::redis::{Options, RedisDriver};
+use tokio::runtime::Runtime;
+
+use super::{Space, lab, open, options};
+
+/// Admits and completes tasks one batch after the other until it is told to stop; all that was acknowledged.
+async fn load(lab: Lab, name: &str, stop: &AtomicBool) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for round in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let tasks: Vec<_> = (0..5).map(|n| task(&format!("{name}-{round}-{n}"))).collect();
+        lab.add(&tasks).await;
+        acknowledged.extend(tasks.iter().map(|task| task.id.clone()));
+        let leased = lab.claim_up_to(5).await;
+        let requests = leased.iter().map(|leased| held(leased, completion())).collect();
+        for reply in lab.try_all(requests).await {
+            reply.unwrap();
+        }
+    }
+    acknowledged
+}
+
+/// Two stores under load while `disturb` does its worst. Nothing acknowledged is lost, nothing is done twice: an
+/// admission that was repeated would be refused, as would a completion.
+fn under_load(url: &str, disturb: impl FnOnce() + Send) {
+    let stop = AtomicBool::new(false);
+    let acknowledged: Vec<String> = std::thread::scope(|scope| {
+        let work = |name: &'static str| {
+            let stop = &stop;
+            scope.spawn(move || {
+                let runtime = Runtime::new().unwrap();
+                runtime.block_on(async { load(lab(url), name, stop).await })
+            })
+        };
+        let workers = [work("one"), work("two")];
+        disturb();
+        stop.store(true, Ordering::Relaxed);
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap())
+            .collect()
+    });
+    assert!(acknowledged.len() > 50, "only {} tasks", acknowledged.len());
+    Runtime::new().unwrap().block_on(async {
+        let lab = lab(url);
+        lab.assert_sound().await;
+        let stored: BTreeSet<String> = lab
+            .all()
+            .await
+            .iter()
+            .map(|view| view.task.id.to_string())
+            .collect();
+        assert_eq!(stored, acknowledged.into_iter().collect());
+        for view in lab.all().await {
+            assert!(view.task.attempts <= 1, "{}", view.task.id);
+        }
+    });
+}
+
+#[test]
+fn connections_that_are_cut_lose_nothing() {
+    let server = Server::durable().unwrap();
+    let url = server.url();
+    under_load(&url, || {
+        for _ in 0..60 {
+            std::thread::sleep(Duration::from_millis(17));
+            server.command(&["CLIENT", "KILL", "TYPE", "normal"]).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_server_that_is_killed_loses_nothing() {
+    let mut server = Server::durable().unwrap();
+    let url = server.url();
+    under_load(&url, || {
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(300));
+            server.kill();
+            server.run().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    });
+}
+
+#[test]
+fn a_server_that_stays_away_is_given_up() {
+    let mut server = Server::durable().unwrap();
+    let options = Options {
+        patience: Duration::from_millis(300),
+        ..options()
+    };
+    let driver = RedisDriver::open(&server.url(), &options).unwrap();
+    let store = store::local::Local::open(driver).unwrap();
+    Runtime::new().unwrap().block_on(async {
+        let lab = Lab::new(std::sync::Arc::new(store));
+        lab.add(&[task("a")]).await;
+        server.stop();
+        let refused = lab.try_add(&[task("b")]).await.unwrap_err();
+        assert_eq!(refused.code, Code::StoreUnavailable);
+        let refused = lab.store.status(&lab.project).await.unwrap_err();
+        assert_eq!(refused.code, Code::StoreUnavailable);
+        server.run().unwrap();
+        lab.add(&[task("b")]).await;
+        lab.assert_sound().await;
+    });
+}
+
+#[test]
+fn a_full_server_refuses_and_keeps_no_half() {
+    let server = Server::durable().unwrap();
+    Runtime::new().unwrap().block_on(async {
+        let lab = lab(&server.url());
+        lab.add(&[task("before")]).await;
+        let before = lab.log().await.len();
+        server.command(&["CONFIG", "SET", "maxmemory", "1"]).unwrap();
+        let many: Vec<_> = (0..2_000).map(|n| task(&format!("t{n}"))).collect();
+        let refused = lab.try_add(&many).await.unwrap_err();
+        assert_eq!(refused.code, Code::StoreFull);
+        let refused = lab
+            .store
+            .claim(&lab.project, lab.wish(), lab.now())
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code, Code::StoreFull);
+        lab.assert_sound().await;
+        assert_eq!(lab.log().await.len(), before);
+        server.command(&["CONFIG", "SET", "maxmemory", "0"]).unwrap();
+        lab.add(&many).await;
+        lab.assert_sound().await;
+        assert_eq!(lab.all().await.len(), 2_001);
+    });
+}
+
+mod cluster {
+    use super::*;
+    use std::sync::OnceLock;
+
+    /// One for all cases of a process.
+    fn nodes() -> &'static Cluster {
+        static NODES: OnceLock<Cluster> = OnceLock::new();
+        NODES.get_or_init(|| Cluster::start().unwrap())
+    }
+
+    fn fresh() -> Fresh {
+        Fresh {
+            store: open(&Space::of(&nodes().url()).url),
+            keep: Box::new(()),
+        }
+    }
+
+    /// Some of each sort; the first asks whichever node its project is on.
+    #[test]
+    fn cases_pass_on_a_cluster() {
+        use store::conformance::*;
+        run(admit::projects_are_apart, fresh);
+        run(admit::a_refused_batch_leaves_nothing, fresh);
+        run(claim::equal_scores_go_by_time_and_number, fresh);
+        run(finish::a_failure_is_tried_again, fresh);
+        run(graph::a_retry_revives_what_fell, fresh);
+        run(locks::everybody_gets_through, fresh);
+        run(runs::keys_lead_to_the_newest_run, fresh);
+        run(books::entries_are_kept_in_order_of_their_keys, fresh);
+        run(cache::the_least_recently_used_goes, fresh);
+        run(races::completions_at_once, fresh);
+    }
+
+    #[test]
+    fn projects_on_several_nodes_are_served_together() {
+        Runtime::new().unwrap().block_on(async {
+            let lab = Lab::new(fresh().store);
+            let labs: Vec<Lab> = (0..12).map(|n| lab.beside(&format!("p{n}"))).collect();
+            let added = labs.iter().map(|lab| {
+                let lab = lab.clone();
+                tokio::spawn(async move { lab.add(&[task("a")]).await })
+            });
+            for added in added.collect::<Vec<_>>() {
+                added.await.unwrap();
+            }
+            assert_eq!(lab.store.projects().await.unwrap().len(), 12);
+            for lab in labs {
+                lab.done("a").await;
+                lab.assert_sound().await;
+            }
+        });
+    }
+}

@@ -1,0 +1,33 @@
+//! The servers that tests share.
+
+use anyhow::Result;
+use rig::redis::{self, Server};
+
+/// They end when this is dropped.
+pub(crate) struct Servers {
+    redis: Server,
+}
+
+impl Servers {
+    pub(crate) fn start() -> Result<Servers> {
+        // What tests of power loss need they start for themselves.
+        let redis = Server::start(&["--appendonly", "yes", "--appendfsync", "everysec"])?;
+        Ok(Servers { redis })
+    }
+
+    /// What tests look for in their environment.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        vec![(redis::SHARED, self.redis.url())]
+    }
+}
+
+/// Keeps them for whoever runs tests by hand, until the input ends.
+pub(crate) fn run() -> Result<bool> {
+    let servers = Servers::start()?;
+    for (name, value) in servers.variables() {
+        println!("export {name}={value}");
+    }
+    eprintln!("they end with this program: Ctrl-D or Ctrl-C");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(true)
+}
