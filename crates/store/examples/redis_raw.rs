@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::store::Durability;
-use redis::{Connection, Pipeline, Value, cmd, pipe};
+use redis::io::tcp::TcpSettings;
+use redis::{Connection, IntoConnectionInfo, Pipeline, Value, cmd, pipe};
 use rig::redis::{Server, fresh, sweep};
 use store::conformance::Lab;
 use store::conformance::new::{New, task};
@@ -71,7 +72,9 @@ fn send(pipe: &Pipeline, connection: &mut Connection) -> Vec<Value> {
 }
 
 fn raw(server: &Server, tasks: usize, batch: usize) -> (Duration, Duration) {
-    let client = redis::Client::open(server.url()).expect("a URL");
+    let info = server.url().into_connection_info().expect("a URL");
+    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+    let client = redis::Client::open(info).expect("a server");
     let mut connection = client.get_connection().expect("a connection");
     let begun = Instant::now();
     for first in (0..tasks).step_by(batch) {

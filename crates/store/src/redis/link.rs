@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use domain::code::{Code, Refusal};
+use redis::io::tcp::TcpSettings;
 use redis::{Client, Connection, ConnectionAddr, ConnectionInfo, ConnectionLike, IntoConnectionInfo, Value};
 use rustc_hash::FxHashMap;
 
@@ -34,6 +35,8 @@ impl Place {
     pub(super) fn new(url: &str, shown: String) -> domain::store::Result<Place> {
         let wrong = |_| Refusal::new(Code::StoreUrl, format!("`{shown}` cannot be read"));
         let info = url.into_connection_info().map_err(wrong)?;
+        // The end of a batch must not wait for the answer to its beginning.
+        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
         if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
             // Another part of the program may have chosen already; any choice will do.
             let _ = rustls::crypto::ring::default_provider().install_default();
