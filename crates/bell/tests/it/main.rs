@@ -8,6 +8,7 @@ mod chaos;
 mod errors;
 mod frame;
 mod gates;
+mod letters;
 mod lists;
 mod moves;
 mod plans;
