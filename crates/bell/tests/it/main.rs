@@ -8,6 +8,7 @@ mod chaos;
 mod errors;
 mod frame;
 mod gates;
+mod health;
 mod letters;
 mod lists;
 mod moves;
