@@ -4,7 +4,7 @@
 //! `null` when there is nothing to say, unless its doc says otherwise; times are RFC 3339 in UTC.
 //!
 //! In reading order: moments ([`time`]), a task ([`task`]) with its tries ([`attempt`]) and why it stands where
-//! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`]), what happened ([`event`]), runs,
+//! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`], [`letter`]), what happened ([`event`]), runs,
 //! gates ([`gate`]), the queue and lists ([`run`], [`queue`], [`list`]), what works and when ([`worker`],
 //! [`schedule`]), and every "no" ([`problem`]).
 
@@ -13,6 +13,7 @@ pub mod attempt;
 pub mod event;
 pub mod gate;
 pub mod lease;
+pub mod letter;
 pub mod list;
 pub mod problem;
 pub mod queue;

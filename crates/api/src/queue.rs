@@ -1,6 +1,6 @@
 //! The queue as a whole.
 
-use domain::id::TaskId;
+use domain::id::{TaskId, WorkerId};
 use domain::store;
 use domain::task::state::State;
 use serde::Serialize;
@@ -80,6 +80,37 @@ impl From<Vec<Vec<TaskId>>> for Plan {
             total_batches: batches.len(),
             max_parallelism: batches.iter().map(Vec::len).max().unwrap_or(0),
             batches,
+        }
+    }
+}
+
+/// Attempts that have been under way for too long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stale {
+    pub tasks: Vec<StaleTask>,
+    pub count: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StaleTask {
+    pub task: TaskId,
+    pub state: State,
+    pub worker: WorkerId,
+    pub attempt: u32,
+    pub started_at: Option<Time>,
+    /// What was made of it; `null` when nothing was asked, or it had ended by itself.
+    pub became: Option<State>,
+}
+
+impl From<&store::Held> for StaleTask {
+    fn from(held: &store::Held) -> StaleTask {
+        StaleTask {
+            task: held.id.clone(),
+            state: held.state,
+            worker: held.worker.clone(),
+            attempt: held.attempt,
+            started_at: held.started_at.map(Time),
+            became: None,
         }
     }
 }

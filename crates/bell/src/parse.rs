@@ -9,7 +9,7 @@ use domain::limits;
 use domain::task::retry::Retry;
 use domain::task::score::Profile;
 use domain::task::spec::{Json, Moment, Priority, Source, When, check_text};
-use domain::task::state::State;
+use domain::task::state::{Reason, State};
 
 use crate::settings::JOBS_MAX;
 
@@ -40,6 +40,17 @@ pub(crate) fn state(text: &str) -> Result<State, String> {
         let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
         format!("no such state{near} known are {}", known.join(", "))
     })
+}
+
+pub(crate) fn reason(text: &str) -> Result<Reason, String> {
+    let known = Reason::ALL.iter().copied();
+    known
+        .clone()
+        .find(|reason| reason.as_str() == text)
+        .ok_or_else(|| {
+            let known: Vec<_> = known.map(Reason::as_str).collect();
+            format!("no such reason; known are {}", known.join(", "))
+        })
 }
 
 pub(crate) fn moment(text: &str) -> Result<Moment, String> {

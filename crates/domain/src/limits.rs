@@ -40,6 +40,8 @@ pub const LOCKS: usize = 64;
 pub const ATTEMPTS: u32 = 1_000;
 /// Attempts lost to dead workers before a task is taken for the killer of its workers.
 pub const LOST_MAX: u32 = 3;
+/// Causes of dead letters that are counted apart, per project; the rest is counted together.
+pub const SIGNATURES: usize = 500;
 /// First and last bytes kept of an attempt's output.
 pub const OUTPUT_HEAD: u64 = 256 * 1024;
 pub const OUTPUT_TAIL: u64 = 768 * 1024;

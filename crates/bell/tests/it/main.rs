@@ -8,6 +8,8 @@ mod chaos;
 mod errors;
 mod frame;
 mod gates;
+mod health;
+mod letters;
 mod lists;
 mod moves;
 mod plans;

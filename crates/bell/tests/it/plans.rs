@@ -144,3 +144,53 @@ fn a_forecast_knows_estimates_and_what_if() {
         "{said:?}"
     );
 }
+
+// proves: DESIGN 4
+#[test]
+fn rules_are_proved_or_broken_by_an_order() {
+    let bench = Bench::new();
+    let plan = "tasks: { test: { run: x }, approve: { breakpoint: may it go? },
+        ship: { run: x, after: [test, { task: approve, when: finished }] } }";
+    bench.write("plan.yaml", plan);
+    let verify = |rule: &str| bench.shown(&["plan", "verify", "plan.yaml", "--never", rule]);
+    insta::assert_snapshot!(verify("ship before test"), @r"
+    exit 0
+    proved    never ship before test
+    every task can begin; no lock can deadlock
+    waits for a person at approve
+    ");
+    insta::assert_snapshot!(verify("ship before test and approve"), @r"
+    exit 1
+    broken    never ship before test and approve: approve has not completed when
+             1  test completes
+             2  approve fails
+             3  ship begins
+    every task can begin; no lock can deadlock
+    waits for a person at approve
+    ");
+    let never = [
+        "plan",
+        "verify",
+        "plan.yaml",
+        "--json",
+        "--never",
+        "test before ship",
+    ];
+    let told: serde_json::Value = serde_json::from_str(&bench.bell(&never).out).unwrap();
+    assert_eq!(
+        told["rules"][0]["result"]["course"],
+        json!([{ "task": "test", "what": "begins" }])
+    );
+    assert_eq!(
+        bench
+            .problem(&["plan", "verify", "plan.yaml", "--never", "ship before tset"])
+            .1,
+        2
+    );
+    assert_eq!(
+        bench
+            .bell(&["plan", "verify", "plan.yaml", "--never", "ship first"])
+            .exit,
+        2
+    );
+}

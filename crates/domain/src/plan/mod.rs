@@ -24,6 +24,7 @@ mod schema;
 mod text;
 mod toml;
 mod values;
+mod verify;
 mod work;
 mod yaml;
 
@@ -32,3 +33,4 @@ pub use fault::{FAULTS_MAX, Fault, Faults, Place, Warning};
 pub use model::{Format, Plan, PlanTask};
 pub use read::read;
 pub use schema::schema;
+pub use verify::{Happening, Never, Verdict, What, asks, unreachable, verify};

@@ -4,5 +4,6 @@ pub mod lock;
 pub mod record;
 pub mod retry;
 pub mod score;
+pub mod signature;
 pub mod spec;
 pub mod state;

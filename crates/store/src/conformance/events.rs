@@ -54,7 +54,15 @@ pub async fn every_move_is_an_event(lab: Lab) {
     );
     assert_eq!(
         lab.story("x").await,
-        ["submitted", "running", "retrying", "ready", "running", "failed"]
+        [
+            "submitted",
+            "running",
+            "retrying",
+            "ready",
+            "running",
+            "failed",
+            "escalated"
+        ]
     );
     for view in lab.all().await {
         let seen = lab.store.history(&lab.project, &view.task.id, 100).await.unwrap();
@@ -71,6 +79,7 @@ pub async fn every_move_is_an_event(lab: Lab) {
                     assert!(from.may_become(to), "{from} -> {to}");
                     state = Some(to);
                 }
+                (Kind::TaskEscalated, Some(State::Failed)) => assert!(view.task.dead_letter),
                 other => panic!("unexpected: {other:?}"),
             }
         }
@@ -146,6 +155,7 @@ pub async fn events_name_what_they_are_about(lab: Lab) {
             "task.submitted",
             "task.running",
             "task.failed",
+            "task.escalated",
             "run.finished"
         ]
     );
@@ -158,5 +168,5 @@ pub async fn events_name_what_they_are_about(lab: Lab) {
     assert_eq!(fact.reason, Some(Reason::Exhausted));
     assert!(fact.data.as_ref().unwrap().get().contains("no luck"));
     assert_eq!(&*log[1].event.fact.actor, "user:ann");
-    assert_eq!(log[4].task, None);
+    assert_eq!((&log[4].task, log[5].task.as_ref()), (&Some(id("a")), None));
 }

@@ -186,7 +186,7 @@ pub async fn a_dropped_letter_stays_failed(lab: Lab) {
     assert_eq!(lab.store.status(&lab.project).await.unwrap().dead_letters, 0);
     assert_eq!(
         lab.story("a").await,
-        ["submitted", "running", "failed", "dropped"]
+        ["submitted", "running", "failed", "escalated", "dropped"]
     );
     lab.retry("a").await;
     lab.done("a").await;

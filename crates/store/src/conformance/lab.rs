@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use domain::book::{Book, Entry};
 use domain::event::Verifier;
 use domain::id::{EventNo, Project, RunId, Seq};
 use domain::limits;
@@ -17,6 +18,7 @@ use domain::store::{
     Admission, AdmitLimits, Admitted, Claim, Command, Filter, IntoRun, Leased, NewEdge, NewTask, On, Reply,
     Request, Result, Seen, Store, Ticked, View, Wants,
 };
+use domain::task::signature::Tally;
 use domain::task::state::{Reason, State};
 use domain::time::{Now, Timestamp, millis};
 use uuid::Uuid;
@@ -373,6 +375,20 @@ impl Lab {
             .iter()
             .for_each(|view| counts.add(view.task.state));
         assert_eq!(self.counts().await, counts);
+        let letters: u64 = self.tallies().await.iter().map(|(_, tally)| tally.count).sum();
+        assert_eq!(
+            self.store.status(&self.project).await.unwrap().dead_letters,
+            letters
+        );
+    }
+
+    /// Dead letters by signature.
+    pub async fn tallies(&self) -> Vec<(String, Tally)> {
+        let page = self
+            .store
+            .entries(&self.project, Book::Signature, "", limits::PAGE_MAX);
+        let read = |entry: &Entry| (entry.key.to_string(), entry.read().unwrap());
+        page.await.unwrap().iter().map(read).collect()
     }
 
     /// A number that this lab has not given out yet.

@@ -25,6 +25,7 @@ pub mod gates;
 pub mod graph;
 pub mod joins;
 pub mod lab;
+pub mod letters;
 pub mod lists;
 pub mod locks;
 pub mod moves;
@@ -216,6 +217,12 @@ macro_rules! conformance {
                 a_deep_chain_fails_without_recursion
                 a_deep_chain_is_cancelled_and_revived
                 a_wide_join;
+            letters:
+                equal_causes_are_counted_together
+                letters_leave_their_count
+                a_letter_calls_for_help
+                what_falls_with_a_letter_is_counted
+                so_many_causes_are_told_apart;
             gates:
                 a_breaker_holds_tasks_and_lets_probes_through
                 breakers_follow_what_they_are_for

@@ -21,6 +21,7 @@ use serde::Deserialize;
 use super::admit::{self, repeated};
 use super::claim::run_not_found;
 use super::gate;
+use super::letters;
 use super::settle::{self, Settled};
 use super::step::Step;
 use super::tx::{ProjectNo, Remembered, Tx};
@@ -40,6 +41,7 @@ pub fn change(
     let mut step = Step::new(tx, no, now, Arc::from("system"))?;
     step.load(&targets.iter().flatten().copied().collect::<Vec<_>>())?;
     let policies = policies(&mut step, requests, &targets)?;
+    letters::read(&mut step, &leaving(requests, &targets))?;
     let mut budget = limits::SETTLE_EDGES;
     let mut replies = Vec::with_capacity(requests.len());
     for (request, seq) in requests.iter().zip(targets) {
@@ -120,6 +122,16 @@ fn policies(
         .into_iter()
         .filter_map(|(seq, body)| Some((seq, policy(&body.spec)?)))
         .collect())
+}
+
+/// Those that may be dead letters and then are none any more.
+fn leaving(requests: &[Request], targets: &[Option<Seq>]) -> Vec<Seq> {
+    requests
+        .iter()
+        .zip(targets)
+        .filter(|(request, _)| matches!(request.command, Command::Retry { .. } | Command::DropLetter))
+        .filter_map(|(_, seq)| *seq)
+        .collect()
 }
 
 fn one(

@@ -9,6 +9,7 @@ mod change;
 mod claim;
 mod due;
 mod gate;
+mod letters;
 mod locks;
 mod settle;
 mod step;

@@ -11,6 +11,7 @@ use domain::task::spec::{Json, When};
 use domain::task::state::{Reason, State};
 use domain::time::Now;
 
+use super::letters;
 use super::step::Step;
 use super::tx::Tx;
 
@@ -61,6 +62,7 @@ fn settle_from(
     budget: &mut usize,
     out: &mut Settled,
 ) -> Result<()> {
+    let mut fallen = 0;
     let mut work = VecDeque::from([(ended, stored.unwrap_or_default())]);
     while let Some((seq, after)) = work.pop_front() {
         if *budget == 0 {
@@ -90,6 +92,7 @@ fn settle_from(
                 join_results(step, &task)?;
             }
             out.note(&task);
+            fallen += u64::from(edges::fell(&task));
             if task.state.is_terminal() && task.dependents > 0 {
                 work.push_back((task.seq, Seq(0)));
             }
@@ -99,6 +102,10 @@ fn settle_from(
         } else if seq == ended && stored.is_some() {
             step.writes.settled.push((seq, None));
         }
+    }
+    let root = step.task(ended)?.clone();
+    if fallen > 0 && root.dead_letter {
+        letters::fell(step, &root, fallen)?;
     }
     Ok(())
 }
@@ -158,6 +165,7 @@ pub(super) fn reopen(step: &mut Step<'_>, before: &Task) -> Result<()> {
             settle_from(step, seq, Some(after), &mut budget, &mut Settled::default())?;
         }
     }
+    let mut revivals = 0;
     let mut doomed = Vec::new();
     let mut work = VecDeque::from([(before.seq, before.state, before.reason)]);
     while let Some((seq, state, reason)) = work.pop_front() {
@@ -182,6 +190,7 @@ pub(super) fn reopen(step: &mut Step<'_>, before: &Task) -> Result<()> {
                     doomed.push((task.seq, cause));
                     revived = true;
                 }
+                revivals += u64::from(revived);
                 if revived && task.dependents > 0 {
                     work.push_back((task.seq, State::Cancelled, Some(Reason::UpstreamFailed)));
                 }
@@ -191,6 +200,9 @@ pub(super) fn reopen(step: &mut Step<'_>, before: &Task) -> Result<()> {
                 _ => break,
             }
         }
+    }
+    if revivals > 0 && before.dead_letter {
+        letters::revived(step, before, revivals)?;
     }
     let mut budget = limits::SETTLE_EDGES;
     for (seq, cause) in doomed {

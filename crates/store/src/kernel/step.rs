@@ -17,6 +17,7 @@ use domain::time::{Now, Timestamp};
 use rustc_hash::FxHashMap;
 
 use super::gate::{self, Gates};
+use super::letters::{self, Letters};
 use super::tx::{Group, Head, ProjectNo, Tx, WriteSet};
 
 pub(super) struct Step<'a> {
@@ -35,6 +36,7 @@ pub(super) struct Step<'a> {
     /// Other things that tasks are parked under, which may let some of them go now.
     pub(super) freed: Vec<Arc<str>>,
     pub(super) gates: Gates,
+    pub(super) letters: Letters,
     classes: Option<Arc<Vec<(ClassNo, Class)>>>,
 }
 
@@ -62,6 +64,7 @@ impl<'a> Step<'a> {
             batons: Vec::new(),
             freed: Vec::new(),
             gates: Gates::default(),
+            letters: Letters::default(),
             classes: None,
         })
     }
@@ -361,6 +364,15 @@ impl<'a> Step<'a> {
             self.writes.outcomes.push((task.seq, outcome));
         }
         let before = self.task(task.seq)?.clone();
+        if task.dead_letter && !before.dead_letter {
+            let signature = letters::signature(self, &task)?;
+            let data = Json::of(&serde_json::json!({ "signature": *signature.key() }));
+            let reason = task.reason;
+            self.emit_task(&mut task, Kind::TaskEscalated, reason, Some(data));
+            letters::come(self, &task, signature)?;
+        } else if before.dead_letter && !task.dead_letter {
+            letters::leave(self, &before)?;
+        }
         self.put(task)?;
         Ok(before)
     }
@@ -415,6 +427,7 @@ impl<'a> Step<'a> {
     pub(super) fn finish(&mut self) -> Result<()> {
         super::locks::hand_on(self)?;
         gate::save(self);
+        letters::save(self);
         self.close_runs();
         self.flush()
     }

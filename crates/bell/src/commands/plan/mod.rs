@@ -5,6 +5,7 @@ pub(super) mod file;
 mod graph;
 mod schema;
 mod simulate;
+mod verify;
 
 use clap::Subcommand;
 
@@ -25,6 +26,7 @@ enum Command {
     Graph(graph::Args),
     Schema(schema::Args),
     Simulate(simulate::Args),
+    Verify(verify::Args),
 }
 
 impl Args {
@@ -34,6 +36,7 @@ impl Args {
             Command::Graph(args) => args.run(context),
             Command::Schema(args) => args.run(context),
             Command::Simulate(args) => wait(args.run(context)),
+            Command::Verify(args) => args.run(context),
         }
     }
 }

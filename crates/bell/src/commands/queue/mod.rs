@@ -1,5 +1,7 @@
 //! `bell queue`
 
+mod stale;
+
 use api::queue::{Plan, Status};
 use clap::Subcommand;
 use domain::graph::{Dag, Graph};
@@ -26,6 +28,7 @@ pub(crate) struct Args {
 enum Command {
     Status(StatusArgs),
     Plan(PlanArgs),
+    Stale(stale::Args),
 }
 
 /// Count the tasks of a project by state
@@ -59,6 +62,7 @@ impl Args {
                 let plan = Plan::from(batches(&engine, &args.ids).await?);
                 context.ui.answer(&plan, order)?;
             }
+            Command::Stale(args) => return args.run(context, &engine).await,
         }
         Ok(Exit::DONE)
     }

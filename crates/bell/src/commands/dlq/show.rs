@@ -1,0 +1,36 @@
+//! `bell dlq show`
+
+use engine::engine::Engine;
+
+use crate::commands::task;
+use crate::context::Context;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::lookup;
+
+/// Show a dead letter with its tries
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bell dlq show build")]
+pub(super) struct Args {
+    /// The task's id, or its key in the newest run
+    id: String,
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context, engine: &Engine) -> Result {
+        let view = lookup::view(engine, &self.id).await?;
+        if !view.task.dead_letter {
+            return Err(super::not_dead(&view).into());
+        }
+        let (spec, key) = (view.body.read_spec().ok(), super::signature(&view).key());
+        let task = lookup::whole(engine, view).await?;
+        context
+            .ui
+            .answer(&task, |task| task::people(task, spec.as_ref(), engine.now().wall))?;
+        context.ui.hint(&format!(
+            "`bell dlq requeue {}` tries it again; `bell dlq list --signature {key}` shows those with the same cause",
+            self.id
+        ))?;
+        Ok(Exit::DONE)
+    }
+}
