@@ -46,7 +46,7 @@ pub fn all() -> Vec<Box<dyn Duty>> {
     vec![Box::new(schedules::Schedules)]
 }
 
-/// The right to do the duties of a project, until a moment on this process's own clock.
+/// The right to do the duties of a project, until a moment on this machine's clock, whatever the store's leases are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lead {
     /// Terms only grow.
@@ -55,8 +55,8 @@ pub struct Lead {
 }
 
 impl Lead {
-    pub fn holds(&self, now: Now) -> bool {
-        now.mono < self.until
+    pub fn holds(&self, engine: &Engine) -> bool {
+        engine.clock.now().mono < self.until
     }
 }
 
@@ -83,19 +83,19 @@ impl Duties {
     }
 
     pub fn lead(&self) -> Option<Lead> {
-        self.lead.filter(|lead| lead.holds(self.engine.now()))
+        self.lead.filter(|lead| lead.holds(&self.engine))
     }
 
     /// One round: looks whether anything is wanted, leads if so, and does what is due. Returns how long to wait.
     pub async fn turn(&mut self) -> Duration {
-        let now = self.engine.now();
+        let now = self.engine.clock.now();
         if !self.wanted(now.wall.after(TTL)).await || !self.leads(now).await {
             return LOOK;
         }
         let Some(lead) = self.lead else { return LOOK };
         let mut next = now.wall.after(LOOK);
         for duty in &mut self.duties {
-            if !lead.holds(self.engine.now()) {
+            if !lead.holds(&self.engine) {
                 break;
             }
             match duty.run(&self.engine, &lead).await {
@@ -127,7 +127,7 @@ impl Duties {
         if now.mono >= self.next_try {
             let (store, project) = (&self.engine.store, &self.engine.project);
             self.next_try = now.mono + millis(RENEW);
-            match store.lead(project, &self.who, Some(TTL), now).await {
+            match store.lead(project, &self.who, Some(TTL), self.engine.now()).await {
                 Ok(term) => {
                     let until = now.mono + millis(TTL);
                     self.lead = term.map(|term| Lead { term, until });

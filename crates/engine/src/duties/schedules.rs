@@ -41,7 +41,7 @@ impl Duty for Schedules {
         let entries = due(engine, engine.now().wall, ROUND).await?;
         let mut moved = false;
         for entry in &entries {
-            if !lead.holds(engine.now()) {
+            if !lead.holds(engine) {
                 return Ok(None);
             }
             match entry.read::<Schedule>() {
