@@ -16,6 +16,7 @@ pub mod id;
 pub mod limits;
 pub mod plan;
 pub mod pool;
+pub mod problem;
 pub mod run;
 pub mod schedule;
 pub mod store;

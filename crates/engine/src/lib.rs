@@ -10,6 +10,7 @@ pub mod duties;
 pub mod engine;
 pub mod execute;
 pub mod follow;
+pub mod health;
 pub mod home;
 pub mod ids;
 pub mod process;

@@ -101,6 +101,11 @@ async fn with_store(engine: &Engine, context: &Context, checks: &mut Vec<Check>)
         n => ok("dead letters", format!("{n} in project {}", engine.project))
             .or(Status::Warn, "see `bell dlq list`"),
     });
+    checks.push(match engine::health::stuck(engine).await?.len() {
+        0 => ok("stuck", "nothing"),
+        n => ok("stuck", format!("{n} problems"))
+            .or(Status::Warn, "`bell queue problems` tells cause and cure"),
+    });
     checks.push(disk(engine.home.dir()));
     checks.push(workers(engine, context).await?);
     Ok(())

@@ -33,3 +33,59 @@ fn stale_work_is_handed_back_or_cancelled() {
     assert_eq!(ended["tasks"][0]["became"], "cancelled");
     assert_eq!(bench.bell(&["queue", "stale", "--cancel", "--release"]).exit, 2);
 }
+
+// proves: DESIGN 6
+#[test]
+fn what_is_stuck_is_told_with_its_cure() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "tasks: { holder: { prompt: x, priority: 10, locks: [db] }, waiter: { prompt: x, priority: 1, locks: [db] },
+            ask: { breakpoint: may it go? },
+            bad: { prompt: x, priority: 9, breaker: pay }, after: { prompt: x, after: [bad], on_upstream_failure: block } }",
+    );
+    bench.json(&["submit", "plan.yaml"]);
+    let asks = bench.bell(&["queue", "problems", "--json"]);
+    assert!(
+        asks.out.contains("needs_answer") && asks.out.contains("\"count\":1"),
+        "{asks:?}"
+    );
+    bench.json(&["breaker", "set", "key:pay", "--failures", "1", "--timeout", "1h"]);
+    let claimed = bench.json(&["task", "claim", "--worker", "w", "--max", "2"]);
+    let token = |at: usize| claimed["leases"][at]["token"].as_str().unwrap().to_owned();
+    let bad = token(1);
+    bench.json(&[
+        "task",
+        "fail",
+        "bad",
+        "--token",
+        &bad,
+        "--error",
+        "refused",
+        "--no-retry",
+    ]);
+    bench.json(&["task", "claim", "--worker", "w", "--max", "9"]);
+    bench.json(&["task", "suspend", "holder"]);
+    let said = bench.bell(&["queue", "problems", "--json"]);
+    assert_eq!(said.exit, 1);
+    let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let kinds: Vec<&str> = told["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| problem["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        ["lock_held", "breaker_open", "needs_answer", "waits_for_retry"],
+        "{told}"
+    );
+    let doctor = bench.bell(&["doctor"]).out;
+    assert!(doctor.contains("4 problems"), "{doctor}");
+
+    let other = ["--project", "other"];
+    bench.json(&[&["task", "add", "x", "--id", "late"][..], &other].concat());
+    bench.json(&[&["task", "claim", "--worker", "w", "--ttl", "1ms"][..], &other].concat());
+    let said = bench.bell(&[&["queue", "problems", "--json"][..], &other].concat());
+    assert!(said.out.contains("lease_expired"), "{said:?}");
+}

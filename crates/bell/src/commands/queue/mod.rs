@@ -1,5 +1,6 @@
 //! `bell queue`
 
+mod problems;
 mod stale;
 
 use api::queue::{Plan, Status};
@@ -29,6 +30,7 @@ enum Command {
     Status(StatusArgs),
     Plan(PlanArgs),
     Stale(stale::Args),
+    Problems(problems::Args),
 }
 
 /// Count the tasks of a project by state
@@ -49,6 +51,10 @@ struct PlanArgs {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
+        if let Command::Problems(args) = self.command {
+            // Before anything is caught up with: that something has to be is a problem too.
+            return args.run(context, &engine).await;
+        }
         lookup::catch_up(&engine).await?;
         match self.command {
             Command::Status(_) => {
@@ -63,6 +69,7 @@ impl Args {
                 context.ui.answer(&plan, order)?;
             }
             Command::Stale(args) => return args.run(context, &engine).await,
+            Command::Problems(_) => {}
         }
         Ok(Exit::DONE)
     }
