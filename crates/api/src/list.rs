@@ -3,12 +3,14 @@
 use domain::id::{Key, TaskId};
 use domain::store;
 use domain::task::lock::Mode;
-use domain::task::spec::Work;
+use domain::task::spec::{Verdict, Work};
+use domain::task::state::Reason;
 use serde::Serialize;
 
 use crate::event::Event;
 use crate::run::Run;
 use crate::task::Task;
+use crate::time::Time;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Tasks {
@@ -75,6 +77,12 @@ pub struct Breakpoint {
     pub name: String,
     /// What is asked.
     pub asks: String,
+    pub reason: Option<Reason>,
+    pub owner: Option<String>,
+    /// When the default holds, or when it should have been answered.
+    pub deadline: Option<Time>,
+    /// The answer when the deadline passes without one.
+    pub default: Option<Verdict>,
 }
 
 impl From<store::View> for Breakpoint {
@@ -84,7 +92,19 @@ impl From<store::View> for Breakpoint {
             Work::Breakpoint(asks) => asks.as_str(),
             _ => "",
         });
+        let stop = spec
+            .as_ref()
+            .and_then(|spec| spec.stop.clone())
+            .unwrap_or_default();
+        let asks = match view.task.reason {
+            Some(Reason::Budget) => "its budget is used up: raise it or cancel the task",
+            _ => asks,
+        };
         Breakpoint {
+            reason: view.task.reason,
+            owner: stop.owner,
+            deadline: view.task.deadline.map(Time),
+            default: stop.default,
             asks: asks.to_owned(),
             name: spec.as_ref().map_or_else(String::new, |spec| spec.name.clone()),
             key: view.body.key,

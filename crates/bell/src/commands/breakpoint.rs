@@ -3,6 +3,7 @@
 use api::answer::Completed;
 use api::list::{Breakpoint, Breakpoints};
 use clap::Subcommand;
+use domain::code::{Code, Refusal};
 use domain::id::Seq;
 use domain::limits::PAGE_MAX;
 use domain::store::{Command as Asked, Filter, Request, Target};
@@ -14,7 +15,7 @@ use crate::context::{Context, actor};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::{Table, one_line};
-use crate::output::theme;
+use crate::output::{theme, time};
 use crate::{lookup, parse};
 
 /// Answer the tasks that wait for a person
@@ -27,13 +28,26 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(List),
+    Show(Show),
     Resolve(Resolve),
 }
 
 /// List what waits for a person
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  bell breakpoint list")]
-struct List {}
+#[command(after_help = "Examples:\n  bell breakpoint list\n  bell breakpoint list --owner ann")]
+struct List {
+    /// Only what this person is to answer
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+}
+
+/// Show one question, for whom it is, and what holds when nobody answers
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bell breakpoint show approve")]
+struct Show {
+    /// The task's id or key
+    id: String,
+}
 
 /// Let a task that waits for a person go on, or reject it
 #[derive(Debug, clap::Args)]
@@ -55,13 +69,47 @@ struct Resolve {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         match self.command {
-            Command::List(_) => list(context).await,
+            Command::List(args) => list(context, args.owner).await,
+            Command::Show(args) => show(context, &args.id).await,
             Command::Resolve(resolve) => resolve.run(context).await,
         }
     }
 }
 
-async fn list(context: &Context) -> Result {
+async fn show(context: &Context, id: &str) -> Result {
+    let engine = context.engine().await?;
+    lookup::catch_up(&engine).await?;
+    let view = lookup::view(&engine, id).await?;
+    if view.task.state != State::Awaiting {
+        let detail = format!(
+            "task {} is {} and waits for nobody",
+            view.task.id, view.task.state
+        );
+        return Err(Refusal::new(Code::InvalidTransition, detail).into());
+    }
+    let now = engine.now().wall;
+    context.ui.answer(&Breakpoint::from(view), |asked| {
+        let mut text = format!("{}\n  task      {}\n", one_line(&asked.asks), asked.task);
+        if let Some(owner) = &asked.owner {
+            text += &format!("  owner     {}\n", one_line(owner));
+        }
+        if let Some(deadline) = asked.deadline {
+            text += &format!("  deadline  {}\n", time::both(deadline, now));
+        }
+        if let Some(default) = &asked.default {
+            let answer = default
+                .answer
+                .as_ref()
+                .map_or_else(String::new, |json| format!(" {}", json.get()));
+            let word = if default.accept { "accepted" } else { "rejected" };
+            text += &format!("  then      {word}{answer}\n");
+        }
+        text
+    })?;
+    Ok(Exit::DONE)
+}
+
+async fn list(context: &Context, owner: Option<String>) -> Result {
     let engine = context.engine().await?;
     lookup::catch_up(&engine).await?;
     let filter = Filter {
@@ -72,7 +120,8 @@ async fn list(context: &Context) -> Result {
         .store
         .list(&engine.project, filter, Seq(0), PAGE_MAX)
         .await?;
-    let breakpoints: Vec<Breakpoint> = views.into_iter().map(Breakpoint::from).collect();
+    let mut breakpoints: Vec<Breakpoint> = views.into_iter().map(Breakpoint::from).collect();
+    breakpoints.retain(|asked| owner.is_none() || asked.owner == owner);
     let list = Breakpoints {
         count: breakpoints.len(),
         breakpoints,
@@ -85,11 +134,12 @@ fn people(list: &Breakpoints) -> String {
     if list.breakpoints.is_empty() {
         return "nothing waits for a person\n".to_owned();
     }
-    let mut table = Table::new(&["TASK", "NAME", "ASKS"]);
+    let mut table = Table::new(&["TASK", "NAME", "OWNER", "ASKS"]);
     for waits in &list.breakpoints {
         table.row([
             waits.task.to_string().into(),
             one_line(waits.key.as_ref().map_or(waits.name.as_str(), |key| key.as_str())).into(),
+            waits.owner.clone().unwrap_or_default().into(),
             one_line(&waits.asks).into(),
         ]);
     }

@@ -198,3 +198,34 @@ fn a_measurement_tells_its_rows() {
         "nothing of the user's is touched"
     );
 }
+
+// proves: DESIGN 10
+#[test]
+fn a_breakpoint_has_an_owner_and_a_default() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "tasks: { ask: { breakpoint: { ask: 'ship it?', owner: ann, default: { answer: { go: true } } }, deadline: 1s },
+            ship: { run: 'grep -q go $BELL_INPUT', after: ask } }",
+    );
+    bench.json(&["submit", "plan.yaml"]);
+    assert_eq!(bench.json(&["breakpoint", "list", "--owner", "bob"])["count"], 0);
+    let list = bench.json(&["breakpoint", "list", "--owner", "ann"]);
+    assert_eq!(list["breakpoints"][0]["asks"], "ship it?");
+    let asked = bench.json(&["breakpoint", "show", "ask"]);
+    assert_eq!(asked["default"]["answer"]["go"], true);
+    assert_eq!(
+        bench.problem(&["breakpoint", "show", "ship"]).0,
+        "invalid-transition"
+    );
+    let run = bench.bell(&["run", "plan.yaml", "--wait"]);
+    assert_eq!(run.exit, 0, "{}", run.err);
+    let ask = bench.json(&["task", "show", "ask"]);
+    assert_eq!(
+        (&ask["state"], &ask["reason"]),
+        (&"completed".into(), &"timeout".into())
+    );
+    let wrong = "tasks: { ask: { breakpoint: { ask: x, default: perhaps } } }";
+    bench.write("wrong.yaml", wrong);
+    assert_eq!(bench.problem(&["plan", "check", "wrong.yaml"]).1, 2);
+}

@@ -41,8 +41,8 @@ pub(super) const TASK: &[TaskKey] = &[
     .no_default(),
     TaskKey::new(
         "breakpoint",
-        "A stop for a person; the text names what is asked.",
-        schema::text,
+        "A stop for a person: what is asked, or a mapping with `ask`.",
+        schema::breakpoint,
         work::breakpoint,
     )
     .no_default(),

@@ -154,6 +154,14 @@ pub(super) fn http() -> Value {
     json!({ "anyOf": [text(), { "type": "object", "required": ["url"] }] })
 }
 
+pub(super) fn breakpoint() -> Value {
+    json!({ "anyOf": [text(), object(work::BREAKPOINT, &["ask"])] })
+}
+
+pub(super) fn verdict() -> Value {
+    json!({ "anyOf": [words(["accept", "reject"].into_iter()), object(work::VERDICT, &["answer"])] })
+}
+
 pub(super) fn wait() -> Value {
     let mut wait = object(work::WAIT, &[]);
     wait["oneOf"] = json!([{ "required": ["file"] }, { "required": ["http"] }, { "required": ["signal"] }]);

@@ -1,7 +1,8 @@
 //! The keys that say what a task does.
 
+use crate::code::{Code, Refusal};
 use crate::limits;
-use crate::task::spec::{Work, check_text};
+use crate::task::spec::{Stop, Verdict, Work, check_text};
 
 use super::at::{At, Findings, Key};
 use super::draft::Draft;
@@ -57,7 +58,67 @@ pub(super) fn handler(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
 }
 
 pub(super) fn breakpoint(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
-    draft.does("breakpoint", at.content(found).map(Work::Breakpoint));
+    let Value::Mapping(entries) = &at.node.value else {
+        draft.does("breakpoint", at.content(found).map(Work::Breakpoint));
+        return;
+    };
+    let mut asked = (None, Stop::default());
+    at.keys(found, "a text, or a mapping with `ask`", BREAKPOINT, &mut asked);
+    if !entries.iter().any(|entry| entry.key == "ask") {
+        at.missing(found, "does not say what it asks", "add `ask`");
+    }
+    let (ask, stop) = asked;
+    draft.does("breakpoint", ask.map(Work::Breakpoint));
+    draft.spec.stop = Some(stop).filter(|stop| *stop != Stop::default());
+}
+
+pub(super) const BREAKPOINT: &[Key<(Option<String>, Stop)>] = &[
+    Key::new("ask", "What is asked.", schema::text, |asked, at, found| {
+        asked.0 = at.content(found);
+    }),
+    Key::new("owner", "Who is to answer.", schema::label, |asked, at, found| {
+        asked.1.owner = label(at, found);
+    }),
+    Key::new(
+        "default",
+        "The answer when the task's deadline passes without one: accept, reject, or a mapping with `answer`.",
+        schema::verdict,
+        |asked, at, found| {
+            let mut verdict = Verdict {
+                accept: true,
+                answer: None,
+            };
+            if at.node.is_mapping() {
+                at.keys(
+                    found,
+                    "accept, reject, or a mapping with `answer`",
+                    VERDICT,
+                    &mut verdict,
+                );
+            } else if let Some(accept) = at.word(found, "accept or reject", accepts) {
+                verdict.accept = accept;
+            }
+            asked.1.default = Some(verdict);
+        },
+    ),
+];
+
+pub(super) const VERDICT: &[Key<Verdict>] = &[Key::new(
+    "answer",
+    "The answer, any value.",
+    schema::any,
+    |verdict, at, found| verdict.answer = at.json(found),
+)];
+
+fn accepts(text: &str) -> Result<bool, Refusal> {
+    match text {
+        "accept" => Ok(true),
+        "reject" => Ok(false),
+        _ => Err(Refusal::new(
+            Code::InvalidArgument,
+            format!("`{}` is neither accept nor reject", text.escape_debug()),
+        )),
+    }
 }
 
 pub(super) fn http(draft: &mut Draft, at: At<'_>, found: &mut Findings) {

@@ -67,7 +67,7 @@ pub struct Task {
     /// Attempts lost with their worker.
     pub lost: u32,
 
-    /// A claim has locks or limits to acquire.
+    /// A claim has locks or limits to acquire; of a task that a person answers: its deadline does so in the end.
     pub guarded: bool,
     /// A person answers instead of a worker.
     pub asks: bool,

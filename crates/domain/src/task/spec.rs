@@ -71,6 +71,9 @@ pub struct Spec {
     /// Amounts that it takes from its worker, by name; none is 0.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub resources: BTreeMap<String, u64>,
+    /// For whom a breakpoint is, and what holds when nobody answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
     /// What all its attempts together may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Cap>,
@@ -116,6 +119,7 @@ impl Spec {
             concurrency: None,
             breaker: None,
             resources: BTreeMap::new(),
+            stop: None,
             budget: None,
             cache: None,
             env: BTreeMap::new(),
@@ -133,7 +137,28 @@ impl Spec {
             || self.concurrency.is_some()
             || self.breaker.is_some()
             || self.budget.is_some()
+            || self.stop.as_ref().is_some_and(|stop| stop.default.is_some())
     }
+}
+
+/// A breakpoint beside its question.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Who is to answer; for people, nothing enforces it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The answer when the task's deadline passes without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Verdict>,
+}
+
+/// An answer to a breakpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub accept: bool,
+    /// What the tasks that wait for it get as its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Json>,
 }
 
 /// How the work is carried out.

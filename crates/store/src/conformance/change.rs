@@ -3,7 +3,7 @@
 use domain::code::Code;
 use domain::store::{Claim, Command, Target};
 use domain::task::record::Outcome;
-use domain::task::spec::{Json, When, Work};
+use domain::task::spec::{Json, Stop, Verdict, When, Work};
 use domain::task::state::{Reason, State};
 
 use super::lab::{HOUR, Lab, SECOND, TTL};
@@ -274,6 +274,67 @@ pub async fn breakpoints_are_answered(lab: Lab) {
     assert_eq!(
         lab.view("yes").await.outcome.unwrap().result.unwrap().get(),
         "true"
+    );
+}
+
+// proves: DESIGN 10
+pub async fn an_unanswered_breakpoint_answers_itself(lab: Lab) {
+    let ask = |name: &str, default: Option<Verdict>| {
+        let mut ask = task(name).work(Work::Breakpoint("go on?".into())).deadline(HOUR);
+        ask.spec.stop = Some(Stop {
+            owner: Some("ann".into()),
+            default,
+        });
+        ask
+    };
+    let verdict = |accept: bool| {
+        let answer = accept.then(|| Json::of(&"as planned"));
+        Some(Verdict { accept, answer })
+    };
+    lab.add(&[
+        ask("yes", verdict(true)),
+        ask("no", verdict(false)),
+        ask("open", None),
+        ask("answered", verdict(false)),
+        task("after-yes").after("yes"),
+        task("after-no").after("no"),
+        task("first"),
+        ask("late", verdict(true)).after("first"),
+    ])
+    .await;
+    let accept = Command::Resolve {
+        accept: true,
+        outcome: Outcome::default(),
+    };
+    lab.try_do("answered", accept).await.unwrap();
+    lab.pass(HOUR - SECOND);
+    lab.catch_up().await;
+    assert_eq!(lab.state("yes").await, State::Awaiting);
+    lab.pass(SECOND);
+    lab.catch_up().await;
+    let all = ["yes", "no", "open", "answered", "after-yes", "after-no"];
+    assert_eq!(
+        lab.states(&all).await,
+        [
+            State::Completed,
+            State::Failed,
+            State::Awaiting,
+            State::Completed,
+            State::Ready,
+            State::Cancelled
+        ]
+    );
+    let yes = lab.view("yes").await;
+    assert_eq!(yes.task.reason, Some(Reason::Timeout));
+    assert_eq!(yes.outcome.unwrap().result, Some(Json::of(&"as planned")));
+    assert_eq!(lab.tick().await.moved, 0);
+    lab.done("after-yes").await;
+    lab.done("first").await;
+    lab.catch_up().await;
+    assert_eq!(
+        lab.state("late").await,
+        State::Completed,
+        "its time had passed before it was asked"
     );
 }
 

@@ -116,6 +116,7 @@ macro_rules! conformance {
                 requests_of_one_call_see_each_other
                 a_refused_request_does_not_stop_the_others
                 breakpoints_are_answered
+                an_unanswered_breakpoint_answers_itself
                 progress_is_shown;
             finish:
                 completing_keeps_the_result

@@ -1,13 +1,17 @@
 //! What is due by time, and what a dead worker leaves behind.
 
 use domain::book::Book;
-use domain::decide::{Change, lease};
+use domain::code::{Code, Refusal};
+use domain::decide::{self, Change, lease};
 use domain::id::{Project, Seq, TaskId, WorkerId};
 use domain::limits;
-use domain::store::{Result, Ticked};
+use domain::store::{Command, Result, Ticked};
+use domain::task::record::{Failure, Outcome, Task};
 use domain::task::score::{self, Weights};
-use domain::task::state::State;
+use domain::task::spec::Stop;
+use domain::task::state::{Reason, State};
 use domain::time::Now;
+use serde::Deserialize;
 
 use super::gate;
 use super::settle::{self, Settled};
@@ -39,9 +43,14 @@ pub fn tick(tx: &mut dyn Tx, project: &Project, now: Now) -> Result<Ticked> {
     gate::classes::wake(&mut step, &gates)?;
     take_back(&mut step, &expired)?;
     step.load(&due)?;
+    let mut budget = limits::SETTLE_EDGES;
     for seq in due {
         let change = wake(&mut step, seq)?;
+        let ended = change.task.state.is_terminal();
         step.carry_out(change)?;
+        if ended {
+            settle::settle(&mut step, seq, &mut budget, &mut Settled::default())?;
+        }
     }
     step.finish()?;
     Ok(ticked)
@@ -49,12 +58,50 @@ pub fn tick(tx: &mut dyn Tx, project: &Project, now: Now) -> Result<Ticked> {
 
 fn wake(step: &mut Step<'_>, seq: Seq) -> Result<Change> {
     let now = step.now.wall;
-    let task = step.task(seq)?;
-    let mut change = Change::none(task);
+    let task = step.task(seq)?.clone();
+    if task.state == State::Awaiting {
+        return unanswered(step, &task);
+    }
+    let mut change = Change::none(&task);
     match task.state {
         State::Pending | State::Retrying => change.belong(now)?,
         State::Ready => change.task.score = score::score(&task.facts(), &Weights::default(), now),
         _ => {}
+    }
+    Ok(change)
+}
+
+/// Nobody has answered in time: what the breakpoint itself says holds.
+fn unanswered(step: &mut Step<'_>, task: &Task) -> Result<Change> {
+    #[derive(Deserialize)]
+    struct Asked {
+        stop: Option<Stop>,
+    }
+    let body = step.tx.bodies(step.project, &[task.seq])?.pop();
+    let asked = body.and_then(|(_, body)| serde_json::from_str::<Asked>(&body.spec).ok());
+    let verdict = asked.and_then(|asked| asked.stop).and_then(|stop| stop.default);
+    let verdict = verdict.ok_or_else(|| {
+        let detail = format!("task {} has a deadline for an answer, and no answer", task.id);
+        Refusal::new(Code::StoreCorrupt, detail)
+    })?;
+    let error = (!verdict.accept).then(|| Failure::new("nobody answered in time"));
+    let command = Command::Resolve {
+        accept: verdict.accept,
+        outcome: Outcome {
+            result: verdict.answer,
+            error,
+            usage: None,
+        },
+    };
+    let ctx = decide::Context {
+        token: None,
+        retry: None,
+        now: step.now,
+    };
+    let mut change = decide::command(task, &command, &ctx)?;
+    change.task.reason = Some(Reason::Timeout);
+    for step in &mut change.moves {
+        step.reason = Some(Reason::Timeout);
     }
     Ok(change)
 }

@@ -475,6 +475,7 @@ impl<'a> Step<'a> {
 fn timer(task: &Task, now: Now) -> Option<Timestamp> {
     match task.state {
         State::Pending | State::Retrying => task.run_at,
+        State::Awaiting if task.asks && task.guarded => task.deadline,
         State::Ready if task.deadline.is_some() => score::next_change(&task.facts(), now.wall),
         _ => None,
     }
