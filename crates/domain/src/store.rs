@@ -426,6 +426,10 @@ pub enum Command {
     },
     /// Takes a failed task out of the dead letters for good.
     DropLetter,
+    /// Pins a task that nobody works on to an agent, or to none.
+    Assign {
+        agent: Option<AgentName>,
+    },
 }
 
 /// Subtasks that an attempt leaves behind when it completes.

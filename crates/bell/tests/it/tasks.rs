@@ -140,3 +140,18 @@ fn subtasks_and_times_are_kept() {
     // A deadline that has passed counts full.
     assert_eq!(bench.json(&["task", "why", "b"])["score"]["urgency"], 25.0);
 }
+
+#[test]
+fn a_task_is_given_to_an_agent_and_back() {
+    let bench = Bench::new();
+    bench.json(&["task", "add", "x", "--id", "a"]);
+    bench.json(&["task", "assign", "a", "--agent", "ann"]);
+    assert_eq!(bench.json(&["task", "show", "a"])["agent"], "ann");
+    let none = bench.json(&["task", "claim", "--worker", "bob"]);
+    assert_eq!(none["leases"].as_array().unwrap().len(), 0);
+    bench.json(&["task", "assign", "a", "--anybody"]);
+    let leases = bench.json(&["task", "claim", "--worker", "bob"]);
+    assert_eq!(leases["leases"].as_array().unwrap().len(), 1);
+    let held = bench.problem(&["task", "assign", "a", "--agent", "ann"]);
+    assert_eq!(held.0, "invalid-transition");
+}

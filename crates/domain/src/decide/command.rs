@@ -65,6 +65,7 @@ pub fn command(task: &Task, command: &Command, ctx: &Context<'_>) -> Result<Chan
         Command::Retry { at } => retry(task, *at, now),
         Command::Resolve { accept, outcome } => resolve(task, *accept, outcome, now),
         Command::DropLetter => drop_letter(task),
+        Command::Assign { .. } => assign(task),
     }
 }
 
@@ -343,6 +344,23 @@ fn resolve(task: &Task, accept: bool, outcome: &Outcome, now: Now) -> Result<Cha
     change.enter(to, (!accept).then_some(Reason::Rejected), None)?;
     change.outcome = Some(outcome.clone());
     Ok(change)
+}
+
+/// Whose class it becomes is the store's to know; here is only whether it may.
+fn assign(task: &Task) -> Result<Change, Refusal> {
+    if task.lease.is_some() || task.state.is_terminal() || task.asks {
+        let why = match &task.lease {
+            Some(lease) => format!("is with {}", lease.worker),
+            None if task.asks => "is for a person".to_owned(),
+            None => format!("is {}", task.state),
+        };
+        return Err(Refusal::new(
+            Code::InvalidTransition,
+            format!("task {} {why} and cannot be given to an agent", task.id),
+        )
+        .help("`bell task cancel` or `bell queue stale --release` frees a task that somebody has"));
+    }
+    Ok(Change::none(task))
 }
 
 fn drop_letter(task: &Task) -> Result<Change, Refusal> {

@@ -1,7 +1,7 @@
 //! What holders and people ask for (SPEC 1.2, 1.3, DESIGN 3).
 
 use domain::code::Code;
-use domain::store::{Claim, Command, Target};
+use domain::store::{Claim, Command, Target, Wants};
 use domain::task::record::Outcome;
 use domain::task::spec::{Json, Stop, Verdict, When, Work};
 use domain::task::state::{Reason, State};
@@ -336,6 +336,47 @@ pub async fn an_unanswered_breakpoint_answers_itself(lab: Lab) {
         State::Completed,
         "its time had passed before it was asked"
     );
+}
+
+// proves: DESIGN 9
+pub async fn a_task_is_given_to_an_agent(lab: Lab) {
+    lab.add(&[
+        task("a"),
+        task("b").after("a"),
+        task("c").run_at(lab.now().wall.after(HOUR)),
+    ])
+    .await;
+    let give = |agent: Option<&str>| Command::Assign {
+        agent: agent.map(|name| name.parse().unwrap()),
+    };
+    for name in ["a", "b", "c"] {
+        lab.try_do(name, give(Some("ann"))).await.unwrap();
+    }
+    assert!(lab.next().await.is_none());
+    let ann = |lab: &Lab| Claim {
+        wants: Wants {
+            agent: Some("ann".parse().unwrap()),
+            ..Wants::default()
+        },
+        ..lab.wish()
+    };
+    let a = lab.claim(ann(&lab)).await.pop().unwrap();
+    assert_eq!(code(lab.try_do("a", give(None)).await), Code::InvalidTransition);
+    lab.complete(&a).await;
+    assert!(lab.next().await.is_none());
+    lab.try_do("b", give(None)).await.unwrap();
+    let events = lab.log().await.len();
+    lab.try_do("b", give(None)).await.unwrap();
+    assert_eq!(lab.log().await.len(), events, "nothing has changed");
+    lab.done("b").await;
+    assert_eq!(
+        code(lab.try_do("b", give(Some("ann"))).await),
+        Code::InvalidTransition
+    );
+    lab.pass(HOUR);
+    lab.catch_up().await;
+    assert!(lab.next().await.is_none());
+    assert_eq!(lab.claim(ann(&lab)).await.len(), 1);
 }
 
 pub async fn progress_is_shown(lab: Lab) {

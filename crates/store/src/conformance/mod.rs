@@ -117,6 +117,7 @@ macro_rules! conformance {
                 a_refused_request_does_not_stop_the_others
                 breakpoints_are_answered
                 an_unanswered_breakpoint_answers_itself
+                a_task_is_given_to_an_agent
                 progress_is_shown;
             finish:
                 completing_keeps_the_result

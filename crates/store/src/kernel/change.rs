@@ -6,13 +6,13 @@ use std::sync::Arc;
 use domain::code::{Code, Refusal};
 use domain::decide::{self, Change, Context};
 use domain::event::Kind;
-use domain::id::{Project, Seq, Token};
+use domain::id::{AgentName, Project, Seq, Token};
 use domain::limits;
 use domain::run::RunState;
 use domain::store::{Children, Command, Reply, Request, Result, Target};
-use domain::task::record::{Join, Task};
+use domain::task::record::{Class, Join, Task};
 use domain::task::retry::Retry;
-use domain::task::spec::When;
+use domain::task::spec::{Json, When};
 use domain::task::state::{Reason, State};
 use domain::time::{Now, Timestamp};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -220,6 +220,9 @@ fn carry(
         step.emit_task(&mut row, Kind::TaskDropped, None, None);
         change.task = row;
     }
+    if let Command::Assign { agent } = &request.command {
+        pin(step, agent.as_ref(), &mut change)?;
+    }
     let moved = !change.moves.is_empty();
     step.carry_out(change)?;
     let after = step.task(seq)?.clone();
@@ -233,6 +236,22 @@ fn carry(
         settle::reopen(step, &task)?;
     }
     Ok(reply(&after, settled, step.now))
+}
+
+/// Moves a task into the class of an agent's tasks.
+fn pin(step: &mut Step<'_>, agent: Option<&AgentName>, change: &mut Change) -> Result<()> {
+    let class = step.class(change.task.class)?;
+    if class.agent.as_ref() == agent {
+        return Ok(());
+    }
+    let pinned = Class {
+        agent: agent.cloned(),
+        ..class
+    };
+    change.task.class = step.tx.class(step.project, &pinned)?;
+    let data = Json::of(&serde_json::json!({ "agent": agent }));
+    step.emit_task(&mut change.task, Kind::TaskPinned, None, Some(data));
+    Ok(())
 }
 
 /// The caller's token, if the target names one and it fits the task.

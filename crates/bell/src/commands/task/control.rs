@@ -1,6 +1,7 @@
 //! `bell task cancel | suspend | resume | retry`: what anybody may ask of a task.
 
 use api::answer::{Cancelled, Moved};
+use domain::id::AgentName;
 use domain::store::{Command, Reply, Request, Target};
 use domain::task::spec::Moment;
 use domain::task::state::Reason;
@@ -62,6 +63,35 @@ pub(crate) struct Retry {
     once: Once,
     #[command(flatten)]
     full: Full,
+}
+
+/// Give a task to an agent, or back to everybody
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  bell task assign review --agent ann\n  bell task assign review --anybody"
+)]
+pub(crate) struct Assign {
+    /// The task's id, or its key in the newest run
+    id: String,
+    /// Only this agent may take it
+    #[arg(long, value_name = "NAME", value_parser = parse::name::<AgentName>, required_unless_present = "anybody")]
+    agent: Option<AgentName>,
+    /// Any worker may take it
+    #[arg(long, conflicts_with = "agent")]
+    anybody: bool,
+    #[command(flatten)]
+    once: Once,
+    #[command(flatten)]
+    full: Full,
+}
+
+impl Assign {
+    pub(crate) async fn run(self, context: &Context) -> Result {
+        let engine = context.engine().await?;
+        let command = Command::Assign { agent: self.agent };
+        let reply = ask(&engine, &self.id, command, self.once).await?;
+        tell(context, &engine, reply, self.full).await
+    }
 }
 
 impl Cancel {
