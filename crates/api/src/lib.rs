@@ -5,13 +5,13 @@
 //!
 //! In reading order: moments ([`time`]), a task ([`task`]) with its tries ([`attempt`]) and why it stands where
 //! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`], [`letter`]), what happened ([`event`]), runs,
-//! gates ([`gate`]), the queue and lists ([`run`], [`queue`], [`list`]), what works and when ([`worker`],
+//! curbs ([`curb`]), the queue and lists ([`run`], [`queue`], [`list`]), what works and when ([`worker`],
 //! [`schedule`]), and every "no" ([`problem`]).
 
 pub mod answer;
 pub mod attempt;
+pub mod curb;
 pub mod event;
-pub mod gate;
 pub mod lease;
 pub mod letter;
 pub mod list;

@@ -66,7 +66,7 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn amount(text: &str) -> Result<f64, String> {
-    domain::gate::amount::parse(text).map_err(|refusal| one_line(&refusal))
+    domain::curb::amount::parse(text).map_err(|refusal| one_line(&refusal))
 }
 
 /// An amount of something that a worker offers.
@@ -75,7 +75,7 @@ pub(crate) fn offer(text: &str) -> Result<(String, u64), String> {
         .split_once('=')
         .ok_or("write for example gpu=2 or memory=16GiB")?;
     let name = domain::id::Kind::new(name).map_err(|refusal| one_line(&refusal))?;
-    let amount = domain::gate::amount::whole(amount).map_err(|refusal| one_line(&refusal))?;
+    let amount = domain::curb::amount::whole(amount).map_err(|refusal| one_line(&refusal))?;
     Ok((name.to_string(), amount))
 }
 

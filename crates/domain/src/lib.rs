@@ -2,15 +2,15 @@
 //!
 //! In reading order: the words ([`id`], [`time`], [`limits`], [`code`]), a task and its life ([`task`]), what may happen
 //! to it ([`decide`]), what it belongs to ([`run`]) and what is remembered of it ([`event`]), small documents beside
-//! tasks ([`book`]) such as schedules and pools ([`schedule`], [`pool`]), what holds work back ([`gate`]), how tasks hang together
+//! tasks ([`book`]) such as schedules and pools ([`schedule`], [`pool`]), what holds work back ([`curb`]), how tasks hang together
 //! ([`graph`]) and are declared ([`plan`]), what every store must do ([`store`]) and how a project moves from one to another
 //! ([`transfer`]).
 
 pub mod book;
 pub mod code;
+pub mod curb;
 pub mod decide;
 pub mod event;
-pub mod gate;
 pub mod graph;
 pub mod id;
 pub mod limits;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::gate::Scope;
-use crate::gate::breaker::{Breaker, State as Stance};
+use crate::curb::Scope;
+use crate::curb::breaker::{Breaker, State as Stance};
 use crate::store::{Held, HeldLock, View};
 use crate::task::record::{Class, Wait};
 use crate::task::state::{Reason, State};

@@ -73,9 +73,9 @@ pub struct Totals {
 }
 
 /// Where a project is closed, and for what.
-pub const GATE: &str = "moved";
+pub const MOVED: &str = "moved";
 
-/// The entry under [`GATE`] in [`crate::book::Book::Setting`]; while it is there, nothing is written.
+/// The entry under [`MOVED`] in [`crate::book::Book::Setting`]; while it is there, nothing is written.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Closed {

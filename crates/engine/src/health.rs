@@ -70,7 +70,7 @@ async fn overdue(engine: &Engine) -> Result<Vec<(String, Timestamp)>> {
     Ok(named.collect())
 }
 
-async fn breakers(engine: &Engine) -> Result<Vec<(domain::gate::Scope, domain::gate::breaker::Breaker)>> {
+async fn breakers(engine: &Engine) -> Result<Vec<(domain::curb::Scope, domain::curb::breaker::Breaker)>> {
     const PREFIX: &str = "breaker:";
     let entries = engine
         .store

@@ -11,7 +11,7 @@ use domain::id::{EventNo, Project};
 use domain::limits::PAGE_MAX;
 use domain::store::{Result, Store};
 use domain::time::Now;
-use domain::transfer::{Closed, GATE, Next, Piece, Totals};
+use domain::transfer::{Closed, MOVED, Next, Piece, Totals};
 
 /// How far a move has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Moved {
 }
 
 async fn closed(store: &dyn Store, project: &Project) -> Result<Option<Closed>> {
-    let found = store.entries_of(project, Book::Setting, &[GATE.into()]).await?;
+    let found = store.entries_of(project, Book::Setting, &[MOVED.into()]).await?;
     found.first().map(Entry::read).transpose()
 }
 

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use api::gate::{Breaker, Breakers};
+use api::curb::{Breaker, Breakers};
 use clap::Subcommand;
 use domain::book::{Book, Edit};
 use domain::code::{Code, Refusal};
+use domain::curb::Scope;
+use domain::curb::breaker::{self, Settings, State};
 use domain::event::Kind;
-use domain::gate::Scope;
-use domain::gate::breaker::{self, Settings, State};
 use engine::engine::Engine;
 use serde_json::json;
 
-use super::gates;
+use super::curbs;
 use crate::context::{Access, Context};
 use crate::error::Result;
 use crate::exit::Exit;
@@ -105,11 +105,11 @@ impl Args {
             Command::Reset(reset) => forget(&engine, &reset.name).await?,
             Command::Remove(remove) => {
                 forget(&engine, &remove.name).await?;
-                gates::write(&engine, Edit::remove(Book::Breaker, &remove.name.to_string())).await?;
+                curbs::write(&engine, Edit::remove(Book::Breaker, &remove.name.to_string())).await?;
             }
         }
         let found: Vec<(Scope, Settings, breaker::Breaker)> =
-            gates::all(&engine, Book::Breaker, "breaker:").await?;
+            curbs::all(&engine, Book::Breaker, "breaker:").await?;
         let breakers: Vec<Breaker> = found
             .into_iter()
             .map(|(name, settings, state)| Breaker::new(name, settings, &state))
@@ -126,7 +126,7 @@ impl Args {
 /// Its state is what the store keeps of it; without one it is closed.
 async fn forget(engine: &Engine, name: &Scope) -> Result<()> {
     let known: Vec<(Scope, Settings, breaker::Breaker)> =
-        gates::all(engine, Book::Breaker, "breaker:").await?;
+        curbs::all(engine, Book::Breaker, "breaker:").await?;
     let Some((_, _, state)) = known.iter().find(|(known, ..)| known == name) else {
         return Err(
             Refusal::new(Code::InvalidArgument, format!("there is no breaker `{name}`"))
@@ -139,12 +139,12 @@ async fn forget(engine: &Engine, name: &Scope) -> Result<()> {
         let data = json!({ "breaker": name, "state": State::Closed, "why": "by hand" });
         edit = edit.with_event(Kind::BreakerClosed, &data);
     }
-    Ok(gates::write(engine, edit).await?)
+    Ok(curbs::write(engine, edit).await?)
 }
 
 impl Set {
     async fn run(self, engine: &Engine) -> Result<()> {
-        let now = gates::settings::<Settings>(engine, Book::Breaker, &self.name).await?;
+        let now = curbs::settings::<Settings>(engine, Book::Breaker, &self.name).await?;
         let now = now.unwrap_or_default();
         let settings = Settings {
             threshold: self.threshold.unwrap_or(now.threshold),
@@ -156,7 +156,7 @@ impl Set {
             identical: self.identical.or(now.identical),
             spend: self.spend.or(now.spend),
         };
-        Ok(gates::set(engine, Book::Breaker, &self.name, &settings, None).await?)
+        Ok(curbs::set(engine, Book::Breaker, &self.name, &settings, None).await?)
     }
 }
 

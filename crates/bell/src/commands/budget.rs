@@ -1,14 +1,14 @@
 //! `bell budget`
 
-use api::gate::{BudgetShown, Budgets};
+use api::curb::{BudgetShown, Budgets};
 use clap::Subcommand;
 use domain::book::{Book, Edit};
 use domain::code::{Code, Refusal};
+use domain::curb::Scope;
+use domain::curb::budget::{Account, Budget, Cap, Unit};
 use domain::event::Kind;
-use domain::gate::Scope;
-use domain::gate::budget::{Account, Budget, Cap, Unit};
 
-use super::gates;
+use super::curbs;
 use crate::context::{Access, Context};
 use crate::error::Result;
 use crate::exit::Exit;
@@ -92,22 +92,22 @@ impl Args {
                     let detail = format!("a budget cannot be for `{}`", set.name);
                     return Err(Refusal::new(Code::InvalidArgument, detail).into());
                 }
-                let now = gates::settings::<Budget>(&engine, Book::Budget, &set.name).await?;
+                let now = curbs::settings::<Budget>(&engine, Book::Budget, &set.name).await?;
                 let budget = set.onto(now.unwrap_or_default());
-                gates::set(&engine, Book::Budget, &set.name, &budget, Some(Kind::BudgetSet)).await?;
+                curbs::set(&engine, Book::Budget, &set.name, &budget, Some(Kind::BudgetSet)).await?;
             }
             Command::Remove(remove) => {
-                if gates::settings::<Budget>(&engine, Book::Budget, &remove.name)
+                if curbs::settings::<Budget>(&engine, Book::Budget, &remove.name)
                     .await?
                     .is_none()
                 {
                     let detail = format!("there is no budget for `{}`", remove.name);
                     return Err(Refusal::new(Code::InvalidArgument, detail).into());
                 }
-                gates::write(&engine, Edit::remove(Book::Budget, &remove.name.to_string())).await?;
+                curbs::write(&engine, Edit::remove(Book::Budget, &remove.name.to_string())).await?;
             }
         }
-        let found: Vec<(Scope, Budget, Account)> = gates::all(&engine, Book::Budget, "budget:").await?;
+        let found: Vec<(Scope, Budget, Account)> = curbs::all(&engine, Book::Budget, "budget:").await?;
         let budgets: Vec<BudgetShown> = found
             .into_iter()
             .map(|(name, budget, account)| BudgetShown::new(name, budget, &account))

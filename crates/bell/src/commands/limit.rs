@@ -1,14 +1,14 @@
 //! `bell limit`
 
-use api::gate::{LimitShown, Limits};
+use api::curb::{LimitShown, Limits};
 use clap::Subcommand;
 use domain::book::{Book, Edit};
 use domain::code::{Code, Refusal};
+use domain::curb::Scope;
+use domain::curb::limit::{Limit, Rate, Used};
 use domain::event::Kind;
-use domain::gate::Scope;
-use domain::gate::limit::{Limit, Rate, Used};
 
-use super::gates;
+use super::curbs;
 use crate::context::{Access, Context};
 use crate::error::Result;
 use crate::exit::Exit;
@@ -73,26 +73,26 @@ impl Args {
                         .help("tasks bound a key of their own with `concurrency: {key, limit}`")
                         .into());
                 }
-                let now = gates::settings::<Limit>(&engine, Book::Limit, &set.name).await?;
+                let now = curbs::settings::<Limit>(&engine, Book::Limit, &set.name).await?;
                 let now = now.unwrap_or_default();
                 let limit = Limit {
                     concurrency: set.concurrency.or(now.concurrency),
                     rate: set.rate.or(now.rate),
                 };
-                gates::set(&engine, Book::Limit, &set.name, &limit, Some(Kind::LimitSet)).await?;
+                curbs::set(&engine, Book::Limit, &set.name, &limit, Some(Kind::LimitSet)).await?;
             }
             Command::Remove(remove) => {
-                if gates::settings::<Limit>(&engine, Book::Limit, &remove.name)
+                if curbs::settings::<Limit>(&engine, Book::Limit, &remove.name)
                     .await?
                     .is_none()
                 {
                     let detail = format!("there is no limit for `{}`", remove.name);
                     return Err(Refusal::new(Code::InvalidArgument, detail).into());
                 }
-                gates::write(&engine, Edit::remove(Book::Limit, &remove.name.to_string())).await?;
+                curbs::write(&engine, Edit::remove(Book::Limit, &remove.name.to_string())).await?;
             }
         }
-        let found: Vec<(Scope, Limit, Used)> = gates::all(&engine, Book::Limit, "limit:").await?;
+        let found: Vec<(Scope, Limit, Used)> = curbs::all(&engine, Book::Limit, "limit:").await?;
         let now = engine.now();
         let limits: Vec<LimitShown> = found
             .into_iter()

@@ -5,9 +5,9 @@
 mod bench;
 mod chaos;
 
+mod curbs;
 mod errors;
 mod frame;
-mod gates;
 mod health;
 mod letters;
 mod lists;

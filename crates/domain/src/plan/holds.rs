@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::gate::amount;
-use crate::gate::budget::Cap;
+use crate::curb::amount;
+use crate::curb::budget::Cap;
 use crate::id;
 use crate::limits;
 use crate::task::lock::{Lock, Mode};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::code::{Code, Refusal, nearest};
-use crate::gate::budget::Cap;
+use crate::curb::budget::Cap;
 use crate::id::{AgentName, Capability, Key, Kind};
 use crate::limits;
 use crate::task::lock::Lock;

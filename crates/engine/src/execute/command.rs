@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use domain::gate::budget::{Unit, Usage};
+use domain::curb::budget::{Unit, Usage};
 use domain::limits;
 use domain::task::record::{Failure, Outcome};
 use domain::task::spec::{Json, Work};

@@ -19,9 +19,9 @@ pub mod books;
 pub mod cache;
 pub mod change;
 pub mod claim;
+pub mod curbs;
 pub mod events;
 pub mod finish;
-pub mod gates;
 pub mod graph;
 pub mod joins;
 pub mod lab;
@@ -225,7 +225,7 @@ macro_rules! conformance {
                 a_letter_calls_for_help
                 what_falls_with_a_letter_is_counted
                 so_many_causes_are_told_apart;
-            gates:
+            curbs:
                 a_breaker_holds_tasks_and_lets_probes_through
                 breakers_follow_what_they_are_for
                 a_breaker_is_closed_by_hand

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::gate::budget::Cap;
+use domain::curb::budget::Cap;
 use domain::id::{AgentName, Capability, Key, Kind};
 use domain::task::lock::{Lock, Mode};
 use domain::task::retry::{Backoff, Retry};

@@ -11,7 +11,7 @@ use domain::store::Result;
 use domain::time::{Now, millis};
 use serde::{Deserialize, Serialize};
 
-use super::gate;
+use super::curb;
 use super::step::Step;
 use super::tx::Tx;
 
@@ -24,7 +24,7 @@ pub fn edit(tx: &mut dyn Tx, project: &Project, edits: &[Edit], actor: &Arc<str>
         let found = step.entries(edit.book, std::slice::from_ref(&edit.key))?.pop();
         check_expected(edit, found.as_ref())?;
         step.write_entry(edit.book, &edit.key, edit.to.clone());
-        gate::edited(&mut step, edit)?;
+        curb::edited(&mut step, edit)?;
         if let Some((kind, data)) = &edit.event {
             step.emit_other(*kind, Some(data.clone()));
         }

@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use super::admit::{self, repeated};
 use super::claim::run_not_found;
-use super::gate;
+use super::curb;
 use super::letters;
 use super::settle::{self, Settled};
 use super::step::Step;
@@ -206,7 +206,7 @@ fn carry(
     } = &request.command
         && task.reason == Some(Reason::Budget)
     {
-        gate::purses::allow(step, &task, outcome.result.as_ref())?;
+        curb::purses::allow(step, &task, outcome.result.as_ref())?;
     }
     if let Command::Complete {
         children: Some(children),

@@ -12,13 +12,13 @@ use domain::task::record::{Class, ClassNo, Task};
 use domain::time::Now;
 use rustc_hash::FxHashMap;
 
-use super::gate;
+use super::curb;
 use super::locks;
 use super::step::Step;
 use super::tx::Tx;
 
 /// Leases up to `claim.max` tasks, best place first. Tasks whose locks or limits are taken are parked on the
-/// way; classes that a gate holds back, or that the claimer has too little left for, are not looked at.
+/// way; classes that a curb holds back, or that the claimer has too little left for, are not looked at.
 pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Result<Vec<Leased>> {
     let Some(no) = tx.project(project, false)? else {
         return Ok(Vec::new());
@@ -56,7 +56,7 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
             all_seen &= !task.guarded;
             let class = classes.iter().find(|(no, _)| *no == task.class);
             let (_, class) = class.expect("only tasks of these classes were asked for");
-            if !fits(class, &free) || gated(&mut step) && gate::classes::room(&mut step, class)? == 0 {
+            if !fits(class, &free) || curbed(&mut step) && curb::classes::room(&mut step, class)? == 0 {
                 all_seen = false;
                 continue;
             }
@@ -75,17 +75,17 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
     answer(&mut step, &taken)
 }
 
-fn gated(step: &mut Step<'_>) -> bool {
-    gate::classes::any(step)
+fn curbed(step: &mut Step<'_>) -> bool {
+    curb::classes::any(step)
 }
 
 /// Classes that nothing may begin of now are not asked for again.
 fn leave_out(step: &mut Step<'_>, classes: &mut Vec<(ClassNo, &Class)>, free: &Amounts) -> Result<()> {
     classes.retain(|(_, class)| fits(class, free));
-    if gated(step) {
+    if curbed(step) {
         let mut open = Vec::with_capacity(classes.len());
         for (no, class) in classes.drain(..) {
-            if gate::classes::room(step, class)? > 0 {
+            if curb::classes::room(step, class)? > 0 {
                 open.push((no, class));
             }
         }
@@ -120,8 +120,8 @@ fn take(step: &mut Step<'_>, task: &Task, claim: &Claim, taken: &mut Vec<Seq>) -
             locks::park(step, task, thing)?;
             return Ok(false);
         }
-        if let Some(held) = gate::purses::reserve(step, task, &guards)? {
-            gate::purses::hold(step, task, held)?;
+        if let Some(held) = curb::purses::reserve(step, task, &guards)? {
+            curb::purses::hold(step, task, held)?;
             return Ok(false);
         }
         locks::acquire(step, task.seq, guards);

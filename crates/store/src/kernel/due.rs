@@ -13,7 +13,7 @@ use domain::task::state::{Reason, State};
 use domain::time::Now;
 use serde::Deserialize;
 
-use super::gate;
+use super::curb;
 use super::settle::{self, Settled};
 use super::step::Step;
 use super::tx::Tx;
@@ -29,18 +29,18 @@ pub fn tick(tx: &mut dyn Tx, project: &Project, now: Now) -> Result<Ticked> {
     let now = tx.now(now)?;
     let expired = tx.expired(no, now.mono, CHUNK)?;
     let (due, next) = tx.due(no, now.wall, CHUNK)?;
-    let gates = tx.entries_due(no, Book::Gauge, now.wall, CHUNK)?;
+    let curbs = tx.entries_due(no, Book::Gauge, now.wall, CHUNK)?;
     let unsettled = !tx.unsettled(no, 1)?.is_empty();
     let ticked = Ticked {
-        moved: expired.len() + due.len() + gates.len(),
-        more: expired.len() == CHUNK || due.len() == CHUNK || gates.len() == CHUNK || unsettled,
+        moved: expired.len() + due.len() + curbs.len(),
+        more: expired.len() == CHUNK || due.len() == CHUNK || curbs.len() == CHUNK || unsettled,
         next,
     };
     if ticked.moved == 0 {
         return Ok(ticked);
     }
     let mut step = Step::new(tx, no, now, "system".into())?;
-    gate::classes::wake(&mut step, &gates)?;
+    curb::classes::wake(&mut step, &curbs)?;
     take_back(&mut step, &expired)?;
     step.load(&due)?;
     let mut budget = limits::SETTLE_EDGES;

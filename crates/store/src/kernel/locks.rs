@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use domain::gate::budget::Cap;
+use domain::curb::budget::Cap;
 use domain::id::Seq;
 use domain::store::Result;
 use domain::task::lock::{LIMIT, Lock, Mode};

@@ -16,7 +16,7 @@ use domain::task::state::{Reason, State};
 use domain::time::{Now, Timestamp};
 use rustc_hash::FxHashMap;
 
-use super::gate::{self, Gates};
+use super::curb::{self, Curbs};
 use super::letters::{self, Letters};
 use super::tx::{Group, Head, ProjectNo, Tx, WriteSet};
 
@@ -35,7 +35,7 @@ pub(super) struct Step<'a> {
     pub(super) batons: Vec<(Arc<str>, Group)>,
     /// Other things that tasks are parked under, which may let some of them go now.
     pub(super) freed: Vec<Arc<str>>,
-    pub(super) gates: Gates,
+    pub(super) curbs: Curbs,
     pub(super) letters: Letters,
     classes: Option<Arc<Vec<(ClassNo, Class)>>>,
 }
@@ -63,7 +63,7 @@ impl<'a> Step<'a> {
             released: Vec::new(),
             batons: Vec::new(),
             freed: Vec::new(),
-            gates: Gates::default(),
+            curbs: Curbs::default(),
             letters: Letters::default(),
             classes: None,
         })
@@ -198,19 +198,19 @@ impl<'a> Step<'a> {
         {
             self.batons.push((thing.clone(), (task.class, task.run)));
         }
-        if before.lease.is_some() != task.lease.is_some() && self.is_gated(&task) {
-            gate::follow(self, &before, &task)?;
+        if before.lease.is_some() != task.lease.is_some() && self.is_curbed(&task) {
+            curb::follow(self, &before, &task)?;
         }
         let asked = |task: &Task| (task.state, task.reason) == (State::Awaiting, Some(Reason::Budget));
         if asked(&before) && !asked(&task) {
-            gate::purses::asked(self, &task)?;
+            curb::purses::asked(self, &task)?;
         }
         self.rows.get_mut(&seq).expect("the row was loaded above").new = task;
         Ok(())
     }
 
-    /// Whether any gate may have to do with this task.
-    fn is_gated(&self, task: &Task) -> bool {
+    /// Whether any curb may have to do with this task.
+    fn is_curbed(&self, task: &Task) -> bool {
         const BOOKS: [Book; 3] = [Book::Limit, Book::Breaker, Book::Budget];
         task.guarded || BOOKS.into_iter().any(|book| self.has(book))
     }
@@ -426,7 +426,7 @@ impl<'a> Step<'a> {
     /// Hands on what has become free, closes runs, writes.
     pub(super) fn finish(&mut self) -> Result<()> {
         super::locks::hand_on(self)?;
-        gate::save(self);
+        curb::save(self);
         letters::save(self);
         self.close_runs();
         self.flush()

@@ -10,7 +10,7 @@ use domain::limits::PAGE_MAX;
 use domain::run::RunNo;
 use domain::store::Result;
 use domain::time::{Now, millis};
-use domain::transfer::{Answer, Carried, Closed, GATE, Next, Piece, Totals};
+use domain::transfer::{Answer, Carried, Closed, MOVED, Next, Piece, Totals};
 use rustc_hash::FxHashMap;
 
 use super::tx::{Head, NewRow, ProjectNo, Remembered, Tx, WriteSet};
@@ -35,7 +35,7 @@ pub(super) fn check_open(tx: &mut dyn Tx, project: ProjectNo, head: &Head) -> Re
 }
 
 fn closed(tx: &mut dyn Tx, project: ProjectNo) -> Result<Option<Closed>> {
-    let found = tx.entries(project, Book::Setting, &[GATE.into()])?.pop();
+    let found = tx.entries(project, Book::Setting, &[MOVED.into()])?.pop();
     found.as_ref().map(Entry::read).transpose()
 }
 
@@ -52,11 +52,11 @@ pub fn close(tx: &mut dyn Tx, project: &Project, closed: Option<&Closed>) -> Res
                 writes.erased = entries(tx, no)?;
                 writes
                     .erased
-                    .retain(|(book, key)| (*book, &**key) != (Book::Setting, GATE));
+                    .retain(|(book, key)| (*book, &**key) != (Book::Setting, MOVED));
             }
-            writes.entries.push(Entry::new(Book::Setting, GATE, closed));
+            writes.entries.push(Entry::new(Book::Setting, MOVED, closed));
         }
-        None => writes.erased.push((Book::Setting, GATE.into())),
+        None => writes.erased.push((Book::Setting, MOVED.into())),
     }
     tx.apply(&writes)
 }
@@ -128,7 +128,7 @@ pub fn dump(tx: &mut dyn Tx, project: &Project, next: &Next) -> Result<(Piece, O
             // What is said of the move itself stays where it is, and a leader leads where it is.
             piece
                 .entries
-                .retain(|entry| book != Book::Leader && (book, &*entry.key) != (Book::Setting, GATE));
+                .retain(|entry| book != Book::Leader && (book, &*entry.key) != (Book::Setting, MOVED));
             next
         }
     };

@@ -7,7 +7,7 @@ use domain::task::lock::Mode;
 use domain::task::state::State;
 use domain::time::Timestamp;
 
-use crate::commands::gates;
+use crate::commands::curbs;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -49,7 +49,7 @@ impl Args {
         };
         let mut why = Why::new(&view, spec, &neighbours, &held, ahead, engine.now());
         if view.task.in_line() {
-            why.held_back = gates::holding(&engine, &view.class).await?;
+            why.held_back = curbs::holding(&engine, &view.class).await?;
         }
         context.ui.answer(&why, |why| people(why, engine.now().wall))?;
         Ok(Exit::DONE)
@@ -73,8 +73,8 @@ fn people(why: &Why, now: Timestamp) -> String {
         };
         text += &format!("  {mode}lock {}: {held}\n", lock.name);
     }
-    for gate in &why.held_back {
-        text += &format!("  {gate}\n");
+    for curb in &why.held_back {
+        text += &format!("  {curb}\n");
     }
     if !why.state.is_terminal() {
         let score = &why.score;

@@ -1,10 +1,10 @@
 //! What `breaker`, `limit` and `budget` have in common: settings under a name, and a state beside them.
 
 use domain::book::{Book, Edit, Entry};
+use domain::curb::Scope;
+use domain::curb::breaker::{Breaker, Settings};
+use domain::curb::limit::{Limit, Used};
 use domain::event::Kind;
-use domain::gate::Scope;
-use domain::gate::breaker::{Breaker, Settings};
-use domain::gate::limit::{Limit, Used};
 use domain::limits::PAGE_MAX;
 use domain::store::Result;
 use domain::task::record::Class;
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::context::actor;
 
-/// Every gate of a book: its name, settings, state. Without settings it has those it has by default.
+/// Every curb of a book: its name, settings, state. Without settings it has those it has by default.
 pub(super) async fn all<S, T>(engine: &Engine, book: Book, prefix: &str) -> Result<Vec<(Scope, S, T)>>
 where
     S: DeserializeOwned + Default,
@@ -69,7 +69,7 @@ pub(super) async fn holding(engine: &Engine, class: &Class) -> Result<Vec<String
     Ok(words)
 }
 
-/// The settings that a gate has now.
+/// The settings that a curb has now.
 pub(super) async fn settings<S: DeserializeOwned>(
     engine: &Engine,
     book: Book,

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use domain::book::Book;
+use domain::curb::Scope;
+use domain::curb::budget::{Account, Answer, Budget, Cap, Habit, Unit, Usage};
 use domain::decide::Change;
 use domain::event::Kind;
-use domain::gate::Scope;
-use domain::gate::budget::{Account, Answer, Budget, Cap, Habit, Unit, Usage};
 use domain::store::Result;
 use domain::task::record::{Class, Task};
 use domain::task::spec::Json;
@@ -76,7 +76,7 @@ fn above(step: &mut Step<'_>, task: &Task, class: &Class) -> Result<Vec<usize>> 
     let mut places = Vec::new();
     for scope in scopes {
         let place = purse(step, &scope)?;
-        if step.gates.purses.known[place].budget.is_some() {
+        if step.curbs.purses.known[place].budget.is_some() {
             places.push(place);
         }
     }
@@ -86,7 +86,7 @@ fn above(step: &mut Step<'_>, task: &Task, class: &Class) -> Result<Vec<usize>> 
 fn purse(step: &mut Step<'_>, scope: &Scope) -> Result<usize> {
     let name: Arc<str> = scope.to_string().into();
     let key = thing(&name);
-    if let Some(place) = step.gates.purses.known.iter().position(|purse| purse.key == key) {
+    if let Some(place) = step.curbs.purses.known.iter().position(|purse| purse.key == key) {
         return Ok(place);
     }
     let budget = step.entries(Book::Budget, std::slice::from_ref(&name))?.pop();
@@ -94,19 +94,19 @@ fn purse(step: &mut Step<'_>, scope: &Scope) -> Result<usize> {
     let account = gauges(step, std::slice::from_ref(&key))?
         .pop()
         .unwrap_or_default();
-    step.gates.purses.known.push(Purse {
+    step.curbs.purses.known.push(Purse {
         key,
         budget,
         account,
         changed: false,
     });
-    Ok(step.gates.purses.known.len() - 1)
+    Ok(step.curbs.purses.known.len() - 1)
 }
 
 fn habit(step: &mut Step<'_>, class: &Class) -> Result<usize> {
     let key: Arc<str> = class.kind.as_str().into();
     if let Some(place) = step
-        .gates
+        .curbs
         .purses
         .habits
         .iter()
@@ -116,8 +116,8 @@ fn habit(step: &mut Step<'_>, class: &Class) -> Result<usize> {
     }
     let found = step.entries(Book::Habit, std::slice::from_ref(&key))?.pop();
     let habit = found.map(|entry| entry.read()).transpose()?.unwrap_or_default();
-    step.gates.purses.habits.push((key, habit, false));
-    Ok(step.gates.purses.habits.len() - 1)
+    step.curbs.purses.habits.push((key, habit, false));
+    Ok(step.curbs.purses.habits.len() - 1)
 }
 
 /// What stands in the way of a task.
@@ -155,14 +155,14 @@ pub(in super::super) fn reserve(step: &mut Step<'_>, task: &Task, guards: &Guard
                 );
             }
             need.set(unit, left);
-        } else if let Some(usual) = step.gates.purses.habits[known].1.p95(unit) {
+        } else if let Some(usual) = step.curbs.purses.habits[known].1.p95(unit) {
             need.set(unit, usual);
         } else if unit == Unit::Seconds {
             need.set(unit, guards.timeout.map_or(ATTEMPT, |ms| ms as f64 / 1e3));
         }
     }
     for place in &places {
-        let purse = &step.gates.purses.known[*place];
+        let purse = &step.curbs.purses.known[*place];
         let (key, account) = (purse.key.clone(), purse.account);
         let budget = purse.budget.expect("only those with a budget were chosen");
         let (unit, why) = match account.answer(&budget, need) {
@@ -178,7 +178,7 @@ pub(in super::super) fn reserve(step: &mut Step<'_>, task: &Task, guards: &Guard
         if account.asking.is_some_and(|other| other != task.seq.0) {
             return Ok(Some(Held::Parked(key)));
         }
-        let purse = &mut step.gates.purses.known[*place];
+        let purse = &mut step.curbs.purses.known[*place];
         purse.account.asking = Some(task.seq.0);
         purse.changed = true;
         let scope = key.strip_prefix("budget:").unwrap_or(&key).to_owned();
@@ -195,7 +195,7 @@ pub(in super::super) fn reserve(step: &mut Step<'_>, task: &Task, guards: &Guard
         seconds: need.seconds.unwrap_or(0.0),
     };
     for place in places {
-        let purse = &mut step.gates.purses.known[place];
+        let purse = &mut step.curbs.purses.known[place];
         purse.account.reserve(amount);
         purse.changed = true;
     }
@@ -243,7 +243,7 @@ pub(super) fn settle(
     let reserved = std::mem::take(&mut share.reserved);
     share.spent.add(used);
     for place in above(step, before, class)? {
-        let purse = &mut step.gates.purses.known[place];
+        let purse = &mut step.curbs.purses.known[place];
         purse.account.settle(reserved, used);
         purse.changed = true;
         let budget = purse.budget.expect("only those with a budget were chosen");
@@ -258,7 +258,7 @@ pub(super) fn settle(
     }
     if used.tokens > 0.0 || used.money > 0.0 {
         let place = habit(step, class)?;
-        let (_, habit, changed) = &mut step.gates.purses.habits[place];
+        let (_, habit, changed) = &mut step.curbs.purses.habits[place];
         habit.learn(used);
         *changed = true;
     }
@@ -274,7 +274,7 @@ pub(super) fn settle(
 pub(in super::super) fn asked(step: &mut Step<'_>, task: &Task) -> Result<()> {
     let class = step.class(task.class)?;
     for place in above(step, task, &class)? {
-        let purse = &mut step.gates.purses.known[place];
+        let purse = &mut step.curbs.purses.known[place];
         if purse.account.asking == Some(task.seq.0) {
             purse.account.asking = None;
             purse.changed = true;
@@ -293,7 +293,7 @@ pub(in super::super) fn allow(step: &mut Step<'_>, task: &Task, answer: Option<&
     }
     let class = step.class(task.class)?;
     for place in above(step, task, &class)? {
-        let purse = &mut step.gates.purses.known[place];
+        let purse = &mut step.curbs.purses.known[place];
         if purse.account.asking == Some(task.seq.0) {
             purse.account.allowed = true;
             purse.changed = true;
@@ -314,7 +314,7 @@ pub(in super::super) fn allow(step: &mut Step<'_>, task: &Task, answer: Option<&
 /// A budget was set or removed: whoever waits for it tries again.
 pub(super) fn budget_set(step: &mut Step<'_>, scope: &Scope, budget: Option<Budget>) -> Result<()> {
     let place = purse(step, scope)?;
-    let purse = &mut step.gates.purses.known[place];
+    let purse = &mut step.curbs.purses.known[place];
     purse.budget = budget;
     purse.account.allowed = false;
     purse.account.warned = false;
@@ -335,7 +335,7 @@ pub(super) fn budget_set(step: &mut Step<'_>, scope: &Scope, budget: Option<Budg
 }
 
 pub(super) fn save(step: &mut Step<'_>) {
-    let mut purses = std::mem::take(&mut step.gates.purses);
+    let mut purses = std::mem::take(&mut step.curbs.purses);
     for purse in purses.known.iter_mut().filter(|purse| purse.changed) {
         purse.changed = false;
         keep(step, &purse.key, &purse.account, None);
@@ -344,7 +344,7 @@ pub(super) fn save(step: &mut Step<'_>) {
         *changed = false;
         step.write_entry(Book::Habit, kind, Some((Json::of(habit), None)));
     }
-    step.gates.purses = purses;
+    step.curbs.purses = purses;
 }
 
 /// Parks a task, or puts it into the inbox.

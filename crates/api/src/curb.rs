@@ -1,9 +1,9 @@
-//! Gates: breakers, limits and budgets, each with its settings and where it stands.
+//! Curbs: breakers, limits and budgets, each with its settings and where it stands.
 
-use domain::gate::Scope;
-use domain::gate::breaker::{self, Settings, State};
-use domain::gate::budget::{Account, Budget, Usage};
-use domain::gate::limit::{Limit, Used};
+use domain::curb::Scope;
+use domain::curb::breaker::{self, Settings, State};
+use domain::curb::budget::{Account, Budget, Usage};
+use domain::curb::limit::{Limit, Used};
 use domain::time::Now;
 use serde::Serialize;
 

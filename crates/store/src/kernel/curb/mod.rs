@@ -1,6 +1,6 @@
-//! Gates at work: what may begin, by class ([`classes`]) and by budget ([`purses`]); see [`domain::gate`].
+//! Curbs at work: what may begin, by class ([`classes`]) and by budget ([`purses`]); see [`domain::curb`].
 //!
-//! Nothing here is read, and nothing costs anything, in a project that has no gates.
+//! Nothing here is read, and nothing costs anything, in a project that has no curbs.
 
 pub(super) mod classes;
 pub(super) mod purses;
@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use domain::book::{Book, Edit, Entry};
 use domain::code::{Code, Refusal};
-use domain::gate::Scope;
-use domain::gate::breaker::{Settings, Verdict};
-use domain::gate::budget::{Budget, Usage};
-use domain::gate::limit::Limit;
+use domain::curb::Scope;
+use domain::curb::breaker::{Settings, Verdict};
+use domain::curb::budget::{Budget, Usage};
+use domain::curb::limit::Limit;
 use domain::store::Result;
 use domain::task::record::Task;
 use domain::task::state::{Reason, State};
@@ -23,9 +23,9 @@ use std::hash::{Hash, Hasher};
 
 use super::step::Step;
 
-/// What a step knows of the gates, once it has had to look.
+/// What a step knows of the curbs, once it has had to look.
 #[derive(Debug, Default)]
-pub(super) struct Gates {
+pub(super) struct Curbs {
     classes: Option<classes::Classes>,
     purses: purses::Purses,
 }

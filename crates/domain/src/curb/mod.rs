@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::code::{Code, Refusal};
 use crate::task::record::Class;
 
-/// Which tasks a gate is for.
+/// Which tasks a curb is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
     /// All of the project.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use domain::book::{Book, Entry};
-use domain::gate::Scope;
-use domain::gate::breaker::{Breaker, Settings, State, Verdict};
-use domain::gate::limit::{Limit, Used};
+use domain::curb::Scope;
+use domain::curb::breaker::{Breaker, Settings, State, Verdict};
+use domain::curb::limit::{Limit, Used};
 use domain::store::Result;
 use domain::task::record::Class;
 use domain::task::spec::Json;
@@ -16,10 +16,10 @@ use super::super::step::Step;
 use super::{all, gauges, keep};
 
 #[derive(Debug)]
-pub(super) struct Classes(Vec<Gate>);
+pub(super) struct Classes(Vec<Curb>);
 
 #[derive(Debug)]
-struct Gate {
+struct Curb {
     scope: Scope,
     /// Of its state.
     key: Arc<str>,
@@ -41,15 +41,15 @@ fn limit_key(scope: &Scope) -> Arc<str> {
     format!("limit:{scope}").into()
 }
 
-fn load<'s>(step: &'s mut Step<'_>) -> Result<&'s mut Vec<Gate>> {
-    if step.gates.classes.is_none() {
-        let gates = read(step)?;
-        step.gates.classes = Some(Classes(gates));
+fn load<'s>(step: &'s mut Step<'_>) -> Result<&'s mut Vec<Curb>> {
+    if step.curbs.classes.is_none() {
+        let curbs = read(step)?;
+        step.curbs.classes = Some(Classes(curbs));
     }
-    Ok(&mut step.gates.classes.as_mut().expect("it was set above").0)
+    Ok(&mut step.curbs.classes.as_mut().expect("it was set above").0)
 }
 
-fn read(step: &mut Step<'_>) -> Result<Vec<Gate>> {
+fn read(step: &mut Step<'_>) -> Result<Vec<Curb>> {
     let settings = |entries: &[Entry]| -> Result<Vec<(Scope, Settings)>> {
         let read = |entry: &Entry| Ok((entry.key.parse()?, entry.read()?));
         entries.iter().map(read).collect()
@@ -66,9 +66,9 @@ fn read(step: &mut Step<'_>) -> Result<Vec<Gate>> {
     let limits = all(step, Book::Limit)?;
     let keys: Vec<Arc<str>> = breakers.iter().map(|(scope, _)| breaker_key(scope)).collect();
     let states: Vec<Breaker> = gauges(step, &keys)?;
-    let mut gates: Vec<Gate> = Vec::with_capacity(breakers.len() + limits.len());
+    let mut curbs: Vec<Curb> = Vec::with_capacity(breakers.len() + limits.len());
     for (((scope, settings), state), key) in breakers.into_iter().zip(states).zip(keys) {
-        gates.push(Gate {
+        curbs.push(Curb {
             scope,
             key,
             what: What::Breaker(settings, state),
@@ -81,14 +81,14 @@ fn read(step: &mut Step<'_>) -> Result<Vec<Gate>> {
         .collect();
     let states: Vec<Used> = gauges(step, &keys)?;
     for ((entry, used), key) in limits.iter().zip(states).zip(keys) {
-        gates.push(Gate {
+        curbs.push(Curb {
             scope: entry.key.parse()?,
             key,
             what: What::Limit(entry.read()?, used),
             changed: false,
         });
     }
-    Ok(gates)
+    Ok(curbs)
 }
 
 /// Whether claims have to ask about classes at all.
@@ -100,8 +100,8 @@ pub(in super::super) fn any(step: &mut Step<'_>) -> bool {
 /// How many more attempts of this class may begin.
 pub(in super::super) fn room(step: &mut Step<'_>, class: &Class) -> Result<usize> {
     let now = step.now;
-    let gates = load(step)?.iter().filter(|gate| gate.scope.takes(class));
-    let rooms = gates.map(|gate| match &gate.what {
+    let curbs = load(step)?.iter().filter(|curb| curb.scope.takes(class));
+    let rooms = curbs.map(|curb| match &curb.what {
         What::Breaker(settings, breaker) => breaker.room(settings),
         What::Limit(limit, used) => used.room(limit, now),
     });
@@ -110,13 +110,13 @@ pub(in super::super) fn room(step: &mut Step<'_>, class: &Class) -> Result<usize
 
 pub(super) fn begin(step: &mut Step<'_>, class: &Class) -> Result<()> {
     let now = step.now;
-    for gate in load(step)?.iter_mut().filter(|gate| gate.scope.takes(class)) {
-        match &mut gate.what {
+    for curb in load(step)?.iter_mut().filter(|curb| curb.scope.takes(class)) {
+        match &mut curb.what {
             What::Breaker(_, breaker) if breaker.state == State::HalfOpen => breaker.begin(),
             What::Breaker(..) => continue,
             What::Limit(limit, used) => used.begin(limit, now),
         }
-        gate.changed = true;
+        curb.changed = true;
     }
     Ok(())
 }
@@ -124,15 +124,15 @@ pub(super) fn begin(step: &mut Step<'_>, class: &Class) -> Result<()> {
 pub(super) fn end(step: &mut Step<'_>, class: &Class, verdict: Verdict) -> Result<()> {
     let now = step.now;
     let mut told = Vec::new();
-    for gate in load(step)?.iter_mut().filter(|gate| gate.scope.takes(class)) {
-        match &mut gate.what {
+    for curb in load(step)?.iter_mut().filter(|curb| curb.scope.takes(class)) {
+        match &mut curb.what {
             What::Breaker(settings, breaker) => {
                 let kind = breaker.end(settings, verdict, now);
-                told.extend(kind.map(|kind| (kind, describe(&gate.scope, breaker))));
+                told.extend(kind.map(|kind| (kind, describe(&curb.scope, breaker))));
             }
             What::Limit(_, used) => used.end(),
         }
-        gate.changed = true;
+        curb.changed = true;
     }
     for (kind, data) in told {
         step.emit_other(kind, Some(data));
@@ -156,14 +156,14 @@ pub(in super::super) fn wake(step: &mut Step<'_>, due: &[Entry]) -> Result<()> {
     }
     let now = step.now;
     let mut told = Vec::new();
-    for gate in load(step)? {
-        if !due.iter().any(|entry| entry.key == gate.key) {
+    for curb in load(step)? {
+        if !due.iter().any(|entry| entry.key == curb.key) {
             continue;
         }
-        gate.changed = true;
-        if let What::Breaker(_, breaker) = &mut gate.what {
+        curb.changed = true;
+        if let What::Breaker(_, breaker) = &mut curb.what {
             let kind = breaker.wake(now);
-            told.extend(kind.map(|kind| (kind, describe(&gate.scope, breaker))));
+            told.extend(kind.map(|kind| (kind, describe(&curb.scope, breaker))));
         }
     }
     // What its settings have been taken from is over.
@@ -182,8 +182,8 @@ pub(in super::super) fn wake(step: &mut Step<'_>, due: &[Entry]) -> Result<()> {
 }
 
 fn load_keys<'s>(step: &'s Step<'_>) -> impl Iterator<Item = &'s Arc<str>> {
-    let gates = step.gates.classes.as_ref().map_or(&[][..], |classes| &classes.0);
-    gates.iter().map(|gate| &gate.key)
+    let curbs = step.curbs.classes.as_ref().map_or(&[][..], |classes| &classes.0);
+    curbs.iter().map(|curb| &curb.key)
 }
 
 /// A new limit counts what is under way already.
@@ -207,19 +207,19 @@ pub(super) fn limit_set(step: &mut Step<'_>, scope: &Scope, limit: Option<Limit>
 }
 
 pub(super) fn save(step: &mut Step<'_>) {
-    let Some(Classes(mut gates)) = step.gates.classes.take() else {
+    let Some(Classes(mut curbs)) = step.curbs.classes.take() else {
         return;
     };
     let now = step.now;
-    for gate in gates.iter_mut().filter(|gate| gate.changed) {
-        gate.changed = false;
-        match &gate.what {
-            What::Breaker(_, breaker) => keep(step, &gate.key, breaker, breaker.until),
+    for curb in curbs.iter_mut().filter(|curb| curb.changed) {
+        curb.changed = false;
+        match &curb.what {
+            What::Breaker(_, breaker) => keep(step, &curb.key, breaker, breaker.until),
             What::Limit(limit, used) => {
                 let next: Option<Timestamp> = used.next(limit, now);
-                keep(step, &gate.key, used, next);
+                keep(step, &curb.key, used, next);
             }
         }
     }
-    step.gates.classes = Some(Classes(gates));
+    step.curbs.classes = Some(Classes(curbs));
 }
