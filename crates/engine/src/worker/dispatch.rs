@@ -50,6 +50,8 @@ pub(super) struct Dispatch {
     pub(super) next_tick: Instant,
     /// When finishes were last sent to the store.
     pub(super) last_settled: Instant,
+    /// The last turn has left ends for the next one.
+    pub(super) gathering: bool,
 }
 
 /// Ends of commands that come thick and fast are gathered for so long, so that they share a commit: starting a process
@@ -102,7 +104,7 @@ impl Dispatch {
                 return Ok(());
             }
             let steer_at = self.steer.then(|| last_steer + STEER_EVERY);
-            let retry_at = (!self.pending.is_empty()).then(|| match self.gathers() {
+            let retry_at = (!self.pending.is_empty()).then(|| match self.gathering {
                 true => self.last_settled + GATHER,
                 false => Instant::now() + STORE_RETRY,
             });
@@ -145,7 +147,8 @@ impl Dispatch {
         while let Ok(end) = self.finished.try_recv() {
             self.pending.push(end);
         }
-        if self.gathers() {
+        self.gathering = self.gathers();
+        if self.gathering {
             return Ok(());
         }
         let ends = std::mem::take(&mut self.pending);

@@ -170,6 +170,7 @@ pub async fn work_as(
         steer: false,
         next_tick: Instant::now(),
         last_settled: Instant::now(),
+        gathering: false,
     };
     let result = dispatch.run(pace, activity, &house).await;
     house.close().await;
