@@ -53,16 +53,17 @@ pub fn install() -> Result<()> {
         rustix::process::getuid().is_root() && runs("apt-get"),
         "{PROGRAM} is not installed; install Redis 7 or newer"
     );
-    let done = Command::new("apt-get")
-        .args(["install", "-y", PROGRAM])
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()?;
-    ensure!(
-        done.success() && runs(PROGRAM),
-        "apt-get could not install {PROGRAM}"
-    );
+    // A fresh machine knows no packages yet; and what is installed shall not be started as a service.
+    for arguments in [&["update"][..], &["install", "-y", PROGRAM]] {
+        Command::new("apt-get")
+            .args(arguments)
+            .envs([("DEBIAN_FRONTEND", "noninteractive"), ("RUNLEVEL", "1")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()?;
+    }
+    ensure!(runs(PROGRAM), "apt-get could not install {PROGRAM}");
     Ok(())
 }
 
