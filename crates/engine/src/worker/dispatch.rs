@@ -48,15 +48,7 @@ pub(super) struct Dispatch {
     pub(super) steer: bool,
     /// When to look next for what is due by time.
     pub(super) next_tick: Instant,
-    /// When finishes were last sent to the store.
-    pub(super) last_settled: Instant,
-    /// The last turn has left ends for the next one.
-    pub(super) gathering: bool,
 }
-
-/// Ends of commands that come thick and fast are gathered for so long, so that they share a commit: starting a process
-/// takes longer.
-const GATHER: Duration = Duration::from_millis(1);
 
 /// How often the worker looks whether others have changed its leases, when the store is busy.
 const STEER_EVERY: Duration = Duration::from_millis(50);
@@ -104,10 +96,7 @@ impl Dispatch {
                 return Ok(());
             }
             let steer_at = self.steer.then(|| last_steer + STEER_EVERY);
-            let retry_at = (!self.pending.is_empty()).then(|| match self.gathering {
-                true => self.last_settled + GATHER,
-                false => Instant::now() + STORE_RETRY,
-            });
+            let retry_at = (!self.pending.is_empty()).then(|| Instant::now() + STORE_RETRY);
             let wake = [
                 Some(self.next_tick),
                 steer_at,
@@ -146,10 +135,6 @@ impl Dispatch {
     async fn turn(&mut self, pace: Pace) -> Result<()> {
         while let Ok(end) = self.finished.try_recv() {
             self.pending.push(end);
-        }
-        self.gathering = self.gathers();
-        if self.gathering {
-            return Ok(());
         }
         let ends = std::mem::take(&mut self.pending);
         let busy = self.slots.len()
@@ -190,7 +175,6 @@ impl Dispatch {
             store.claim(&project, self.claim(room), now).await.map(Some)
         };
         let (settled, leased) = tokio::join!(settle, claim);
-        self.last_settled = Instant::now();
         match settled {
             Ok(replies) => self.acknowledged(ends, replies),
             Err(refusal) => {
@@ -214,18 +198,6 @@ impl Dispatch {
             Err(refusal) => return Err(refusal),
         }
         Ok(())
-    }
-
-    /// Whether to wait for more ends: the last ones have only just been sent, and other commands are still running.
-    fn gathers(&self) -> bool {
-        let commands = |(token, _): &(Token, Finish)| {
-            let slot = self.slots.get(&token.seq);
-            slot.is_some_and(|slot| !matches!(slot.job.spec.work, Work::Handler(_)))
-        };
-        self.slots.len() > self.pending.len()
-            && self.last_settled.elapsed() < GATHER
-            && !self.pending.is_empty()
-            && self.pending.iter().all(commands)
     }
 
     fn claim(&self, room: usize) -> Claim {

@@ -169,8 +169,6 @@ pub async fn work_as(
         hungry: true,
         steer: false,
         next_tick: Instant::now(),
-        last_settled: Instant::now(),
-        gathering: false,
     };
     let result = dispatch.run(pace, activity, &house).await;
     house.close().await;
