@@ -12,8 +12,11 @@ pub mod kernel;
 pub mod local;
 pub mod memory;
 mod open;
+mod patience;
 pub mod redis;
+mod split;
 pub mod sqlite;
 pub mod transfer;
+mod uses;
 
 pub use open::{Options, SCHEMES, Scheme, open, scheme};

@@ -3,7 +3,7 @@
 //! All keys of a project are on one node, so there is nothing to route but the project: the first node asked says
 //! where it is, and that is remembered until it says otherwise.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::code::{Code, Refusal};
 use redis::io::tcp::TcpSettings;
@@ -188,43 +188,4 @@ impl Link {
         }
         answers
     }
-}
-
-/// How long something is tried again, with pauses that grow.
-#[derive(Debug)]
-pub(super) struct Patience {
-    end: Instant,
-    pause: Duration,
-    most: Duration,
-}
-
-impl Patience {
-    pub(super) fn new(whole: Duration, first: Duration, most: Duration) -> Patience {
-        Patience {
-            end: Instant::now() + whole,
-            pause: first,
-            most,
-        }
-    }
-
-    /// Sleeps for a while; false when it has been long enough.
-    pub(super) fn wait(&mut self) -> bool {
-        if Instant::now() >= self.end {
-            return false;
-        }
-        let half = self.pause / 2;
-        std::thread::sleep(half + half.mul_f64(jitter()));
-        self.pause = (self.pause * 2).min(self.most);
-        true
-    }
-}
-
-/// A number in 0..1 that differs between processes and calls.
-pub(super) fn jitter() -> f64 {
-    draw() as f64 / u64::MAX as f64
-}
-
-/// A number that nobody else draws.
-pub(super) fn draw() -> u64 {
-    uuid::Uuid::new_v4().as_u64_pair().0
 }

@@ -42,8 +42,9 @@ use domain::store::{Durability, Info, Result};
 
 use crate::driver::{Driver, Read, Watch};
 use crate::kernel::tx::Tx;
+use crate::patience::Patience;
 use fault::Fault;
-use link::{Link, Patience, Place};
+use link::{Link, Place};
 use names::Names;
 use overlay::RedisTx;
 use writer::{End, Writer};

@@ -6,9 +6,10 @@ use domain::store::{Durability, Info, LeaseClock, Result};
 use super::batch::Batch;
 use super::fault::{Fault, answered};
 use super::keys;
-use super::link::{Link, Patience, Place};
+use super::link::{Link, Place};
 use super::url::{self, Asked};
 use super::{Clock, Options};
+use crate::patience::Patience;
 use redis::Value;
 use std::time::Duration;
 

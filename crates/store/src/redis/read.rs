@@ -21,13 +21,14 @@ use super::base::Base;
 use super::batch::Batch;
 use super::fault::Fault;
 use super::keys::{self, Keys, before, beyond, field, from};
-use super::link::{Link, Patience};
+use super::link::Link;
 use super::names::Names;
 use super::pack::corrupt;
 use super::rows;
 use super::snapshot::{Found, Snapshot};
 use super::{check, list, writer};
 use crate::driver::Read;
+use crate::patience::Patience;
 
 /// Pictures that fail before the reader asks writers to pause.
 const POLITE: usize = 4;

@@ -19,9 +19,10 @@ use super::batch::{Answers, Batch, bytes};
 use super::desk::Desk;
 use super::fault::{Fault, answered};
 use super::keys::{self, Keys};
-use super::link::{Link, Patience, draw};
+use super::link::Link;
 use super::rows::HeadRow;
 use super::send;
+use crate::patience::{Patience, draw};
 
 /// How long a commit's number is kept; longer than anybody tries to reach the server again.
 const MARKER: &[u8] = b"600000";

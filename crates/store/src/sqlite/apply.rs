@@ -11,9 +11,9 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::cells::Binds;
 use super::fault::Sql;
-use super::task::Rewrite;
 use super::{body, books, line, log, runs, task};
 use crate::kernel::tx::{NewRow, ProjectNo, Remembered, WriteSet};
+use crate::split::{Rewrite, rewrite};
 
 pub(super) const EDGE_INSERT: &str =
     "INSERT OR REPLACE INTO edge (parent, child, condition) VALUES (?1, ?2, ?3)";
@@ -127,7 +127,7 @@ fn change(conn: &Connection, project: ProjectNo, rows: &[(Task, Task)]) -> Sql<(
     let mut end = Lazy::new(conn, task::END);
     let mut all = Lazy::new(conn, task::UPDATE);
     for (old, new) in rows {
-        match task::rewrite(old, new) {
+        match rewrite(old, new) {
             Rewrite::Nothing => {}
             Rewrite::End => {
                 let mut binds = end.bind()?;

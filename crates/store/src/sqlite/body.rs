@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::cells::{Binds, Cells, first};
 use super::fault::{Sql, corrupt};
+use crate::split::{self, pack};
 
 macro_rules! columns {
     () => {
@@ -96,56 +97,12 @@ pub(super) fn write_outcome(binds: &mut Binds<'_, '_>, seq: Seq, outcome: &Outco
     Ok(())
 }
 
-/// Prerequisites as a list of LEB128 numbers, each the task's number times four plus the condition.
-fn pack(after: &[(Seq, When)]) -> Option<Vec<u8>> {
-    if after.is_empty() {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(4 * after.len());
-    for (seq, when) in after {
-        let mut rest = (seq.0 << 2) | *when as u64;
-        while rest >= 0x80 {
-            bytes.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        bytes.push(rest as u8);
-    }
-    Some(bytes)
-}
-
 fn unpack(bytes: Option<&[u8]>) -> Sql<Vec<(Seq, When)>> {
-    let mut after = Vec::new();
-    let (mut number, mut shift) = (0u64, 0);
-    for byte in bytes.unwrap_or_default() {
-        let part = u64::from(byte & 0x7f).checked_shl(shift);
-        number |= part.ok_or_else(|| corrupt("a list of prerequisites is damaged"))?;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            after.push((Seq(number >> 2), when(number as u8 & 3)?));
-            (number, shift) = (0, 0);
-        }
-    }
-    Ok(after)
+    let after = split::unpack(bytes.unwrap_or_default());
+    after.ok_or_else(|| corrupt("a list of prerequisites is damaged"))
 }
 
 pub(super) fn when(number: u8) -> Sql<When> {
     let known = When::ALL.get(usize::from(number)).copied();
     known.ok_or_else(|| corrupt(format!("an edge has the unknown condition {number}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prerequisites_come_back() {
-        let after = vec![
-            (Seq(1), When::Success),
-            (Seq(300), When::Failure),
-            (Seq(u64::MAX >> 2), When::Finished),
-        ];
-        assert_eq!(unpack(pack(&after).as_deref()).unwrap(), after);
-        assert_eq!(pack(&[]), None);
-        assert!(unpack(Some(&[0xff; 12])).is_err());
-    }
 }

@@ -33,7 +33,6 @@ mod snapshot;
 mod task;
 mod turnstile;
 mod tx;
-mod uses;
 mod watch;
 
 use std::fmt;
@@ -47,11 +46,11 @@ use rusqlite::{Connection, DEFAULT_NAME};
 
 use crate::driver::{Driver, Read, Watch};
 use crate::kernel::tx::Tx;
+use crate::uses::Uses;
 use fault::{Fault, refuse_io};
 use names::Names;
 use turnstile::{Turnstile, beside};
 use tx::SqliteTx;
-use uses::Uses;
 
 #[derive(Clone, Debug)]
 pub struct Options {

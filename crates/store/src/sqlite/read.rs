@@ -22,9 +22,9 @@ use super::fault::{Fault, Sql, corrupt};
 use super::names::Names;
 use super::snapshot::Snapshot;
 use super::tx::{mode, query};
-use super::uses::Uses;
 use super::{books, check, line, list, log, names, runs};
 use crate::driver::Read;
+use crate::uses::Uses;
 
 pub(super) const BY_KEY: &str = "SELECT t.id FROM name n JOIN task t ON t.seq = n.seq \
      WHERE n.project = ?1 AND n.key = ?2 ORDER BY n.run DESC LIMIT 1";

@@ -17,6 +17,7 @@ use rusqlite::Connection;
 use super::cells::{Binds, Cells, first};
 use super::fault::{Sql, corrupt};
 use crate::kernel::tx::ProjectNo;
+use crate::split::row_state;
 
 /// The columns of `task` in the order of [`read`].
 macro_rules! columns {
@@ -186,111 +187,6 @@ fn read_wait(cells: &mut Cells<'_>) -> Sql<Wait> {
 }
 
 // ---- writing ----
-
-/// What writing a changed task asks of its `task` row.
-pub(super) enum Rewrite {
-    Nothing,
-    End,
-    All,
-}
-
-/// Whether and how the `task` row must be written for this change.
-pub(super) fn rewrite(old: &Task, new: &Task) -> Rewrite {
-    match (&old.lease, &new.lease) {
-        (None, Some(_)) if same_row(old, new) && old.attempts == new.attempts => match old.state {
-            State::Ready if old.finished_at == new.finished_at => Rewrite::Nothing,
-            _ => Rewrite::All,
-        },
-        (Some(_), Some(_))
-            if same_row(old, new) && (old.attempts, old.finished_at) == (new.attempts, new.finished_at) =>
-        {
-            Rewrite::Nothing
-        }
-        (_, None) if same_row(old, new) => Rewrite::End,
-        _ => Rewrite::All,
-    }
-}
-
-/// Whether both are alike in everything that [`END`] does not write.
-fn same_row(old: &Task, new: &Task) -> bool {
-    // Taken apart in full, so that a new field cannot be forgotten.
-    let Task {
-        seq,
-        id,
-        class,
-        run,
-        parent,
-        state: _,
-        reason: _,
-        left,
-        dead_letter,
-        superseded,
-        priority,
-        source,
-        depth,
-        path_share,
-        score,
-        submitted_at,
-        run_at,
-        deadline,
-        estimate,
-        started_at: _,
-        finished_at: _,
-        timer,
-        open,
-        dead,
-        upstream,
-        dependents,
-        children,
-        join,
-        attempts: _,
-        failures,
-        lost,
-        guarded,
-        asks,
-        wait,
-        last_event: _,
-        lease: _,
-    } = new;
-    debug_assert!(
-        (old.seq, &old.id, old.run, old.parent) == (*seq, id, *run, *parent),
-        "what a task is known by never changes"
-    );
-    old.class == *class
-        && old.left == *left
-        && old.dead_letter == *dead_letter
-        && old.superseded == *superseded
-        && old.priority == *priority
-        && old.source == *source
-        && old.depth == *depth
-        && old.path_share == *path_share
-        && old.score == *score
-        && old.submitted_at == *submitted_at
-        && old.run_at == *run_at
-        && old.deadline == *deadline
-        && old.estimate == *estimate
-        && old.timer == *timer
-        && old.open == *open
-        && old.dead == *dead
-        && old.upstream == *upstream
-        && old.dependents == *dependents
-        && old.children == *children
-        && old.join == *join
-        && old.failures == *failures
-        && old.lost == *lost
-        && old.guarded == *guarded
-        && old.asks == *asks
-        && old.wait == *wait
-}
-
-/// The state that the `task` row tells.
-fn row_state(task: &Task) -> State {
-    if task.lease.is_some() {
-        State::Assigned
-    } else {
-        task.state
-    }
-}
 
 /// Binds [`INSERT`].
 pub(super) fn insert(binds: &mut Binds<'_, '_>, project: ProjectNo, task: &Task) -> Sql<()> {

@@ -17,9 +17,9 @@ use rusqlite::Connection;
 use super::cells::{Binds, Cells, collect, first};
 use super::fault::Sql;
 use super::names::Names;
-use super::uses::Uses;
 use super::{apply, body, books, line, log, runs, task};
 use crate::kernel::tx::{Group, Head, ProjectNo, Remembered, Tx, WriteSet};
+use crate::uses::Uses;
 
 pub(super) const FIND: &str = "SELECT seq FROM task WHERE project = ?1 AND id = ?2";
 const LAST: &str = "SELECT ifnull(max(seq), 0) FROM task";

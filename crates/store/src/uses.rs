@@ -12,12 +12,12 @@ use crate::kernel::tx::ProjectNo;
 const BOUND: usize = 1_024;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Uses(Arc<Mutex<Vec<Use>>>);
+pub(crate) struct Uses(Arc<Mutex<Vec<Use>>>);
 
 type Use = (ProjectNo, [u8; 32]);
 
 impl Uses {
-    pub(super) fn note(&self, project: ProjectNo, key: [u8; 32]) {
+    pub(crate) fn note(&self, project: ProjectNo, key: [u8; 32]) {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         noted.retain(|use_| *use_ != (project, key));
         if noted.len() == BOUND {
@@ -27,7 +27,7 @@ impl Uses {
     }
 
     /// Takes the uses of one project, in order.
-    pub(super) fn take(&self, project: ProjectNo) -> Vec<[u8; 32]> {
+    pub(crate) fn take(&self, project: ProjectNo) -> Vec<[u8; 32]> {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (taken, rest) = noted.iter().partition(|(of, _)| *of == project);
         *noted = rest;
