@@ -82,7 +82,7 @@ impl Context {
                 let folder = path.parent().map_or_else(|| self.cwd.clone(), Path::to_owned);
                 Ok((folder, format!("sqlite:{}", path.display())))
             }
-            Scheme::Redis(url) => Ok((shared_home(url), url.to_owned())),
+            Scheme::Postgres(url) | Scheme::Redis(url) => Ok((shared_home(url), url.to_owned())),
         }
     }
 

@@ -2,13 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::machine;
 use crate::watched::Watched;
 
 /// Where tests find the server that they share.
@@ -46,34 +46,11 @@ pub fn sweep(url: &str) {
 
 /// Makes sure that there is a server to start.
 pub fn install() -> Result<()> {
-    if runs(PROGRAM) {
-        return Ok(());
+    if !machine::runs(PROGRAM) {
+        machine::install(PROGRAM)?;
+        ensure!(machine::runs(PROGRAM), "apt-get could not install {PROGRAM}");
     }
-    ensure!(
-        rustix::process::getuid().is_root() && runs("apt-get"),
-        "{PROGRAM} is not installed; install Redis 7 or newer"
-    );
-    // A fresh machine knows no packages yet; and what is installed shall not be started as a service.
-    for arguments in [&["update"][..], &["install", "-y", PROGRAM]] {
-        Command::new("apt-get")
-            .args(arguments)
-            .envs([("DEBIAN_FRONTEND", "noninteractive"), ("RUNLEVEL", "1")])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()?;
-    }
-    ensure!(runs(PROGRAM), "apt-get could not install {PROGRAM}");
     Ok(())
-}
-
-fn runs(program: &str) -> bool {
-    let asked = Command::new(program)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    asked.is_ok_and(|status| status.success())
 }
 
 /// A server of one's own.

@@ -8,6 +8,7 @@ use domain::store::{Durability, Result, Store};
 
 use crate::local::Local;
 use crate::memory::MemoryDriver;
+use crate::postgres::{self, PgDriver};
 use crate::redis::{self, RedisDriver};
 use crate::sqlite::{self, SqliteDriver};
 
@@ -21,9 +22,10 @@ pub struct Options {
 }
 
 /// The kinds of store, by the scheme of their URLs.
-pub const SCHEMES: &[&str] = &["sqlite", "memory", "redis", "rediss"];
+pub const SCHEMES: &[&str] = &["sqlite", "memory", "postgres", "postgresql", "redis", "rediss"];
 
-/// Opens `memory:`, `sqlite:PATH`, `redis://HOST`, `rediss://HOST` or a plain path. Blocks while it does.
+/// Opens `memory:`, `sqlite:PATH`, `postgres://HOST/DATABASE`, `redis://HOST`, `rediss://HOST` or a plain path. Blocks
+/// while it does.
 pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
     match scheme(url)? {
         Scheme::Memory => Ok(Arc::new(Local::open(MemoryDriver::default())?)),
@@ -34,6 +36,15 @@ pub fn open(url: &str, options: Options) -> Result<Arc<dyn Store>> {
                 max_bytes: None,
             };
             Ok(Arc::new(Local::open(SqliteDriver::open(path, &options)?)?))
+        }
+        Scheme::Postgres(url) => {
+            let options = postgres::Options {
+                durability: options.durability,
+                create: options.create,
+                accept_volatile: options.accept_volatile,
+                ..postgres::Options::default()
+            };
+            Ok(Arc::new(Local::open(PgDriver::open(url, &options)?)?))
         }
         Scheme::Redis(url) => {
             let options = redis::Options {
@@ -53,12 +64,15 @@ pub enum Scheme<'a> {
     Memory,
     Sqlite(&'a Path),
     /// The whole URL; it may hold a password.
+    Postgres(&'a str),
+    /// The whole URL; it may hold a password.
     Redis(&'a str),
 }
 
 pub fn scheme(url: &str) -> Result<Scheme<'_>> {
     let unknown = |detail: String| {
-        Refusal::new(Code::StoreUrl, detail).help("use `sqlite:PATH`, `redis://HOST` or `memory:`")
+        Refusal::new(Code::StoreUrl, detail)
+            .help("use `sqlite:PATH`, `postgres://HOST/DATABASE`, `redis://HOST` or `memory:`")
     };
     let path = |path: &'static str| unknown(format!("`{path}` names no file"));
     match url.split_once(':') {
@@ -68,7 +82,12 @@ pub fn scheme(url: &str) -> Result<Scheme<'_>> {
         Some(("redis" | "rediss", rest)) if rest.starts_with("//") && rest.len() > 2 => {
             Ok(Scheme::Redis(url))
         }
-        Some((head @ ("redis" | "rediss"), _)) => Err(unknown(format!("`{head}:` names no server"))),
+        Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") && rest.len() > 2 => {
+            Ok(Scheme::Postgres(url))
+        }
+        Some((head @ ("postgres" | "postgresql" | "redis" | "rediss"), _)) => {
+            Err(unknown(format!("`{head}:` names no server")))
+        }
         // A drive or a colon in a folder's name is no scheme.
         Some((head, _)) if head.is_empty() || head.contains(['/', '.', '\\']) => {
             Ok(Scheme::Sqlite(Path::new(url)))
@@ -97,6 +116,8 @@ mod tests {
             ("sqlite:///a/b.db", Scheme::Sqlite(Path::new("/a/b.db"))),
             ("redis://h:1/2", Scheme::Redis("redis://h:1/2")),
             ("rediss://h", Scheme::Redis("rediss://h")),
+            ("postgres://h/d", Scheme::Postgres("postgres://h/d")),
+            ("postgresql://h/d", Scheme::Postgres("postgresql://h/d")),
             ("./a:b.db", Scheme::Sqlite(Path::new("./a:b.db"))),
             ("bell.db", Scheme::Sqlite(Path::new("bell.db"))),
         ] {

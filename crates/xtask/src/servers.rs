@@ -1,23 +1,28 @@
 //! The servers that tests share.
 
 use anyhow::Result;
-use rig::redis::{self, Server};
+use rig::{postgres, redis};
 
 /// They end when this is dropped.
 pub(crate) struct Servers {
-    redis: Server,
+    redis: redis::Server,
+    postgres: postgres::Server,
 }
 
 impl Servers {
     pub(crate) fn start() -> Result<Servers> {
         // What tests of power loss need they start for themselves.
-        let redis = Server::start(&["--appendonly", "yes", "--appendfsync", "everysec"])?;
-        Ok(Servers { redis })
+        let redis = redis::Server::start(&["--appendonly", "yes", "--appendfsync", "everysec"])?;
+        let postgres = postgres::Server::start(&[])?;
+        Ok(Servers { redis, postgres })
     }
 
     /// What tests look for in their environment.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
-        vec![(redis::SHARED, self.redis.url())]
+        vec![
+            (redis::SHARED, self.redis.url()),
+            (postgres::SHARED, self.postgres.url()),
+        ]
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use domain::code::{Kind, Refusal};
+use domain::code::{Code, Kind, Refusal};
 use domain::id::Project;
 use domain::store::Result;
 use domain::time::Now;
@@ -201,12 +201,17 @@ impl<D: Driver> Writer<D> {
                 }
                 group.into_iter().for_each(Work::answer);
             }
-            Err(refusal) if group.len() == 1 => group.into_iter().for_each(|work| work.fail(refusal.clone())),
+            // A server that was waited for in vain may have carried the transaction out: nothing is done again.
+            Err(refusal) if group.len() == 1 || refusal.code == Code::StoreUnavailable => {
+                group.into_iter().for_each(|work| work.fail(refusal.clone()));
+            }
             Err(_) => group.into_iter().for_each(|work| self.serve(vec![work])),
         }
     }
 
     fn carry_out(&mut self, group: &mut [Box<dyn Work>]) -> Result<()> {
+        // Project after project, so that processes which lock projects never wait for each other in a circle.
+        group.sort_by(|one, other| one.project().cmp(other.project()));
         let mut unsettled = BTreeMap::new();
         self.transact(&mut |tx| {
             unsettled.clear();

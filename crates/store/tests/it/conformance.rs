@@ -48,6 +48,35 @@ pub(crate) mod sqlite {
     store::conformance!(crate::conformance::sqlite::fresh);
 }
 
+pub(crate) mod postgres {
+    use std::sync::Arc;
+
+    use domain::store::Durability;
+    use store::conformance::Fresh;
+    use store::local::Local;
+    use store::postgres::{Clock, Options, PgDriver};
+
+    use crate::postgres::Space;
+
+    pub(crate) fn fresh() -> Fresh {
+        let space = Space::shared();
+        let options = Options {
+            durability: Durability::Relaxed,
+            create: true,
+            // Cases move time by hand.
+            clock: Clock::Caller,
+            ..Options::default()
+        };
+        let driver = PgDriver::open(&space.url, &options).expect("a server");
+        Fresh {
+            store: Arc::new(Local::open(driver).expect("threads start")),
+            keep: Box::new(space),
+        }
+    }
+
+    store::conformance!(crate::conformance::postgres::fresh);
+}
+
 pub(crate) mod redis {
     use std::sync::Arc;
 

@@ -2,5 +2,6 @@
 
 mod conformance;
 mod model;
+mod postgres;
 mod redis;
 mod sqlite;

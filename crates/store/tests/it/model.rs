@@ -13,7 +13,7 @@ use proptest::test_runner::Config;
 use store::conformance::Fresh;
 use tokio::runtime::Runtime;
 
-use crate::conformance::{memory, redis, sqlite};
+use crate::conformance::{memory, postgres, redis, sqlite};
 use pair::Pair;
 use step::{Step, steps};
 
@@ -59,6 +59,15 @@ proptest! {
     #[test]
     fn sqlite_agrees_with_memory(steps in steps(60)) {
         play(&steps, memory::fresh, sqlite::fresh);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(60))]
+
+    #[test]
+    fn postgres_agrees_with_memory(steps in steps(60)) {
+        play(&steps, memory::fresh, postgres::fresh);
     }
 }
 

@@ -1,0 +1,143 @@
+//! One project inside a writing transaction: its head is locked first, changed in memory, and written last.
+
+use domain::event::ChainHead;
+use domain::event::Digest;
+use domain::id::Project;
+
+use super::cells::{Cells, first};
+use super::fault::Sql;
+use super::link::{Link, Order, Param};
+use super::rows;
+use crate::kernel::tx::{Head, ProjectNo};
+
+/// The columns of `project` in the order of [`read_head`].
+macro_rules! head_columns {
+    () => {
+        "p.last_event, p.digest, p.pending, p.blocked, p.ready, p.assigned, p.running, p.suspended, p.awaiting, \
+         p.retrying, p.completed, p.failed, p.cancelled, p.dead_letters, p.score_sum, p.max_depth, p.newest, p.books"
+    };
+}
+pub(super) use head_columns;
+
+/// The clock is read once the lock is had: whoever waited must not act in the past.
+pub(super) const LOCK: &str = concat!(
+    "WITH p AS MATERIALIZED (SELECT * FROM project WHERE name = $1 FOR UPDATE) \
+     SELECT p.no, p.latest, p.last_task, p.last_run, p.classes, \
+     (extract(epoch FROM clock_timestamp()) * 1000)::int8, ",
+    head_columns!(),
+    " FROM p"
+);
+const CREATE: &str = "INSERT INTO project (name, digest) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+pub(super) const SAVE: &str = "UPDATE project SET last_event = $2, digest = $3, pending = $4, blocked = $5, ready = $6, \
+     assigned = $7, running = $8, suspended = $9, awaiting = $10, retrying = $11, completed = $12, failed = $13, \
+     cancelled = $14, dead_letters = $15, score_sum = $16, max_depth = $17, newest = $18, books = $19, latest = $20, \
+     last_task = $21, last_run = $22, classes = $23 WHERE no = $1";
+
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) name: Project,
+    pub(super) no: i32,
+    pub(super) head: Head,
+    /// The server's time when the head was locked; never before what an earlier transaction acted in.
+    pub(super) clock: i64,
+    pub(super) last_task: u64,
+    pub(super) last_run: u64,
+    pub(super) classes: u32,
+    /// Something of this project was written.
+    pub(super) dirty: bool,
+}
+
+impl Desk {
+    /// Locks the project's head; `None` when there is no such project and none is to be made.
+    pub(super) fn open(
+        link: &mut Link,
+        orders: &mut Vec<Order>,
+        name: &Project,
+        create: bool,
+    ) -> Sql<Option<Desk>> {
+        let find = |link: &mut Link, orders: &mut Vec<Order>| -> Sql<Option<Desk>> {
+            let found = link.ask(orders, LOCK, &[&name.as_str()])?;
+            orders.clear();
+            first(&found, |cells| Desk::read(cells, name))
+        };
+        if let Some(desk) = find(link, orders)? {
+            return Ok(Some(desk));
+        }
+        if !create {
+            return Ok(None);
+        }
+        let params: Vec<Param> = vec![
+            Box::new(name.as_str().to_owned()),
+            Box::new(Digest::root(name).0.to_vec()),
+        ];
+        orders.push(Order::Write { sql: CREATE, params });
+        let mut made = find(link, orders)?;
+        if let Some(desk) = &mut made {
+            desk.dirty = true;
+        }
+        Ok(made)
+    }
+
+    fn read(cells: &mut Cells<'_>, name: &Project) -> Sql<Desk> {
+        let no = cells.count()?;
+        let latest = cells.int()?;
+        let (last_task, last_run, classes) = (cells.count()?, cells.count()?, cells.count()?);
+        let clock = cells.int()?.max(latest);
+        Ok(Desk {
+            name: name.clone(),
+            no,
+            head: read_head(cells)?,
+            clock,
+            last_task,
+            last_run,
+            classes,
+            dirty: false,
+        })
+    }
+
+    pub(super) fn number(&self) -> ProjectNo {
+        ProjectNo(self.no as u32)
+    }
+
+    pub(super) fn save(&self, server_time: bool) -> Order {
+        let head = &self.head;
+        let mut params: Vec<Param> = vec![
+            Box::new(self.no),
+            Box::new(head.chain.last.0 as i64),
+            Box::new(head.chain.digest.0.to_vec()),
+        ];
+        for count in head.counts.0 {
+            params.push(Box::new(count as i64));
+        }
+        let latest = if server_time { self.clock } else { 0 };
+        let rest: [Param; 9] = [
+            Box::new(head.dead_letters as i64),
+            Box::new(head.score_sum),
+            Box::new(i64::from(head.max_depth)),
+            Box::new(rows::time(head.newest)),
+            Box::new(i64::from(head.books)),
+            Box::new(latest),
+            Box::new(self.last_task as i64),
+            Box::new(self.last_run as i64),
+            Box::new(self.classes as i32),
+        ];
+        params.extend(rest);
+        Order::Write { sql: SAVE, params }
+    }
+}
+
+/// Reads `head_columns!`.
+pub(super) fn read_head(cells: &mut Cells<'_>) -> Sql<Head> {
+    Ok(Head {
+        chain: ChainHead {
+            last: cells.event_no()?,
+            digest: cells.chain_digest()?,
+        },
+        counts: cells.counts()?,
+        dead_letters: cells.count()?,
+        score_sum: cells.int()?,
+        max_depth: cells.count()?,
+        newest: cells.time_or()?,
+        books: cells.count()?,
+    })
+}

@@ -1,0 +1,378 @@
+//! One connection, used from one thread that blocks.
+//!
+//! What is written need not be waited for: orders are sent one behind the other without waiting, and their answers are
+//! looked at before the answer to the next question, or to the commit.
+
+use std::future::{Future, poll_fn};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use domain::code::{Code, Refusal};
+use domain::store::Result;
+use rustc_hash::FxHashMap;
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::tls::NoTls;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Config, Connection, Row, Socket, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::fault::{Fault, Sql};
+use super::url::{Asked, Tls};
+
+const CONNECT: Duration = Duration::from_secs(5);
+/// A server that is silent for longer is taken for dead; statements end themselves before.
+const SILENCE: Duration = Duration::from_secs(40);
+
+pub(super) type Param = Box<dyn ToSql + Sync + Send>;
+pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// How to reach the server. What is printed of it has no password.
+#[derive(Clone)]
+pub(super) struct Place {
+    config: Config,
+    tls: Option<MakeRustlsConnect>,
+    pub(super) schema: Arc<str>,
+    pub(super) pooled: bool,
+    pub(super) shown: Arc<str>,
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl Place {
+    pub(super) fn new(asked: &Asked) -> Result<Place> {
+        let wrong =
+            |why: String| Refusal::new(Code::StoreUrl, format!("`{}` cannot be used: {why}", asked.shown));
+        // The words of this error quote no part of the URL.
+        let mut config: Config = asked
+            .server
+            .parse()
+            .map_err(|_| wrong("it is not of the form postgres://USER@HOST:PORT/DATABASE".to_owned()))?;
+        if config.get_password().is_none()
+            && let Ok(password) = std::env::var("PGPASSWORD")
+        {
+            config.password(password);
+        }
+        if config.get_hosts().is_empty() {
+            return Err(wrong("it names no host".to_owned()));
+        }
+        config
+            .application_name("bellwether")
+            .connect_timeout(CONNECT)
+            .keepalives_idle(Duration::from_secs(5))
+            .keepalives_interval(Duration::from_secs(1))
+            .keepalives_retries(3)
+            .tcp_user_timeout(Duration::from_secs(20));
+        let tls = match asked.tls.unwrap_or_else(|| usual(&config)) {
+            Tls::No => {
+                config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+                None
+            }
+            Tls::Verified => {
+                config.ssl_mode(tokio_postgres::config::SslMode::Require);
+                Some(verified(asked.roots.as_deref().map(Path::new)).map_err(wrong)?)
+            }
+        };
+        Ok(Place {
+            config,
+            tls,
+            schema: (&*asked.schema).into(),
+            pooled: asked.pooled,
+            shown: (&*asked.shown).into(),
+        })
+    }
+
+    /// Connects, and hands the connection to `drive`, which must see to it that it is polled.
+    pub(super) async fn connect<D: Drive>(&self, drive: D) -> Sql<Client> {
+        let unreachable = |error: tokio_postgres::Error| match Fault::from(error) {
+            Fault::Lost(why) => Fault::Lost(format!("{} cannot be reached: {why}", self.shown)),
+            other => other,
+        };
+        Ok(match &self.tls {
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await.map_err(unreachable)?;
+                drive.drive(connection);
+                client
+            }
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.clone()).await.map_err(unreachable)?;
+                drive.drive(connection);
+                client
+            }
+        })
+    }
+}
+
+/// Keeps a connection going beside whoever uses it.
+pub(super) trait Drive {
+    fn drive<S>(self, connection: Connection<Socket, S>)
+    where
+        S: tokio_postgres::tls::TlsStream + Unpin + Send + 'static;
+}
+
+struct Quietly;
+
+impl Drive for Quietly {
+    fn drive<S>(self, connection: Connection<Socket, S>)
+    where
+        S: tokio_postgres::tls::TlsStream + Unpin + Send + 'static,
+    {
+        tokio::spawn(async move {
+            // Whoever uses the connection is told of its end too.
+            let _ = connection.await;
+        });
+    }
+}
+
+/// On this machine nobody listens in; anywhere else, the server must prove who it is.
+fn usual(config: &Config) -> Tls {
+    use tokio_postgres::config::Host;
+    let local = |host: &Host| match host {
+        Host::Tcp(name) => {
+            let address = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+            name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        }
+        Host::Unix(_) => true,
+    };
+    if config.get_hosts().iter().all(local) {
+        Tls::No
+    } else {
+        Tls::Verified
+    }
+}
+
+fn verified(roots: Option<&Path>) -> std::result::Result<MakeRustlsConnect, String> {
+    // Another part of the program may have chosen already; any choice will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut store = rustls::RootCertStore::empty();
+    match roots {
+        None => {
+            for certificate in rustls_native_certs::load_native_certs().certs {
+                // A certificate that cannot be read is one that is not trusted.
+                let _ = store.add(certificate);
+            }
+        }
+        Some(file) => {
+            use rustls::pki_types::CertificateDer;
+            use rustls::pki_types::pem::PemObject;
+            let unreadable = |why: String| format!("the certificates in {}: {why}", file.display());
+            let certificates =
+                CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
+                store
+                    .add(certificate)
+                    .map_err(|error| unreadable(error.to_string()))?;
+            }
+        }
+    }
+    if store.is_empty() {
+        return Err("there are no certificates to trust".to_owned());
+    }
+    let config = rustls::ClientConfig::builder()
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+/// What is sent without waiting for its answer.
+pub(super) enum Order {
+    /// Statements without parameters.
+    Plain(Arc<str>),
+    Write {
+        sql: &'static str,
+        params: Vec<Param>,
+    },
+}
+
+pub(super) struct Link {
+    pub(super) place: Place,
+    /// What each transaction begins with.
+    begin: Arc<str>,
+    /// What each session begins with.
+    session: String,
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
+    live: Option<Live>,
+}
+
+struct Live {
+    client: Client,
+    statements: FxHashMap<&'static str, Statement>,
+}
+
+impl Link {
+    /// `settings` are for each session, or each transaction when sessions are shared.
+    pub(super) fn new(place: Place, begin: &str, settings: &[(&str, &str)]) -> Link {
+        let schema = &place.schema;
+        let all = [("search_path", &**schema)];
+        let all = all.iter().chain(settings);
+        let (begin, session) = if place.pooled {
+            let local = all.map(|(name, value)| format!("; SET LOCAL {name} = '{value}'"));
+            (format!("{begin}{}", local.collect::<String>()), String::new())
+        } else {
+            let set = all.map(|(name, value)| format!("SET {name} = '{value}';"));
+            (begin.to_owned(), set.collect())
+        };
+        Link {
+            place,
+            begin: begin.into(),
+            session,
+            runtime: Builder::new_current_thread().enable_all().build().ok(),
+            live: None,
+        }
+    }
+
+    /// Begins a transaction, with the next exchange.
+    pub(super) fn begin(&self) -> Order {
+        Order::Plain(self.begin.clone())
+    }
+
+    /// Plans are made anew with the next use of each statement.
+    pub(super) fn replan(&mut self) {
+        if self.live.is_some() {
+            let _ = self.send(&[Order::Plain("DISCARD PLANS".into())]);
+        }
+    }
+
+    fn run<T>(&mut self, work: impl AsyncFnOnce(&mut Live) -> Sql<T>) -> Sql<T> {
+        let gone = || Fault::Refused(Refusal::new(Code::Internal, "no runtime for the connection"));
+        let runtime = self.runtime.as_ref().ok_or_else(gone)?;
+        let done = runtime.block_on(async {
+            let live = match &mut self.live {
+                Some(live) if !live.client.is_closed() => live,
+                stale => {
+                    *stale = None;
+                    let client = self.place.connect(Quietly).await?;
+                    client.batch_execute(&self.session).await?;
+                    stale.insert(Live {
+                        client,
+                        statements: FxHashMap::default(),
+                    })
+                }
+            };
+            let answer = tokio::time::timeout(SILENCE, work(live)).await;
+            answer.unwrap_or_else(|_| {
+                Err(Fault::Lost(format!(
+                    "{} has been silent for {} s",
+                    self.place.shown,
+                    SILENCE.as_secs()
+                )))
+            })
+        });
+        if matches!(done, Err(Fault::Lost(_))) {
+            self.live = None;
+        }
+        done
+    }
+
+    /// Sends the orders, and waits for all of their answers.
+    pub(super) fn send(&mut self, orders: &[Order]) -> Sql<()> {
+        if orders.is_empty() {
+            return Ok(());
+        }
+        self.run(async |live| {
+            live.prepare(orders, None).await?;
+            exchange(live, orders, None).await.map(drop)
+        })
+    }
+
+    /// Sends the orders and behind them a question.
+    pub(super) fn ask(&mut self, orders: &[Order], sql: &'static str, params: Params<'_>) -> Sql<Vec<Row>> {
+        self.run(async |live| {
+            live.prepare(orders, Some(sql)).await?;
+            exchange(live, orders, Some((sql, params))).await
+        })
+    }
+
+    /// As [`Link::ask`], for statements that are not worth keeping.
+    pub(super) fn ask_once(&mut self, orders: &[Order], sql: &str, params: Params<'_>) -> Sql<Vec<Row>> {
+        self.run(async |live| {
+            live.prepare(orders, None).await?;
+            exchange(live, orders, None).await?;
+            Ok(live.client.query(sql, params).await?)
+        })
+    }
+}
+
+impl Live {
+    async fn prepare(&mut self, orders: &[Order], question: Option<&'static str>) -> Sql<()> {
+        let writes = orders.iter().filter_map(|order| match order {
+            Order::Write { sql, .. } => Some(*sql),
+            Order::Plain(_) => None,
+        });
+        for sql in writes.chain(question) {
+            if !self.statements.contains_key(sql) {
+                let statement = self.client.prepare(sql).await?;
+                self.statements.insert(sql, statement);
+            }
+        }
+        Ok(())
+    }
+}
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = std::result::Result<T, tokio_postgres::Error>> + 'a>>;
+
+/// Polls once, which sends the request.
+async fn once<T>(answer: &mut Answer<'_, T>) -> Poll<std::result::Result<T, tokio_postgres::Error>> {
+    poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await
+}
+
+/// Requests go out in the order in which their futures are first polled, and answers come in that order.
+async fn exchange(
+    live: &Live,
+    orders: &[Order],
+    question: Option<(&'static str, Params<'_>)>,
+) -> Sql<Vec<Row>> {
+    let mut waiting: Vec<Answer<'_, ()>> = Vec::with_capacity(orders.len());
+    for order in orders {
+        let mut answer: Answer<'_, ()> = match order {
+            Order::Plain(sql) => Box::pin(live.client.batch_execute(sql)),
+            Order::Write { sql, params } => Box::pin(async {
+                let params: Vec<&(dyn ToSql + Sync)> = params
+                    .iter()
+                    .map(|param| &**param as &(dyn ToSql + Sync))
+                    .collect();
+                live.client
+                    .execute(&live.statements[sql], &params)
+                    .await
+                    .map(drop)
+            }),
+        };
+        match once(&mut answer).await {
+            Poll::Ready(done) => done?,
+            Poll::Pending => waiting.push(answer),
+        }
+    }
+    let mut rows: Option<Answer<'_, Vec<Row>>> = None;
+    let mut found = Vec::new();
+    if let Some((sql, params)) = question {
+        let mut answer: Answer<'_, Vec<Row>> = Box::pin(live.client.query(&live.statements[sql], params));
+        match once(&mut answer).await {
+            Poll::Ready(done) => found = done?,
+            Poll::Pending => rows = Some(answer),
+        }
+    }
+    for answer in waiting {
+        answer.await?;
+    }
+    if let Some(rows) = rows {
+        found = rows.await?;
+    }
+    Ok(found)
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // The last owner may be a thread that must not wait.
+            runtime.shutdown_background();
+        }
+    }
+}

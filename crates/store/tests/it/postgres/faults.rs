@@ -1,0 +1,205 @@
+//! Servers and connections that go away in the middle.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use domain::code::Code;
+use rig::postgres::{Server, sql_at};
+use store::conformance::Lab;
+use store::conformance::new::task;
+use store::conformance::words::{completion, held};
+use store::local::Local;
+use store::postgres::{Options, PgDriver};
+use tokio::runtime::Runtime;
+
+use super::{Space, lab, open, options};
+
+/// Admits and completes tasks one batch after the other until it is told to stop; all that was acknowledged.
+async fn load(lab: Lab, name: &str, stop: &AtomicBool) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for round in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let tasks: Vec<_> = (0..5).map(|n| task(&format!("{name}-{round}-{n}"))).collect();
+        lab.add(&tasks).await;
+        acknowledged.extend(tasks.iter().map(|task| task.id.clone()));
+        let leased = lab.claim_up_to(5).await;
+        let requests = leased.iter().map(|leased| held(leased, completion())).collect();
+        for reply in lab.try_all(requests).await {
+            reply.unwrap();
+        }
+    }
+    acknowledged
+}
+
+/// Two stores under load while `disturb` does its worst. Nothing acknowledged is lost, nothing is done twice: an
+/// admission that was repeated would be refused, as would a completion.
+fn under_load(url: &str, disturb: impl FnOnce() + Send) {
+    let stop = AtomicBool::new(false);
+    let acknowledged: Vec<String> = std::thread::scope(|scope| {
+        let work = |name: &'static str| {
+            let stop = &stop;
+            scope.spawn(move || {
+                let runtime = Runtime::new().unwrap();
+                runtime.block_on(async { load(durable(url), name, stop).await })
+            })
+        };
+        let workers = [work("one"), work("two")];
+        disturb();
+        stop.store(true, Ordering::Relaxed);
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap())
+            .collect()
+    });
+    assert!(acknowledged.len() > 50, "only {} tasks", acknowledged.len());
+    Runtime::new().unwrap().block_on(async {
+        let lab = lab(url);
+        lab.assert_sound().await;
+        let stored: BTreeSet<String> = lab
+            .all()
+            .await
+            .iter()
+            .map(|view| view.task.id.to_string())
+            .collect();
+        assert_eq!(stored, acknowledged.into_iter().collect());
+        for view in lab.all().await {
+            assert!(view.task.attempts <= 1, "{}", view.task.id);
+        }
+    });
+}
+
+/// A store that keeps what it acknowledges.
+fn durable(url: &str) -> Lab {
+    let options = Options {
+        durability: domain::store::Durability::Full,
+        ..options()
+    };
+    Lab::new(Arc::new(
+        Local::open(PgDriver::open(url, &options).unwrap()).unwrap(),
+    ))
+}
+
+#[test]
+fn sessions_that_are_ended_lose_nothing() {
+    let server = Server::start(&[]).unwrap();
+    let url = server.url();
+    under_load(&url, || {
+        for _ in 0..40 {
+            std::thread::sleep(Duration::from_millis(13));
+            let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                       WHERE application_name = 'bellwether'";
+            server.sql(end).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_server_that_crashes_loses_nothing() {
+    let mut server = Server::start(&[]).unwrap();
+    let url = server.url();
+    under_load(&url, || {
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(300));
+            server.kill();
+            server.run().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    });
+}
+
+#[test]
+fn a_server_that_stays_away_is_given_up() {
+    let mut server = Server::start(&[]).unwrap();
+    let options = Options {
+        patience: Duration::from_millis(300),
+        ..options()
+    };
+    let driver = PgDriver::open(&server.url(), &options).unwrap();
+    let store = Local::open(driver).unwrap();
+    Runtime::new().unwrap().block_on(async {
+        let lab = Lab::new(Arc::new(store));
+        lab.add(&[task("a")]).await;
+        server.stop();
+        let refused = lab.try_add(&[task("b")]).await.unwrap_err();
+        assert_eq!(refused.code, Code::StoreUnavailable);
+        let refused = lab.store.status(&lab.project).await.unwrap_err();
+        assert_eq!(refused.code, Code::StoreUnavailable);
+        server.run().unwrap();
+        lab.add(&[task("b")]).await;
+        lab.assert_sound().await;
+    });
+}
+
+#[test]
+fn a_head_that_another_holds_is_waited_for() {
+    let space = Space::shared();
+    let schema = space.url.rsplit_once("schema=").unwrap().1.to_owned();
+    Runtime::new().unwrap().block_on(async {
+        let lab = Lab::new(open(&space.url));
+        lab.add(&[task("a")]).await;
+        let url = rig::postgres::shared();
+        let holder = std::thread::spawn(move || {
+            let hold = format!(
+                "BEGIN; SELECT 1 FROM {schema}.project FOR UPDATE; \
+                 SELECT pg_sleep(1.5)"
+            );
+            sql_at(&url, &hold)
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        let began = std::time::Instant::now();
+        lab.add(&[task("b")]).await;
+        assert!(
+            began.elapsed() > Duration::from_millis(500),
+            "it waited for its turn"
+        );
+        holder.join().unwrap().unwrap();
+        lab.assert_sound().await;
+    });
+}
+
+#[test]
+fn tables_that_are_dropped_are_missed_politely() {
+    let space = Space::shared();
+    Runtime::new().unwrap().block_on(async {
+        let lab = lab(&space.url);
+        lab.add(&[task("a")]).await;
+        rig::postgres::sweep(&space.url);
+        let refused = lab.try_add(&[task("b")]).await.unwrap_err();
+        assert_eq!(refused.code, Code::StoreNotFound, "{refused}");
+    });
+}
+
+#[test]
+fn a_text_that_the_server_cannot_keep_is_refused_alone() {
+    let space = Space::shared();
+    Runtime::new().unwrap().block_on(async {
+        let lab = lab(&space.url);
+        let mut wrong = lab.admission(&[task("a")]);
+        wrong.actor = "user:\0".into();
+        let b = [task("b")];
+        let (wrong, right) = tokio::join!(lab.admit(wrong), lab.try_add(&b));
+        assert_eq!(wrong.unwrap_err().code, Code::InvalidArgument);
+        right.unwrap();
+        lab.assert_sound().await;
+    });
+}
+
+/// Behind a pooler each transaction may have another session, and nothing can be listened to.
+#[test]
+fn without_sessions_of_its_own_a_store_polls() {
+    let space = Space::shared();
+    let pooled = format!("{}&poll=1", space.url);
+    Runtime::new().unwrap().block_on(async {
+        let (one, other) = (lab(&space.url), lab(&pooled));
+        other.add(&[task("a")]).await;
+        let moment = other.store.changed(0).await;
+        one.add(&[task("b")]).await;
+        other.store.changed(moment).await;
+        assert_eq!(other.claim_up_to(9).await.len(), 2);
+        other.assert_sound().await;
+    });
+}
