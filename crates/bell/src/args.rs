@@ -26,7 +26,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
-    /// Use this store: sqlite:PATH, redis://HOST or memory: [default: the nearest .bellwether folder]
+    /// Use this store: sqlite:PATH, postgres://HOST/DB, redis://HOST or memory: [default: the nearest .bellwether folder]
     #[arg(long, global = true, value_name = "URL")]
     store: Option<String>,
     /// Put up with a server that may lose what it acknowledges

@@ -10,10 +10,18 @@ struct Shared {
 }
 
 impl Shared {
-    fn new() -> Shared {
+    fn on_redis() -> Shared {
+        Shared::at(rig::redis::fresh(&rig::redis::shared()))
+    }
+
+    fn on_postgres() -> Shared {
+        Shared::at(rig::postgres::fresh(&rig::postgres::shared()))
+    }
+
+    fn at(url: String) -> Shared {
         Shared {
             bench: Bench::new(),
-            url: rig::redis::fresh(&rig::redis::shared()),
+            url,
         }
     }
 
@@ -35,13 +43,25 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        rig::redis::sweep(&self.url);
+        if self.url.starts_with("redis") {
+            rig::redis::sweep(&self.url);
+        } else {
+            rig::postgres::sweep(&self.url);
+        }
     }
 }
 
 #[test]
 fn a_plan_runs_on_redis_and_others_see_it() {
-    let shared = Shared::new();
+    a_plan_runs_and_others_see_it(&Shared::on_redis());
+}
+
+#[test]
+fn a_plan_runs_on_postgres_and_others_see_it() {
+    a_plan_runs_and_others_see_it(&Shared::on_postgres());
+}
+
+fn a_plan_runs_and_others_see_it(shared: &Shared) {
     let quickstart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/quickstart.yaml");
     assert_eq!(shared.bell(&["queue", "status"]).exit, 4, "nobody has made one");
     let said = shared.bell(&["run", quickstart]);
@@ -58,8 +78,16 @@ fn a_plan_runs_on_redis_and_others_see_it() {
 }
 
 #[test]
-fn leases_end_by_the_servers_clock() {
-    let shared = Shared::new();
+fn leases_end_by_the_clock_of_redis() {
+    leases_end_by_the_servers_clock(&Shared::on_redis());
+}
+
+#[test]
+fn leases_end_by_the_clock_of_postgres() {
+    leases_end_by_the_servers_clock(&Shared::on_postgres());
+}
+
+fn leases_end_by_the_servers_clock(shared: &Shared) {
     shared.json(&["task", "add", "x"]);
     let leases = shared.json(&["task", "claim", "--worker", "w", "--ttl", "10m"]);
     let lease = &leases["leases"][0];
@@ -73,7 +101,7 @@ fn leases_end_by_the_servers_clock() {
 
 #[test]
 fn weaker_persistence_is_refused_until_it_is_accepted() {
-    let shared = Shared::new();
+    let shared = Shared::on_redis();
     let add = ["--store", &shared.url, "task", "add", "x"];
     assert_eq!(shared.bench.problem(&add), ("store-volatile".to_owned(), 4));
     let accepted = shared.bench.bell(&[&add[..], &["--accept-volatile"]].concat());

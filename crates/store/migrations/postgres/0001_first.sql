@@ -2,6 +2,8 @@
 -- the search path of the session, which names the store's own schema.
 -- Rows that change are narrow and have no index over what changes, so that an update stays on its page; what is looked
 -- for by its state stands in a small table of its own, where rows come and go.
+-- Second indexes are partial under a condition that always holds (`seq > 0` and the like) and that only those questions
+-- repeat which mean them: the planner, which takes a small table for an empty one, cannot mistake them for the key.
 
 -- The last commit of each process: what is asked after a connection broke in the middle of one.
 CREATE TABLE writer (
@@ -88,7 +90,7 @@ CREATE TABLE task (
     PRIMARY KEY (project, seq)
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
 
-CREATE UNIQUE INDEX task_id ON task (project, id);
+CREATE UNIQUE INDEX task_id ON task (project, id) WHERE seq > 0;
 CREATE INDEX task_run ON task (project, run, seq) WHERE run IS NOT NULL;
 CREATE INDEX task_parent ON task (project, parent, seq) WHERE parent IS NOT NULL;
 
@@ -119,10 +121,10 @@ CREATE TABLE ready (
     rank    int4 NOT NULL,
     at      int8 NOT NULL,
     seq     int8 NOT NULL,
-    run     int8,
-    PRIMARY KEY (project, class, rank, at, seq)
+    run     int8
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
+CREATE UNIQUE INDEX ready_line ON ready (project, class, rank, at, seq) WHERE seq > 0;
 CREATE INDEX ready_run ON ready (project, run, class, rank, at, seq) WHERE run IS NOT NULL;
 
 -- Ready, but kept out of the line under the one thing that it waits for; `run` is 0 outside any run.
@@ -155,7 +157,7 @@ CREATE TABLE lease (
     PRIMARY KEY (project, seq)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
-CREATE INDEX lease_expires ON lease (project, expires);
+CREATE INDEX lease_expires ON lease (project, expires, seq) WHERE seq > 0;
 
 -- Pending, blocked, suspended, awaiting, retrying, failed: few, and looked for by state.
 CREATE TABLE aside (
@@ -220,8 +222,8 @@ CREATE TABLE run (
     PRIMARY KEY (project, no)
 ) WITH (fillfactor = 50);
 
-CREATE UNIQUE INDEX run_id ON run (project, id);
-CREATE INDEX run_plan ON run (project, plan, no);
+CREATE UNIQUE INDEX run_id ON run (project, id) WHERE no > 0;
+CREATE INDEX run_plan ON run (project, plan, no) WHERE state >= 0;
 
 -- Which task a key names in a run; `run` is 0 outside any run.
 CREATE TABLE name (
@@ -237,10 +239,10 @@ CREATE TABLE held (
     name    text COLLATE "C" NOT NULL,
     seq     int8 NOT NULL,
     mode    int2 NOT NULL,
-    PRIMARY KEY (project, name, seq)
+    PRIMARY KEY (project, seq, name)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
-CREATE INDEX held_seq ON held (project, seq);
+CREATE INDEX held_name ON held (project, name, seq) WHERE mode >= 0;
 
 -- Ended tasks whose dependents are settled only up to `dependent`.
 CREATE TABLE settle (
@@ -271,7 +273,7 @@ CREATE TABLE cache (
     PRIMARY KEY (project, key)
 );
 
-CREATE INDEX cache_used ON cache (project, used);
+CREATE INDEX cache_used ON cache (project, used) WHERE used > 0;
 
 -- Small documents: rules, schedules, breakers and the like; `due` is when somebody has to look at one.
 CREATE TABLE entry (

@@ -16,7 +16,7 @@ use super::fault::Sql;
 use super::link::{Order, Param};
 use super::rows::{self, SEQ};
 use super::table::Kind::{Bytes, Int, Text};
-use super::table::{Column, Rows, delete, insert, replace};
+use super::table::{Column, Rows, delete, delete_by, insert, replace};
 use crate::kernel::tx::{NewRow, Remembered, WriteSet, place_in_line};
 use crate::split::{Rewrite, rewrite};
 
@@ -49,7 +49,7 @@ macro_rules! statements {
 statements! {
     LEASE_DELETE = delete("lease", SEQ);
     ENTER = insert("ready", &[PLACE, RUN]);
-    LEAVE = delete("ready", PLACE);
+    LEAVE = delete_by("ready", PLACE, " AND seq > 0");
     PARK = insert("parked", &[SPOT]);
     UNPARK = delete("parked", SPOT);
     TIMER_SET = insert("timer", &[TIMER]);
@@ -68,13 +68,13 @@ statements! {
 }
 
 pub(super) const CACHE_WRITE: &str = "INSERT INTO cache (project, key, used, stored_at, expires_at, made_by, result) \
-     VALUES ($1, $2, (SELECT coalesce(max(used), 0) + 1 FROM cache WHERE project = $1), $3, $4, $5, $6) \
+     VALUES ($1, $2, (SELECT coalesce(max(used), 0) + 1 FROM cache WHERE project = $1 AND used > 0), $3, $4, $5, $6) \
      ON CONFLICT (project, key) DO UPDATE SET used = excluded.used, stored_at = excluded.stored_at, \
      expires_at = excluded.expires_at, made_by = excluded.made_by, result = excluded.result";
-pub(super) const CACHE_USE: &str = "UPDATE cache SET used = (SELECT max(used) + 1 FROM cache WHERE project = $1) \
-     WHERE project = $1 AND key = $2";
+pub(super) const CACHE_USE: &str = "UPDATE cache SET used = (SELECT max(used) + 1 FROM cache WHERE project = $1 \
+     AND used > 0) WHERE project = $1 AND key = $2";
 pub(super) const CACHE_SHRINK: &str = "DELETE FROM cache WHERE project = $1 AND key IN (SELECT key FROM cache \
-     WHERE project = $1 ORDER BY used LIMIT greatest(0, (SELECT count(*) FROM cache WHERE project = $1) - $2))";
+     WHERE project = $1 AND used > 0 ORDER BY used LIMIT greatest(0, (SELECT count(*) FROM cache WHERE project = $1) - $2))";
 
 /// Collects the orders of one set.
 struct Orders<'a> {

@@ -49,6 +49,10 @@ impl From<Error> for Fault {
             words += &format!(": {cause}");
             source = cause.source();
         }
+        // The library does not tell these apart in another way.
+        if words.contains("password missing") {
+            return Fault::Refused(denied(words));
+        }
         if error.is_closed() || is_io(&error) {
             return Fault::Lost(words);
         }
@@ -96,8 +100,7 @@ fn answered(said: &DbError) -> Fault {
         }
         &SqlState::INVALID_PASSWORD
         | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION
-        | &SqlState::INSUFFICIENT_PRIVILEGE => refuse(Code::StoreDenied)
-            .help("check the user and password in the URL, and what that user may do in the database"),
+        | &SqlState::INSUFFICIENT_PRIVILEGE => denied(words.clone()),
         &SqlState::UNDEFINED_DATABASE => refuse(Code::StoreNotFound).help("make it with `createdb NAME`"),
         &SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME => {
             refuse(Code::StoreNotFound).help("somebody has dropped the tables of the store")
@@ -107,4 +110,10 @@ fn answered(said: &DbError) -> Fault {
         &SqlState::QUERY_CANCELED => return Fault::Later(words),
         _ => refuse(Code::StoreUnavailable),
     })
+}
+
+fn denied(words: String) -> Refusal {
+    Refusal::new(Code::StoreDenied, words).help(
+        "check the user and password in the URL (or `PGPASSWORD`), and what that user may do in the database",
+    )
 }

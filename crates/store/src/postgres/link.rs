@@ -183,6 +183,10 @@ fn verified(roots: Option<&Path>) -> std::result::Result<MakeRustlsConnect, Stri
 
 /// What is sent without waiting for its answer.
 pub(super) enum Order {
+    /// A transaction begins. Only where none is open may a connection be made anew.
+    Begin(Arc<str>),
+    Commit,
+    RollBack,
     /// Statements without parameters.
     Plain(Arc<str>),
     Write {
@@ -200,6 +204,10 @@ pub(super) struct Link {
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
     live: Option<Live>,
+    /// A transaction was begun, and nobody has ended it: it may have ended with its connection.
+    open: bool,
+    /// The server was there once.
+    pub(super) reached: bool,
 }
 
 struct Live {
@@ -226,30 +234,35 @@ impl Link {
             session,
             runtime: Builder::new_current_thread().enable_all().build().ok(),
             live: None,
+            open: false,
+            reached: false,
         }
     }
 
     /// Begins a transaction, with the next exchange.
     pub(super) fn begin(&self) -> Order {
-        Order::Plain(self.begin.clone())
+        Order::Begin(self.begin.clone())
     }
 
-    /// Plans are made anew with the next use of each statement.
-    pub(super) fn replan(&mut self) {
-        if self.live.is_some() {
-            let _ = self.send(&[Order::Plain("DISCARD PLANS".into())]);
-        }
-    }
-
-    fn run<T>(&mut self, work: impl AsyncFnOnce(&mut Live) -> Sql<T>) -> Sql<T> {
+    fn run<T>(&mut self, orders: &[Order], work: impl AsyncFnOnce(&mut Live) -> Sql<T>) -> Sql<T> {
+        let anew = !self.open || matches!(orders.first(), Some(Order::Begin(_)));
+        self.open |= matches!(orders.first(), Some(Order::Begin(_)));
+        self.open &= !matches!(orders.last(), Some(Order::Commit | Order::RollBack));
         let gone = || Fault::Refused(Refusal::new(Code::Internal, "no runtime for the connection"));
         let runtime = self.runtime.as_ref().ok_or_else(gone)?;
         let done = runtime.block_on(async {
             let live = match &mut self.live {
                 Some(live) if !live.client.is_closed() => live,
+                stale if !anew => {
+                    *stale = None;
+                    return Err(Fault::Lost(
+                        "the connection broke inside a transaction".to_owned(),
+                    ));
+                }
                 stale => {
                     *stale = None;
                     let client = self.place.connect(Quietly).await?;
+                    self.reached = true;
                     client.batch_execute(&self.session).await?;
                     stale.insert(Live {
                         client,
@@ -277,24 +290,27 @@ impl Link {
         if orders.is_empty() {
             return Ok(());
         }
-        self.run(async |live| {
-            live.prepare(orders, None).await?;
+        let pooled = self.place.pooled;
+        self.run(orders, async |live| {
+            let orders = live.prepare(orders, None, pooled).await?;
             exchange(live, orders, None).await.map(drop)
         })
     }
 
     /// Sends the orders and behind them a question.
     pub(super) fn ask(&mut self, orders: &[Order], sql: &'static str, params: Params<'_>) -> Sql<Vec<Row>> {
-        self.run(async |live| {
-            live.prepare(orders, Some(sql)).await?;
+        let pooled = self.place.pooled;
+        self.run(orders, async |live| {
+            let orders = live.prepare(orders, Some(sql), pooled).await?;
             exchange(live, orders, Some((sql, params))).await
         })
     }
 
     /// As [`Link::ask`], for statements that are not worth keeping.
     pub(super) fn ask_once(&mut self, orders: &[Order], sql: &str, params: Params<'_>) -> Sql<Vec<Row>> {
-        self.run(async |live| {
-            live.prepare(orders, None).await?;
+        let pooled = self.place.pooled;
+        self.run(orders, async |live| {
+            let orders = live.prepare(orders, None, pooled).await?;
             exchange(live, orders, None).await?;
             Ok(live.client.query(sql, params).await?)
         })
@@ -302,18 +318,34 @@ impl Link {
 }
 
 impl Live {
-    async fn prepare(&mut self, orders: &[Order], question: Option<&'static str>) -> Sql<()> {
+    /// Prepares what the orders and the question need; the orders that are left to send. Where sessions are shared, the
+    /// beginning of the transaction comes first: it says in which schema to look.
+    async fn prepare<'o>(
+        &mut self,
+        orders: &'o [Order],
+        question: Option<&'static str>,
+        pooled: bool,
+    ) -> Sql<&'o [Order]> {
         let writes = orders.iter().filter_map(|order| match order {
             Order::Write { sql, .. } => Some(*sql),
-            Order::Plain(_) => None,
+            _ => None,
         });
-        for sql in writes.chain(question) {
+        let known = |sql: &&'static str| self.statements.contains_key(sql);
+        let unknown: Vec<&'static str> = writes.chain(question).filter(|sql| !known(sql)).collect();
+        let rest = match orders {
+            [begin @ Order::Begin(_), rest @ ..] if pooled && !unknown.is_empty() => {
+                exchange(self, std::slice::from_ref(begin), None).await?;
+                rest
+            }
+            all => all,
+        };
+        for sql in unknown {
             if !self.statements.contains_key(sql) {
                 let statement = self.client.prepare(sql).await?;
                 self.statements.insert(sql, statement);
             }
         }
-        Ok(())
+        Ok(rest)
     }
 }
 
@@ -333,7 +365,9 @@ async fn exchange(
     let mut waiting: Vec<Answer<'_, ()>> = Vec::with_capacity(orders.len());
     for order in orders {
         let mut answer: Answer<'_, ()> = match order {
-            Order::Plain(sql) => Box::pin(live.client.batch_execute(sql)),
+            Order::Begin(sql) | Order::Plain(sql) => Box::pin(live.client.batch_execute(sql)),
+            Order::Commit => Box::pin(live.client.batch_execute("COMMIT")),
+            Order::RollBack => Box::pin(live.client.batch_execute("ROLLBACK")),
             Order::Write { sql, params } => Box::pin(async {
                 let params: Vec<&(dyn ToSql + Sync)> = params
                     .iter()

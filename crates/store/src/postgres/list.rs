@@ -112,7 +112,7 @@ fn by_states(sql: &mut String, states: &[State]) {
     const FROM: &str = "WHERE project = $1::int4 AND seq > $2::int8";
     let mut parts = Vec::new();
     if states.contains(&State::Ready) {
-        parts.push(format!("SELECT seq FROM ready {FROM}"));
+        parts.push(format!("SELECT seq FROM ready {FROM} AND seq > 0"));
         parts.push(format!("SELECT seq FROM parked {FROM}"));
     }
     let aside: Vec<State> = states.iter().copied().filter(|state| is_aside(*state)).collect();

@@ -4,6 +4,8 @@
 //! advisory lock, so of many processes that open at once one migrates, and a crash leaves the old version. A migration
 //! may run while processes of the version before it are at work, and must leave them working.
 
+use domain::code::{Code, Refusal};
+
 use super::cells::first;
 use super::fault::{Fault, Sql};
 use super::link::{Link, Order};
@@ -14,7 +16,8 @@ const MIGRATIONS: &[&str] = &[include_str!("../../migrations/postgres/0001_first
 pub(super) const LATEST: u32 = MIGRATIONS.len() as u32;
 
 /// The tables of the schema, and the version where our own table says one.
-const LOOK: &str = "SELECT count(*) FILTER (WHERE c.relname = 'meta') = 1, count(*) FROM pg_class c \
+const LOOK: &str = "SELECT count(*) FILTER (WHERE c.relname = 'meta') = 1, count(*), \
+     coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE')), true) FROM pg_class c \
      JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')";
 const VERSION: &str = "SELECT value FROM meta WHERE name = 'schema'";
 
@@ -36,11 +39,16 @@ pub(super) fn look(link: &mut Link) -> Sql<Found> {
 fn look_in(link: &mut Link, orders: &[Order]) -> Sql<Found> {
     let schema = link.place.schema.clone();
     let found = link.ask(orders, LOOK, &[&&*schema])?;
-    let found = first(&found, |cells| Ok((cells.flag()?, cells.int()?)))?;
+    let found = first(&found, |cells| Ok((cells.flag()?, cells.int()?, cells.flag()?)))?;
     match found {
-        None | Some((false, 0)) => return Ok(Found::Nothing),
-        Some((false, _)) => return Ok(Found::Foreign),
-        Some((true, _)) => {}
+        None | Some((_, 0, _)) => return Ok(Found::Nothing),
+        Some((_, _, false)) => {
+            let detail = format!("this user may not look into the schema `{schema}`");
+            let help = format!("let its owner say `GRANT ALL ON SCHEMA {schema} TO …`, and its tables");
+            return Err(Refusal::new(Code::StoreDenied, detail).help(help).into());
+        }
+        Some((false, ..)) => return Ok(Found::Foreign),
+        Some((true, ..)) => {}
     }
     let orders = if link.place.pooled {
         vec![link.begin()]
@@ -49,12 +57,12 @@ fn look_in(link: &mut Link, orders: &[Order]) -> Sql<Found> {
     };
     let version = link.ask_once(&orders, VERSION, &[]);
     if link.place.pooled && orders_open(&version) {
-        link.send(&[Order::Plain("ROLLBACK".into())])?;
+        link.send(&[Order::RollBack])?;
     }
     let version = match version {
         Ok(rows) => first(&rows, |cells| Ok(cells.text()?.parse::<u32>().ok()))?.flatten(),
         // A table `meta` of other columns.
-        Err(Fault::Refused(_)) => None,
+        Err(Fault::Refused(refusal)) if refusal.code != Code::StoreDenied => None,
         Err(fault) => return Err(fault),
     };
     Ok(match version {
@@ -76,10 +84,10 @@ pub(super) fn bring_up(link: &mut Link) -> Sql<()> {
     link.send(&[link.begin(), Order::Plain(lock.into())])?;
     let done = migrate(link, &schema);
     match done {
-        Ok(()) => link.send(&[Order::Plain("COMMIT".into())]),
+        Ok(()) => link.send(&[Order::Commit]),
         Err(fault) => {
             if !matches!(fault, Fault::Lost(_)) {
-                link.send(&[Order::Plain("ROLLBACK".into())])?;
+                link.send(&[Order::RollBack])?;
             }
             Err(fault)
         }

@@ -22,6 +22,8 @@ mod list;
 mod migrate;
 mod names;
 mod open;
+#[cfg(test)]
+mod plans;
 mod query;
 mod read;
 mod rows;
@@ -34,7 +36,7 @@ mod watch;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::code::{Code, Refusal};
 use domain::id::Project;
@@ -86,7 +88,7 @@ pub enum Clock {
 
 /// How writing sessions are set. The planner's doubts are taken away: every statement has an index to go by, and a plan
 /// that was made while a table was small must not read all of it when it has grown.
-const WRITING: [(&str, &str); 12] = [
+const WRITING: [(&str, &str); 13] = [
     ("statement_timeout", "30s"),
     // Others wait for the head for as long as its holder is alive, and no longer.
     ("lock_timeout", "15s"),
@@ -98,6 +100,7 @@ const WRITING: [(&str, &str); 12] = [
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("enable_material", "off"),
+    ("enable_sort", "off"),
     ("enable_memoize", "off"),
     ("max_parallel_workers_per_gather", "0"),
 ];
@@ -110,10 +113,6 @@ const FORGET: &str = "DELETE FROM writer WHERE at < now() - interval '1 day'";
 
 /// Marks of processes that are gone are taken away with every so many commits.
 const FORGETTING: i64 = 100_000;
-
-/// Plans are made anew when so many rows have been written, then twice as many, and so on; and now and then.
-const FIRST_REPLAN: usize = 2_000;
-const REPLAN: Duration = Duration::from_secs(60);
 
 /// The one writer of this process.
 pub struct PgDriver {
@@ -130,8 +129,6 @@ pub struct PgDriver {
     number: i64,
     /// The project whose head the commit without an answer held; whoever holds it next knows what became of it.
     doubt: Option<Project>,
-    written: usize,
-    planned: (usize, Instant),
 }
 
 impl PgDriver {
@@ -160,8 +157,6 @@ impl PgDriver {
             id: draw() as i64,
             number: 0,
             doubt: None,
-            written: 0,
-            planned: (FIRST_REPLAN, Instant::now()),
         })
     }
 
@@ -182,11 +177,7 @@ impl PgDriver {
         }
         let done = catch_unwind(AssertUnwindSafe(|| work(&mut tx)));
         let (begun, dirty, broken) = (tx.begun, tx.is_dirty(), tx.broken.take());
-        let (mut orders, desks, written) = (
-            std::mem::take(&mut tx.orders),
-            std::mem::take(&mut tx.desks),
-            tx.written,
-        );
+        let (mut orders, desks) = (std::mem::take(&mut tx.orders), std::mem::take(&mut tx.desks));
         let sound = broken.is_none() && matches!(done, Ok(Ok(())));
         if !sound || !dirty {
             if !sound {
@@ -215,11 +206,10 @@ impl PgDriver {
         }
         let params: Vec<Param> = vec![Box::new(id), Box::new(number)];
         orders.push(Order::Write { sql: MARK, params });
-        orders.push(Order::Plain("COMMIT".into()));
+        orders.push(Order::Commit);
         match self.link.send(&orders) {
             Ok(()) => {
                 self.names.keep();
-                self.written += written;
                 self.herald.call();
                 Ok(Ok(()))
             }
@@ -243,7 +233,7 @@ impl PgDriver {
     }
 
     fn roll_back(&mut self) -> Sql<()> {
-        match self.link.send(&[Order::Plain("ROLLBACK".into())]) {
+        match self.link.send(&[Order::RollBack]) {
             // Then it is rolled back as well.
             Err(Fault::Lost(_)) => Ok(()),
             done => done,
@@ -281,15 +271,6 @@ impl Driver for PgDriver {
                     }
                 }
             }
-        }
-    }
-
-    fn idle(&mut self, _busy: bool) {
-        let (rows, since) = self.planned;
-        if self.written >= rows || since.elapsed() > REPLAN {
-            self.link.replan();
-            let rows = if self.written >= rows { rows * 2 } else { rows };
-            self.planned = (rows, Instant::now());
         }
     }
 

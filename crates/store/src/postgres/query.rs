@@ -15,7 +15,7 @@ use super::rows::{BODY_COLUMNS, OUTCOME_COLUMNS, RUN_COLUMNS, TASK_COLUMNS};
 pub(super) const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
 
 pub(super) const FIND: &str = "SELECT i.at, t.seq FROM unnest($2::bytea[]) WITH ORDINALITY AS i(id, at), \
-     LATERAL (SELECT seq FROM task WHERE project = $1::int4 AND id = i.id OFFSET 0) t";
+     LATERAL (SELECT seq FROM task WHERE project = $1::int4 AND id = i.id AND seq > 0 OFFSET 0) t";
 pub(super) static TASKS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {TASK_COLUMNS} FROM unnest($2::int8[]) AS s(seq), \
@@ -35,8 +35,9 @@ pub(super) static OUTCOMES: LazyLock<String> = LazyLock::new(|| {
          LATERAL (SELECT * FROM outcome WHERE project = $1::int4 AND seq = s.seq OFFSET 0) o"
     )
 });
+/// Not `=`, since then the order of the key would do as well, over all tasks.
 pub(super) const CHILDREN: &str =
-    "SELECT seq FROM task WHERE project = $1 AND parent = $2 ORDER BY seq LIMIT $3";
+    "SELECT seq FROM task WHERE project = $1 AND parent BETWEEN $2 AND $2 ORDER BY parent, seq LIMIT $3";
 pub(super) const DEPENDENTS: &str = "SELECT child, condition FROM edge WHERE project = $1 AND parent = $2 \
      AND child > $3 ORDER BY child LIMIT $4";
 
@@ -44,14 +45,14 @@ pub(super) const DEPENDENTS: &str = "SELECT child, condition FROM edge WHERE pro
 pub(super) const LINE: &str = "SELECT c.class, r.rank, r.at, r.seq \
      FROM unnest($2::int4[], $3::int4[], $4::int8[], $5::int8[]) AS c(class, rank, at, seq), \
      LATERAL (SELECT rank, at, seq FROM ready WHERE project = $1::int4 AND class = c.class \
-     AND (rank, at, seq) > (c.rank, c.at, c.seq) ORDER BY rank, at, seq LIMIT $6) r";
+     AND (rank, at, seq) > (c.rank, c.at, c.seq) AND seq > 0 ORDER BY rank, at, seq LIMIT $6) r";
 pub(super) const LINE_OF_RUN: &str = "SELECT c.class, r.rank, r.at, r.seq \
      FROM unnest($2::int4[], $3::int4[], $4::int8[], $5::int8[]) AS c(class, rank, at, seq), \
      LATERAL (SELECT rank, at, seq FROM ready WHERE project = $1::int4 AND run = $7::int8 AND class = c.class \
      AND (rank, at, seq) > (c.rank, c.at, c.seq) ORDER BY rank, at, seq LIMIT $6) r";
 pub(super) const AHEAD: &str = "SELECT count(*) FROM unnest($2::int4[]) AS c(class), \
      LATERAL (SELECT 1 FROM ready WHERE project = $1::int4 AND class = c.class \
-     AND (rank, at, seq) < ($3::int4, $4::int8, $5::int8) LIMIT $6) r";
+     AND (rank, at, seq) < ($3::int4, $4::int8, $5::int8) AND seq > 0 LIMIT $6) r";
 pub(super) const PARKED_FIRST: &str = "SELECT seq FROM parked WHERE project = $1 AND thing = $2 AND class = $3 \
      AND run = $4 ORDER BY rank, at, seq LIMIT 1";
 /// From one group to the next, without reading the tasks between.
@@ -62,12 +63,12 @@ pub(super) const PARKED_GROUPS: &str = "WITH RECURSIVE g AS (\
      LATERAL (SELECT class, run, seq FROM parked WHERE project = $1::int4 AND thing = $2::text \
      AND (class, run) > (g.class, g.run) ORDER BY class, run, rank, at, seq LIMIT 1) n) SELECT seq FROM g";
 
-pub(super) const HOLDERS: &str = "SELECT seq, mode FROM held WHERE project = $1 AND name = $2 ORDER BY seq";
-pub(super) const HOLDERS_BETWEEN: &str =
-    "SELECT name, seq, mode FROM held WHERE project = $1 AND name >= $2 AND name < $3 ORDER BY name, seq";
+pub(super) const HOLDERS: &str =
+    "SELECT seq, mode FROM held WHERE project = $1 AND name = $2 AND mode >= 0 ORDER BY seq";
+pub(super) const HOLDERS_BETWEEN: &str = "SELECT name, seq, mode FROM held WHERE project = $1 AND name >= $2 AND name < $3 AND mode >= 0 ORDER BY name, seq";
 pub(super) const HELD_BY: &str = "SELECT name, mode FROM held WHERE project = $1 AND seq = $2 ORDER BY name";
 pub(super) const EXPIRED: &str =
-    "SELECT seq FROM lease WHERE project = $1 AND expires <= $2 ORDER BY expires, seq LIMIT $3";
+    "SELECT seq FROM lease WHERE project = $1 AND expires <= $2 AND seq > 0 ORDER BY expires, seq LIMIT $3";
 pub(super) const LEASED_BY: &str = "SELECT seq FROM lease WHERE project = $1 AND worker = $2 ORDER BY seq";
 /// Those that are due, and the first that is not.
 pub(super) const DUE: &str = "(SELECT at, seq FROM timer WHERE project = $1 AND at <= $2 ORDER BY at, seq LIMIT $3) \
@@ -81,12 +82,14 @@ pub(super) const REMEMBERED_PAGE: &str =
 pub(super) static RUN_BY_NO: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {RUN_COLUMNS} FROM run WHERE project = $1 AND no = $2"));
 pub(super) static RUN_BY_ID: LazyLock<String> =
-    LazyLock::new(|| format!("SELECT {RUN_COLUMNS} FROM run WHERE project = $1 AND id = $2"));
+    LazyLock::new(|| format!("SELECT {RUN_COLUMNS} FROM run WHERE project = $1 AND id = $2 AND no > 0"));
 /// Newest first.
 pub(super) static RUNS: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {RUN_COLUMNS} FROM run WHERE project = $1 ORDER BY no DESC LIMIT $2"));
 pub(super) static RUNS_OF: LazyLock<String> = LazyLock::new(|| {
-    format!("SELECT {RUN_COLUMNS} FROM run WHERE project = $1 AND plan = $3 ORDER BY no DESC LIMIT $2")
+    format!(
+        "SELECT {RUN_COLUMNS} FROM run WHERE project = $1 AND plan = $3 AND state >= 0 ORDER BY no DESC LIMIT $2"
+    )
 });
 
 pub(super) const ENTRIES: &str = "SELECT e.key, e.value, e.due FROM unnest($3::text[]) AS k(key), \

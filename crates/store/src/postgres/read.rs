@@ -76,7 +76,7 @@ impl PgRead {
             let found = read(&mut self.link, &mut self.names);
             let over = match &found {
                 Err(Fault::Lost(_)) => Ok(()),
-                _ => self.link.send(&[Order::Plain("ROLLBACK".into())]),
+                _ => self.link.send(&[Order::RollBack]),
             };
             // What was read is true even when the connection broke behind it.
             let why = match (found, over) {

@@ -39,14 +39,6 @@ fn names<'c>(columns: impl IntoIterator<Item = &'c Column>, mark: &str) -> Strin
     names.join(", ")
 }
 
-fn pairs(columns: &[Column], mark: &str, between: &str) -> String {
-    let pairs: Vec<String> = columns
-        .iter()
-        .map(|(name, _)| format!("{mark}{name} = v.{name}"))
-        .collect();
-    pairs.join(between)
-}
-
 fn unnest(columns: &[Column]) -> String {
     let mut arrays = String::new();
     for (at, (_, kind)) in columns.iter().enumerate() {
@@ -84,20 +76,39 @@ pub(super) fn replace(table: &str, key: &[Column], rest: &[Column]) -> String {
     )
 }
 
-pub(super) fn update(table: &str, key: &[Column], rest: &[Column]) -> String {
+/// Where each row is. The inner side is fenced, so that a table which the planner takes for empty is not read whole for
+/// every row that is asked for.
+fn place(table: &str, key: &[Column], also: &str) -> String {
+    let equal: Vec<String> = key.iter().map(|(name, _)| format!("{name} = v.{name}")).collect();
     format!(
-        "UPDATE {table} t SET {} FROM {} WHERE t.project = $1::int4 AND {}",
-        pairs(rest, "", ", "),
+        "LATERAL (SELECT ctid AS place FROM {table} WHERE project = $1::int4 AND {}{also} OFFSET 0) p",
+        equal.join(" AND ")
+    )
+}
+
+pub(super) fn update(table: &str, key: &[Column], rest: &[Column]) -> String {
+    let set: Vec<String> = rest
+        .iter()
+        .map(|(name, _)| format!("{name} = w.{name}"))
+        .collect();
+    format!(
+        "UPDATE {table} t SET {} FROM (SELECT v.*, p.place FROM {}, {}) w WHERE t.ctid = w.place",
+        set.join(", "),
         unnest(&[key, rest].concat()),
-        pairs(key, "t.", " AND ")
+        place(table, key, "")
     )
 }
 
 pub(super) fn delete(table: &str, key: &[Column]) -> String {
+    delete_by(table, key, "")
+}
+
+/// As [`delete`], by an index that holds under the condition `also`.
+pub(super) fn delete_by(table: &str, key: &[Column], also: &str) -> String {
     format!(
-        "DELETE FROM {table} t USING {} WHERE t.project = $1::int4 AND {}",
+        "DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT p.place FROM {}, {}))",
         unnest(key),
-        pairs(key, "t.", " AND ")
+        place(table, key, also)
     )
 }
 
@@ -232,13 +243,16 @@ mod tests {
         );
         assert_eq!(
             update("held", KEY, REST),
-            "UPDATE held t SET mode = v.mode FROM unnest($2::text[], $3::int8[], $4::int8[]) AS v(name, seq, mode) \
-             WHERE t.project = $1::int4 AND t.name = v.name AND t.seq = v.seq"
+            "UPDATE held t SET mode = w.mode FROM (SELECT v.*, p.place \
+             FROM unnest($2::text[], $3::int8[], $4::int8[]) AS v(name, seq, mode), \
+             LATERAL (SELECT ctid AS place FROM held WHERE project = $1::int4 AND name = v.name AND seq = v.seq \
+             OFFSET 0) p) w WHERE t.ctid = w.place"
         );
         assert_eq!(
             delete("held", KEY),
-            "DELETE FROM held t USING unnest($2::text[], $3::int8[]) AS v(name, seq) \
-             WHERE t.project = $1::int4 AND t.name = v.name AND t.seq = v.seq"
+            "DELETE FROM held WHERE ctid = ANY(ARRAY(SELECT p.place FROM unnest($2::text[], $3::int8[]) AS v(name, seq), \
+             LATERAL (SELECT ctid AS place FROM held WHERE project = $1::int4 AND name = v.name AND seq = v.seq \
+             OFFSET 0) p))"
         );
     }
 

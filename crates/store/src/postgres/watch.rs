@@ -83,7 +83,7 @@ impl PgWatch {
         std::thread::sleep(LOOK);
         let begin = [link.begin()];
         let found = link.ask(&begin, HEADS, &[]).and_then(|rows| {
-            link.send(&[super::link::Order::Plain("ROLLBACK".into())])?;
+            link.send(&[super::link::Order::RollBack])?;
             super::cells::first(&rows, |cells| cells.int())
         });
         match found {

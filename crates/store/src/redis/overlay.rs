@@ -45,7 +45,7 @@ impl<'a> RedisTx<'a> {
             && !self.writer.link.together(first.keys.tag(), desk.keys.tag())
         {
             return Err(Refusal::new(
-                Code::StoreUnavailable,
+                Code::StoreUnsuitable,
                 "on a cluster each transaction is about one project",
             ));
         }

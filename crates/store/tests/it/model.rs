@@ -63,7 +63,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(60))]
+    #![proptest_config(config(30))]
 
     #[test]
     fn postgres_agrees_with_memory(steps in steps(60)) {
