@@ -3,12 +3,13 @@
 use domain::id::TaskId;
 use domain::store::Reply;
 use domain::task::state::{Reason, State};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::task::Task;
 use crate::time::Time;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Completed {
     pub task: TaskId,
     /// Tasks that became ready by it.
@@ -20,7 +21,7 @@ pub struct Completed {
     pub full: Option<Box<Task>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Failed {
     pub task: TaskId,
     /// `retrying` when another try follows, else `failed`.
@@ -34,7 +35,7 @@ pub struct Failed {
     pub full: Option<Box<Task>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Cancelled {
     /// The task itself first.
     pub cancelled: Vec<TaskId>,
@@ -43,7 +44,7 @@ pub struct Cancelled {
 }
 
 /// After suspend, resume, retry and release.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Moved {
     pub task: TaskId,
     pub state: State,
@@ -53,7 +54,7 @@ pub struct Moved {
 }
 
 /// After start and progress: how long the lease now lasts.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Renewed {
     pub task: TaskId,
     pub state: State,

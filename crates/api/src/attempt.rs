@@ -4,12 +4,13 @@ use domain::event::Kind;
 use domain::store::Seen;
 use domain::task::spec::Json;
 use domain::task::state::{Reason, State};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Time;
 
 /// One try.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Attempt {
     /// From 1.
     pub number: u32,
@@ -22,7 +23,7 @@ pub struct Attempt {
     pub usage: Option<Json>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Completed,

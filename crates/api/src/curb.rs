@@ -5,17 +5,18 @@ use domain::curb::breaker::{self, Settings, State};
 use domain::curb::budget::{Account, Budget, Usage};
 use domain::curb::limit::{Limit, Used};
 use domain::time::Now;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::time::Time;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Breakers {
     pub count: usize,
     pub breakers: Vec<Breaker>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Breaker {
     pub name: Scope,
     pub state: State,
@@ -64,13 +65,13 @@ impl Breaker {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Limits {
     pub count: usize,
     pub limits: Vec<LimitShown>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct LimitShown {
     pub name: Scope,
     pub limit: Limit,
@@ -91,13 +92,13 @@ impl LimitShown {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Budgets {
     pub count: usize,
     pub budgets: Vec<BudgetShown>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct BudgetShown {
     pub name: Scope,
     pub budget: Budget,

@@ -4,11 +4,12 @@ use domain::id::{EventNo, Key, RunId, TaskId};
 use domain::store::Seen;
 use domain::task::spec::Json;
 use domain::task::state::Reason;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::time::Time;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Event {
     /// Its place in the project's log: from 1, without gaps. Streams resume after a number.
     pub number: EventNo,

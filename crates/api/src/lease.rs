@@ -3,20 +3,23 @@
 use domain::id::{TaskId, Token};
 use domain::store::Leased;
 use domain::task::spec::{Json, Spec, Work};
+use domain::task::state::State;
 use domain::time::Now;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use crate::problem::Problem;
 use crate::task::Task;
 use crate::time::Time;
 
 /// Empty when nothing is ready.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Leases {
     pub leases: Vec<Lease>,
 }
 
 /// Work handed out, with the proof that it is yours.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Lease {
     pub task: TaskId,
     #[serde(serialize_with = "as_text")]
@@ -36,7 +39,7 @@ pub struct Lease {
 }
 
 /// A line for `sh -c`, or a program with its arguments.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(untagged)]
 pub enum Command {
     Line(String),
@@ -63,6 +66,54 @@ impl Lease {
             full: None,
         }
     }
+}
+
+/// What became of a worker's leases.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct Beats {
+    pub leases: Vec<Beat>,
+}
+
+/// One lease after a heartbeat.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct Beat {
+    #[serde(serialize_with = "as_text")]
+    pub token: Token,
+    pub task: Option<TaskId>,
+    pub wish: Wish,
+    pub expires_at: Option<Time>,
+    /// Why the lease was not renewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// What is wished of the attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    GoOn,
+    /// Halt, and keep the lease: a later heartbeat says when to go on.
+    Suspend,
+    /// Stop: the task was cancelled or is with somebody else.
+    Cancel,
+}
+
+/// What became of ends, in the order asked.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct Settled {
+    pub ends: Vec<Settlement>,
+}
+
+/// The task as it now stands, or why nothing was changed.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct Settlement {
+    pub task: Option<TaskId>,
+    pub state: Option<State>,
+    /// Tasks that became ready by it.
+    pub unblocked: Vec<TaskId>,
+    pub retry_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
 }
 
 fn as_text<S: Serializer>(token: &Token, s: S) -> Result<S::Ok, S::Error> {

@@ -3,19 +3,20 @@
 use domain::id::TaskId;
 use domain::task::signature::Tally;
 use domain::task::state::Reason;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::answer::Moved;
 use crate::time::Time;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Groups {
     pub groups: Vec<Group>,
     pub count: usize,
 }
 
 /// Dead letters with one cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Group {
     /// Its name; `other` holds what is too various to be told apart.
     pub signature: String,
@@ -52,7 +53,7 @@ impl Group {
 }
 
 /// What happened to each of many.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 pub struct Changed {
     /// At most a thousand.
     pub tasks: Vec<Moved>,
@@ -63,7 +64,7 @@ pub struct Changed {
 }
 
 /// What would happen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Preview {
     pub dry_run: bool,
     /// At most a thousand.

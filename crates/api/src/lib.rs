@@ -3,15 +3,17 @@
 //! Made by hand from the types of `domain`, which do not know how they are shown. Every field is always there,
 //! `null` when there is nothing to say, unless its doc says otherwise; times are RFC 3339 in UTC.
 //!
-//! In reading order: moments ([`time`]), a task ([`task`]) with its tries ([`attempt`]) and why it stands where
+//! In reading order: moments ([`time`]), what is asked ([`ask`]), a task ([`task`]) with its tries ([`attempt`]) and why it stands where
 //! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`], [`letter`]), what happened ([`event`]), runs,
 //! curbs ([`curb`]), the queue and lists ([`run`], [`queue`], [`list`]), what works and when ([`worker`],
-//! [`schedule`]), and every "no" ([`problem`]).
+//! [`schedule`]), who may ask ([`token`]), and every "no" ([`problem`]).
 
 pub mod answer;
+pub mod ask;
 pub mod attempt;
 pub mod curb;
 pub mod event;
+pub mod health;
 pub mod lease;
 pub mod letter;
 pub mod list;
@@ -21,6 +23,7 @@ pub mod run;
 pub mod schedule;
 pub mod task;
 pub mod time;
+pub mod token;
 pub mod why;
 pub mod worker;
 

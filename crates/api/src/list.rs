@@ -1,10 +1,11 @@
 //! Lists: at most a thousand entries, how many there are here, and where the next page begins.
 
-use domain::id::{Key, TaskId};
+use domain::id::{Key, Project, RunId, TaskId};
 use domain::store;
 use domain::task::lock::Mode;
 use domain::task::spec::{Verdict, Work};
 use domain::task::state::Reason;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::event::Event;
@@ -12,7 +13,7 @@ use crate::run::Run;
 use crate::task::Task;
 use crate::time::Time;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Tasks {
     pub tasks: Vec<Task>,
     pub count: usize,
@@ -20,14 +21,63 @@ pub struct Tasks {
     pub cursor: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Runs {
     pub runs: Vec<Run>,
     pub count: usize,
     pub cursor: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// A run with its tasks.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct RunShown {
+    pub run: Run,
+    pub tasks: Vec<Task>,
+    pub count: usize,
+    /// Pass it to the list of the run's tasks for the rest.
+    pub cursor: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct RunCancelled {
+    pub run: RunId,
+    /// At most a thousand.
+    pub cancelled: Vec<TaskId>,
+    /// How many more than are listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct Problems {
+    pub problems: Vec<domain::problem::Problem>,
+    pub count: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct Projects {
+    pub projects: Vec<Project>,
+    pub count: usize,
+}
+
+/// What an attempt printed.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct Logs {
+    pub task: TaskId,
+    pub attempt: u32,
+    pub output: String,
+    /// Bytes between beginning and end that were not kept.
+    pub dropped: u64,
+    /// How far it goes: pass it as `after` for what follows.
+    pub bytes: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Events {
     pub events: Vec<Event>,
     pub count: usize,
@@ -35,14 +85,14 @@ pub struct Events {
     pub cursor: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Locks {
     pub locks: Vec<Lock>,
     pub count: usize,
 }
 
 /// A lock that is held.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Lock {
     pub name: String,
     pub mode: Mode,
@@ -63,14 +113,14 @@ impl From<store::HeldLock> for Lock {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Breakpoints {
     pub breakpoints: Vec<Breakpoint>,
     pub count: usize,
 }
 
 /// A task that waits for a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Breakpoint {
     pub task: TaskId,
     pub key: Option<Key>,

@@ -1,9 +1,10 @@
 //! Every "no", in the one shape of RFC 9457.
 
 use domain::code::{Code, Kind, Refusal};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Problem {
     /// A URN made of the code; it names the problem and leads nowhere.
     #[serde(rename = "type")]
@@ -36,8 +37,25 @@ impl From<&Refusal> for Problem {
 
 pub fn status(code: Code) -> u16 {
     match (code, code.kind()) {
-        (Code::TaskNotFound | Code::RunNotFound, _) => 404,
-        (Code::TaskExists, _) => 409,
+        (Code::Unauthorized, _) => 401,
+        (Code::Forbidden, _) => 403,
+        (
+            Code::TaskNotFound
+            | Code::RunNotFound
+            | Code::ScheduleNotFound
+            | Code::PoolNotFound
+            | Code::WorkerNotFound
+            | Code::CurbNotFound
+            | Code::TokenNotFound
+            | Code::RouteNotFound,
+            _,
+        ) => 404,
+        (Code::MethodNotAllowed, _) => 405,
+        (Code::RequestTimeout, _) => 408,
+        (Code::TaskExists | Code::ScheduleExists | Code::TokenExists, _) => 409,
+        (Code::RequestTooLarge, _) => 413,
+        (Code::UnsupportedMedia, _) => 415,
+        (Code::TooManyRequests, _) => 429,
         (_, Kind::Input) => 400,
         (_, Kind::Refused | Kind::Waits) => 409,
         (_, Kind::Store) => 503,

@@ -3,12 +3,13 @@
 use domain::id::{TaskId, WorkerId};
 use domain::store;
 use domain::task::state::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::time::Time;
 
 /// Counts and extremes over all tasks of a project.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Status {
     pub total_tasks: u64,
     pub pending: u64,
@@ -67,7 +68,7 @@ fn mean(sum: i64, count: u64) -> f64 {
 }
 
 /// In which order tasks can be done: those of one batch side by side.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Plan {
     pub batches: Vec<Vec<TaskId>>,
     pub total_batches: usize,
@@ -85,13 +86,13 @@ impl From<Vec<Vec<TaskId>>> for Plan {
 }
 
 /// Attempts that have been under way for too long.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Stale {
     pub tasks: Vec<StaleTask>,
     pub count: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct StaleTask {
     pub task: TaskId,
     pub state: State,

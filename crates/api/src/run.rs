@@ -3,11 +3,12 @@
 use domain::id::{RunId, TaskId};
 use domain::run::{Counts, RunState};
 use domain::task::state::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::time::Time;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Run {
     pub id: RunId,
     /// The plan's name, else the path of its file.
@@ -23,7 +24,7 @@ pub struct Run {
 }
 
 /// The last line of a stream that follows a run: how it ended for whoever follows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Ended {
     #[serde(rename = "type")]
     pub kind: EndKind,
@@ -37,7 +38,7 @@ pub struct Ended {
     pub waiting: Vec<Waiting>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub enum EndKind {
     #[serde(rename = "run.finished")]
     Finished,
@@ -49,7 +50,7 @@ pub enum EndKind {
     Interrupted,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Waiting {
     pub task: TaskId,
     pub name: String,

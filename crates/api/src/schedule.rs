@@ -4,12 +4,13 @@ use domain::book::Entry;
 use domain::code::Refusal;
 use domain::id::{Kind, RunId, TaskId};
 use domain::schedule::{self, Made, Timing};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::lease::Command;
 use crate::time::Time;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Schedules {
     pub schedules: Vec<Schedule>,
     pub count: usize,
@@ -18,7 +19,7 @@ pub struct Schedules {
 }
 
 /// One of `cron`, `every` and `at` is there, and one of `task` and `plan`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Schedule {
     pub name: String,
     pub cron: Option<String>,
@@ -39,7 +40,7 @@ pub struct Schedule {
     pub missed: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Work {
     pub name: String,
     pub kind: Kind,
@@ -47,7 +48,7 @@ pub struct Work {
     pub prompt: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Fired {
     pub at: Time,
     pub task: Option<TaskId>,
@@ -55,7 +56,7 @@ pub struct Fired {
 }
 
 /// The times to come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Times {
     pub name: String,
     pub times: Vec<Time>,

@@ -7,12 +7,13 @@ use domain::task::score::{self, Explanation, Score, Weights};
 use domain::task::spec::{Json, Priority, Source, When};
 use domain::task::state::{Reason, State};
 use domain::time::Now;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{Attempt, attempts};
 use crate::time::Time;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Task {
     pub id: TaskId,
     /// Its name inside its plan.
@@ -44,14 +45,14 @@ pub struct Task {
 }
 
 /// A prerequisite.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct After {
     pub task: TaskId,
     pub when: When,
 }
 
 /// Who has it, never the token that proves it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Lease {
     pub worker: WorkerId,
     pub expires_at: Time,

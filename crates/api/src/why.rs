@@ -9,12 +9,13 @@ use domain::task::score::{Explanation, Score};
 use domain::task::spec::{Spec, When};
 use domain::task::state::{Reason, State};
 use domain::time::Now;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::task::{Lease, explain};
 use crate::time::Time;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Why {
     pub task: TaskId,
     pub key: Option<Key>,
@@ -38,7 +39,7 @@ pub struct Why {
     pub takers: Takers,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Waits {
     pub task: TaskId,
     pub key: Option<Key>,
@@ -48,7 +49,7 @@ pub struct Waits {
 }
 
 /// A lock that the task asks for, with those that have it now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct LockAsked {
     pub name: String,
     pub mode: Mode,
@@ -56,7 +57,7 @@ pub struct LockAsked {
 }
 
 /// Who could take it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Takers {
     /// The executor: `command`, `agent`, `http`, `handler`, `breakpoint` or `wait`.
     pub work: String,

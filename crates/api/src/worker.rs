@@ -2,16 +2,17 @@
 
 use domain::id::{Kind, PoolName, WorkerId};
 use domain::pool;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Workers {
     pub workers: Vec<Worker>,
     pub count: usize,
 }
 
 /// A worker of this machine, or whoever else holds leases.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Worker {
     pub worker: WorkerId,
     /// It is a living process of this machine; the fields from `pid` on are known of those alone.
@@ -28,19 +29,19 @@ pub struct Worker {
 }
 
 /// What was told to end when its attempts have ended.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Drained {
     pub worker: WorkerId,
     pub pid: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Pools {
     pub pools: Vec<Pool>,
     pub count: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Pool {
     pub name: PoolName,
     /// Any, when empty.
@@ -64,7 +65,7 @@ pub struct Pool {
     pub workers: Vec<Crew>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Crew {
     pub worker: WorkerId,
     pub slots: usize,
@@ -100,7 +101,7 @@ impl Pool {
 }
 
 /// How a worker has ended.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Ended {
     pub seconds: f64,
 }

@@ -69,6 +69,8 @@ fn run(command: Command, context: &Context) -> Result {
         Command::Breaker(args) => wait(args.run(context)),
         Command::Budget(args) => wait(args.run(context)),
         Command::Breakpoint(args) => wait(args.run(context)),
+        Command::Serve(args) => args.run(context),
+        Command::Token(args) => wait(args.run(context)),
         Command::Bench(args) => args.run(context),
         Command::Audit(args) => wait(args.run(context)),
         Command::Store(args) => wait(args.run(context)),

@@ -82,6 +82,8 @@ pub(crate) enum Command {
     Breaker(commands::breaker::Args),
     Budget(commands::budget::Args),
     Breakpoint(commands::breakpoint::Args),
+    Serve(commands::serve::Args),
+    Token(commands::token::Args),
     Bench(commands::bench::Args),
     Audit(commands::audit::Args),
     Store(commands::store::Args),

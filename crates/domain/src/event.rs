@@ -87,6 +87,8 @@ kinds! {
     PoolScaled = 125 "pool.scaled",
     SignalSent = 128 "signal.sent",
     LockBroken = 132 "lock.broken",
+    TokenCreated = 200 "token.created",
+    TokenRevoked = 201 "token.revoked",
 }
 
 impl Kind {

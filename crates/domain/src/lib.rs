@@ -19,6 +19,8 @@ pub mod pool;
 pub mod problem;
 pub mod run;
 pub mod schedule;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod store;
 pub mod task;
 pub mod time;

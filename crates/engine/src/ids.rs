@@ -49,3 +49,10 @@ fn host() -> String {
 pub fn seed() -> u64 {
     Uuid::new_v4().as_u64_pair().1
 }
+
+/// What nobody can guess, for tokens.
+pub fn secret() -> [u8; 32] {
+    let (a, b) = (Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes());
+    // Six bits of a random UUID are fixed: the digest spreads the other 244.
+    *blake3::hash(&[a, b].concat()).as_bytes()
+}

@@ -15,6 +15,7 @@ mod moves;
 mod plans;
 mod runs;
 mod schedules;
+mod serve;
 mod shared;
 mod shell_flock;
 mod tasks;

@@ -11,6 +11,7 @@ use crate::event::Kind;
 use crate::time::{Now, Timestamp};
 
 /// When a breaker opens and closes.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {

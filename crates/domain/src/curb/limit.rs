@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::{Now, Timestamp};
 
 /// At least one of the two is set.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
@@ -16,6 +17,7 @@ pub struct Limit {
 }
 
 /// `count` attempts may begin in `per` milliseconds; saved up to `count` while nothing begins.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
     pub count: u32,

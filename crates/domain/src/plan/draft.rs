@@ -118,7 +118,7 @@ impl Draft {
         Some(Read { task, places })
     }
 
-    fn check_work(&self, at: At<'_>, found: &mut Findings) {
+    pub(super) fn check_work(&self, at: At<'_>, found: &mut Findings) {
         match (&self.works[..], &self.spec.agent) {
             ([], Some(agent)) => at.missing(
                 found,
@@ -145,7 +145,7 @@ impl Draft {
     }
 
     /// Times that are allowed and contradict each other.
-    fn check_times(&self, at: At<'_>, found: &mut Findings) {
+    pub(super) fn check_times(&self, at: At<'_>, found: &mut Findings) {
         let spec = &self.spec;
         if let (Some(estimate), Some(timeout)) = (spec.estimate, spec.timeout)
             && estimate > timeout
@@ -169,7 +169,7 @@ impl Draft {
     }
 
     /// Makes one entry of those that name the same task: both must hold, so the narrower condition stays.
-    fn collapse(&mut self, at: At<'_>, found: &mut Findings) -> (Vec<After>, Vec<Place>) {
+    pub(super) fn collapse(&mut self, at: At<'_>, found: &mut Findings) -> (Vec<After>, Vec<Place>) {
         let links = std::mem::take(&mut self.after);
         if links.len() < 2 {
             return links.into_iter().map(|link| (link.after, link.place)).unzip();

@@ -2,7 +2,7 @@
 //!
 //! In reading order: bytes become text (`text`), text a tree of values with their places (`yaml`, `json`, `toml`
 //! → `node`), the tree tasks (`decode` and `draft` by the tables of `keys`), tasks a checked [`Plan`] (`check`).
-//! [`analyse`] tells what the plan will be like, [`schema()`] what a plan may be.
+//! [`requests`] reads tasks by themselves, as programs send them. [`analyse`] tells what the plan will be like, [`schema()`] what a plan may be.
 
 mod analysis;
 mod at;
@@ -18,6 +18,7 @@ mod model;
 mod near;
 mod node;
 mod read;
+mod request;
 mod retry;
 mod scalar;
 mod schema;
@@ -32,5 +33,6 @@ pub use analysis::{Analysis, Report, analyse, durations};
 pub use fault::{FAULTS_MAX, Fault, Faults, Place, Warning};
 pub use model::{Format, Plan, PlanTask};
 pub use read::read;
+pub use request::{Asked, request, requests, schema as request_schema};
 pub use schema::schema;
 pub use verify::{Happening, Never, Verdict, What, asks, unreachable, verify};

@@ -34,7 +34,7 @@ fn task() -> Value {
 }
 
 /// A mapping with the keys of `table` and no others.
-fn object<T>(table: &[Key<T>], required: &[&str]) -> Value {
+pub(super) fn object<T>(table: &[Key<T>], required: &[&str]) -> Value {
     object_of(table.iter(), required)
 }
 

@@ -11,7 +11,7 @@ use super::schema;
 use super::values::label;
 
 impl Draft {
-    fn does(&mut self, key: &'static str, work: Option<Work>) {
+    pub(super) fn does(&mut self, key: &'static str, work: Option<Work>) {
         self.works.push(key);
         self.work = self.work.take().or(work);
     }

@@ -95,6 +95,7 @@ pub struct Facts {
 }
 
 /// The parts of a score, each already multiplied by its weight.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Explanation {
     pub base: f64,

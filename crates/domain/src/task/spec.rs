@@ -153,6 +153,7 @@ pub struct Stop {
 }
 
 /// An answer to a breakpoint.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     pub accept: bool,

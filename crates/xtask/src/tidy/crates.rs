@@ -27,7 +27,17 @@ const ROOMS: &[Arrows] = &[
     },
     Arrows {
         tests_see: &["rig"],
-        ..room("bell", &["api", "bench", "domain", "draw", "engine", "store"])
+        ..room(
+            "bell",
+            &[
+                "api", "bench", "desk", "domain", "draw", "engine", "server", "store",
+            ],
+        )
+    },
+    room("desk", &["api", "domain", "draw", "engine"]),
+    Arrows {
+        tests_see: &["store"],
+        ..room("server", &["api", "desk", "domain", "draw", "engine"])
     },
     room("bench", &["domain", "engine", "store"]),
     room("rig", &[]),

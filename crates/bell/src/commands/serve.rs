@@ -1,0 +1,103 @@
+//! `bell serve`
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use domain::code::{Code, Refusal};
+use engine::worker;
+use serde::Serialize;
+use server::{Options, Tls};
+
+use crate::context::{Access, Context};
+use crate::error::{Result, invalid};
+use crate::exit::Exit;
+use crate::{parse, signals};
+
+/// Serve the store to programs, machines and people over HTTP
+///
+/// Without a token it listens on this machine alone. It looks after what is due by time; with --workers it also works.
+/// The first signal lets requests under way end, a second one ends it at once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  bell serve
+  bell serve --workers 4
+  bell serve --listen 0.0.0.0:7717 --tls-certificate cert.pem --tls-key key.pem")]
+pub(crate) struct Args {
+    /// Listen here
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7717")]
+    listen: SocketAddr,
+    /// Work on this many tasks at the same time, too
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = workers)]
+    workers: usize,
+    /// Speak TLS with this certificate chain
+    #[arg(long, value_name = "PEM", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The key of the certificate
+    #[arg(long, value_name = "PEM", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+}
+
+fn workers(text: &str) -> std::result::Result<usize, String> {
+    match text {
+        "0" => Ok(0),
+        _ => parse::jobs(text),
+    }
+}
+
+/// The first line: whoever started the server can wait for it.
+#[derive(Debug, Serialize)]
+struct Listening {
+    listening: String,
+    pid: u32,
+}
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| Refusal::new(Code::Internal, format!("no runtime: {e}")))?;
+        let ended = runtime.block_on(self.serve(context));
+        runtime.shutdown_background();
+        ended
+    }
+
+    async fn serve(self, context: &Context) -> Result {
+        let engine = context.open(Access::Create).await?;
+        let tls = match (self.tls_certificate, self.tls_key) {
+            (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
+            _ => None,
+        };
+        if tls.is_none() && !self.listen.ip().is_loopback() {
+            context
+                .ui
+                .note("warning: tokens and work travel unencrypted without TLS\n")?;
+        }
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let options = Options {
+            listen: self.listen,
+            tls,
+            ..Options::default()
+        };
+        let workers = worker::Options {
+            jobs: self.workers,
+            guard: std::env::current_exe().ok(),
+            store_url: context.place()?.1,
+            ..worker::Options::default()
+        };
+        let server = server::Server::open(engine, options, workers, signals::pace()?).await?;
+        let listening = Listening {
+            listening: format!("{scheme}://{}", server.address),
+            pid: std::process::id(),
+        };
+        match context.ui.json {
+            true => context.ui.json_line(&listening)?,
+            false => context
+                .ui
+                .line(&format!("listening on {}", listening.listening))?,
+        }
+        server.run().await.map_err(|refusal| match refusal.code {
+            Code::StoreUnavailable => refusal,
+            _ => invalid(refusal.detail),
+        })?;
+        Ok(Exit::DONE)
+    }
+}

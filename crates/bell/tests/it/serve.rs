@@ -1,0 +1,111 @@
+//! The service as a process: its port, its tokens, its end.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::Child;
+
+use serde_json::{Value, json};
+
+use crate::bench::Bench;
+use crate::schedules::{end, until};
+
+pub(crate) struct Served {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+}
+
+impl Served {
+    /// A server on a free port, once it listens.
+    pub(crate) fn new(bench: &Bench, args: &[&str]) -> Served {
+        let start = ["serve", "--listen", "127.0.0.1:0", "--json"];
+        let mut child = bench.spawn(&[&start, args].concat());
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let listening: Value = serde_json::from_str(&line).unwrap();
+        let url = listening["listening"].as_str().unwrap();
+        Served {
+            address: url.strip_prefix("http://").unwrap().to_owned(),
+            child,
+        }
+    }
+
+    /// Status and document of an answer.
+    pub(crate) fn ask(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> (u16, Value) {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let token = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{token}Content-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+}
+
+// proves: DESIGN 13
+#[test]
+fn a_server_works_what_it_is_given_and_leaves_in_good_order() {
+    let bench = Bench::new();
+    let served = Served::new(&bench, &["--workers", "2"]);
+    let task = json!({"id": "a", "run": "echo out; touch done"});
+    assert_eq!(served.ask("POST", "/v1/tasks", None, &task).0, 201);
+    until("the work", || {
+        served.ask("GET", "/v1/tasks/a", None, &Value::Null).1["state"] == "completed"
+    });
+    assert_eq!(
+        served.ask("GET", "/v1/tasks/a/logs", None, &Value::Null).1["output"],
+        "out\n"
+    );
+    assert_eq!(bench.json(&["task", "show", "a"])["state"], "completed");
+    end(served.child);
+}
+
+#[test]
+fn tokens_are_made_listed_and_revoked() {
+    let bench = Bench::new();
+    let secret = bench
+        .bell(&["token", "create", "ci", "--role", "operator"])
+        .out
+        .trim()
+        .to_owned();
+    assert!(secret.starts_with("bell_"), "{secret}");
+    assert_eq!(
+        bench.problem(&["token", "create", "ci", "--role", "reader"]),
+        ("token-exists".to_owned(), 2)
+    );
+    assert_eq!(bench.json(&["token", "list"])["tokens"][0]["role"], "operator");
+    let served = Served::new(&bench, &[]);
+    assert_eq!(served.ask("GET", "/v1/queue", None, &Value::Null).0, 401);
+    assert_eq!(served.ask("GET", "/v1/queue", Some(&secret), &Value::Null).0, 200);
+    bench.json(&["token", "revoke", "ci"]);
+    until("the end of the token", || {
+        served.ask("GET", "/v1/queue", Some(&secret), &Value::Null).0 == 401
+    });
+    assert_eq!(
+        bench.problem(&["token", "revoke", "ci"]),
+        ("token-not-found".to_owned(), 2)
+    );
+    end(served.child);
+}
+
+#[test]
+fn the_world_is_not_listened_to_without_a_token() {
+    let bench = Bench::new();
+    assert_eq!(
+        bench.problem(&["serve", "--listen", "0.0.0.0:0"]),
+        ("token-required".to_owned(), 2)
+    );
+}

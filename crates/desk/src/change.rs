@@ -1,0 +1,93 @@
+//! What anybody may ask of a task: cancel, suspend, resume, retry, assign, answer.
+
+use std::sync::Arc;
+
+use api::answer::{Cancelled, Completed, Moved};
+use api::ask;
+use api::list::{Breakpoint, Breakpoints};
+use domain::code::{Code, Refusal};
+use domain::id::Seq;
+use domain::limits::PAGE_MAX;
+use domain::store::{Command, Filter, Reply, Request, Result, Target};
+use domain::task::record::{Failure, Outcome};
+use domain::task::spec::Json;
+use domain::task::state::{Reason, State};
+use engine::engine::Engine;
+
+use crate::find;
+
+/// Carries out one request.
+pub async fn one(engine: &Engine, request: Request) -> Result<Reply> {
+    let (store, project) = (&engine.store, &engine.project);
+    let mut replies = store.change(project, vec![request], engine.now()).await?;
+    let none = || Err(Refusal::new(Code::Internal, "a request got no answer"));
+    replies.pop().unwrap_or_else(none)
+}
+
+/// Asks something of a task, by its id or key.
+pub async fn ask(engine: &Engine, text: &str, command: Command, key: Option<String>) -> Result<Reply> {
+    let request = Request {
+        target: Target::Id(find::id(engine, text).await?),
+        command,
+        actor: Arc::clone(&engine.actor),
+        idempotency_key: key,
+    };
+    one(engine, request).await
+}
+
+/// How a task stands after it was moved.
+pub async fn moved(engine: &Engine, reply: Reply, full: bool) -> Result<Moved> {
+    let mut moved = Moved::from(reply);
+    moved.full = find::full(engine, &moved.task, full).await?;
+    Ok(moved)
+}
+
+pub async fn cancel(engine: &Engine, text: &str, key: Option<String>) -> Result<Cancelled> {
+    let reason = Reason::Cancelled;
+    let reply = ask(engine, text, Command::Cancel { reason }, key).await?;
+    Ok(Cancelled::from(reply))
+}
+
+/// Everything that waits for a person.
+pub async fn breakpoints(engine: &Engine, asked: &ask::Breakpoints) -> Result<Breakpoints> {
+    find::catch_up(engine).await?;
+    let filter = Filter {
+        states: vec![State::Awaiting],
+        ..Filter::default()
+    };
+    let views = engine
+        .store
+        .list(&engine.project, filter, Seq(0), PAGE_MAX)
+        .await?;
+    let mut breakpoints: Vec<Breakpoint> = views.into_iter().map(Breakpoint::from).collect();
+    breakpoints.retain(|found| asked.owner.is_none() || found.owner == asked.owner);
+    Ok(Breakpoints {
+        count: breakpoints.len(),
+        breakpoints,
+    })
+}
+
+pub async fn resolve(
+    engine: &Engine,
+    text: &str,
+    asked: ask::Resolve,
+    key: Option<String>,
+) -> Result<Completed> {
+    let accept = asked.accept;
+    let outcome = match accept {
+        true => Outcome {
+            result: asked.answer,
+            ..Outcome::default()
+        },
+        false => {
+            let why = asked.answer.as_ref().map_or("\"rejected\"", Json::get);
+            let message = serde_json::from_str::<String>(why).unwrap_or_else(|_| why.to_owned());
+            Outcome {
+                error: Some(Failure::new(message)),
+                ..Outcome::default()
+            }
+        }
+    };
+    let reply = ask(engine, text, Command::Resolve { accept, outcome }, key).await?;
+    Ok(Completed::from(reply))
+}

@@ -1,0 +1,310 @@
+//! What workers ask: work, time, and an end.
+
+use std::time::{Duration, Instant};
+
+use api::answer::{Completed, Failed, Moved, Renewed};
+use api::ask;
+use api::lease::{Beat, Beats, Lease, Leases, Settled, Settlement, Wish};
+use api::problem::Problem;
+use api::time::Time;
+use domain::code::{Code, Refusal};
+use domain::id::{AgentName, TaskId, Token};
+use domain::limits::{CLAIM_MAX, RESULT_BYTES};
+use domain::store::{Claim, Command, Leased, Reply, Request, Result, Target, View, Wants};
+use domain::task::record::{Failure, Outcome};
+use domain::task::spec::Json;
+use domain::task::state::State;
+use engine::engine::Engine;
+use engine::ids;
+
+use crate::{change, find, invalid};
+
+/// How long a lease lasts when nobody says.
+const TTL: Duration = Duration::from_secs(30 * 60);
+/// A lease that is never renewed must come back some day.
+const TTL_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// How long a claim waits for work at the most.
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
+/// How often a waiting claim looks for what is due by time.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Hands out the first tasks in line. With nothing ready it waits as long as was asked.
+pub async fn claim(engine: &Engine, asked: ask::Claim) -> Result<Leases> {
+    let wait = asked.wait.map_or(Duration::ZERO, |span| span.0).min(WAIT_MAX);
+    let (full, claim) = (asked.full, wanted(asked)?);
+    let end = Instant::now() + wait;
+    let mut moment = 0;
+    loop {
+        let changed = engine.store.changed(moment);
+        let mut taken = take(engine, &claim).await?;
+        if taken.is_empty() {
+            find::catch_up(engine).await?;
+            taken = take(engine, &claim).await?;
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if !taken.is_empty() || left.is_zero() {
+            return leases(engine, &taken, full).await;
+        }
+        if let Ok(now) = tokio::time::timeout(left.min(LOOK), changed).await {
+            moment = now;
+        }
+    }
+}
+
+async fn take(engine: &Engine, claim: &Claim) -> Result<Vec<Leased>> {
+    let claim = Claim {
+        seed: ids::seed(),
+        ..claim.clone()
+    };
+    engine.store.claim(&engine.project, claim, engine.now()).await
+}
+
+fn wanted(asked: ask::Claim) -> Result<Claim> {
+    let max = asked.max.unwrap_or(1);
+    if !(1..=CLAIM_MAX).contains(&max) {
+        return Err(invalid(format!("`max` is {max}; ask for 1 to {CLAIM_MAX}")));
+    }
+    let ttl = asked.ttl.map_or(TTL, |span| span.0);
+    check_ttl(ttl)?;
+    let agent = asked.agent.or_else(|| AgentName::new(asked.worker.as_str()).ok());
+    let free = asked
+        .offers
+        .into_iter()
+        .map(|(name, amount)| (name.to_string(), amount));
+    Ok(Claim {
+        worker: asked.worker,
+        wants: Wants {
+            capabilities: asked.capabilities,
+            kinds: asked.kinds,
+            agent,
+            free: free.collect(),
+            ..Wants::default()
+        },
+        max,
+        ttl,
+        start: asked.start.unwrap_or(true),
+        seed: 0,
+    })
+}
+
+fn check_ttl(ttl: Duration) -> Result<()> {
+    if ttl < Duration::from_millis(100) || ttl > TTL_MAX {
+        return Err(invalid("`ttl` is out of range").help("a lease lasts between 100ms and 7d"));
+    }
+    Ok(())
+}
+
+async fn leases(engine: &Engine, taken: &[Leased], full: bool) -> Result<Leases> {
+    let now = engine.now();
+    let mut leases = Vec::with_capacity(taken.len());
+    for leased in taken {
+        let spec = find::spec(&leased.body, &leased.task.id)?;
+        let mut lease = Lease::new(leased, spec, now);
+        lease.full = find::full(engine, &lease.task, full).await?;
+        leases.push(lease);
+    }
+    Ok(Leases { leases })
+}
+
+/// Carries out a command of the holder of a lease, in the name of the worker that has it.
+pub async fn holder(
+    engine: &Engine,
+    text: &str,
+    token: Token,
+    command: Command,
+    idempotency_key: Option<String>,
+) -> Result<Reply> {
+    let view = find::view(engine, text).await?;
+    let request = Request {
+        actor: actor(engine, &view, token),
+        target: Target::Holder(token, Some(view.task.id)),
+        command,
+        idempotency_key,
+    };
+    change::one(engine, request).await
+}
+
+fn actor(engine: &Engine, view: &View, token: Token) -> std::sync::Arc<str> {
+    match &view.task.lease {
+        Some(lease) if view.task.token() == Some(token) => format!("worker:{}", lease.worker).into(),
+        _ => engine.actor.clone(),
+    }
+}
+
+pub async fn start(engine: &Engine, text: &str, asked: &ask::Held, key: Option<String>) -> Result<Renewed> {
+    Ok(Renewed::from(
+        holder(engine, text, asked.token, Command::Start, key).await?,
+    ))
+}
+
+pub async fn progress(engine: &Engine, text: &str, asked: ask::Progress) -> Result<Renewed> {
+    let token = asked.token;
+    let command = renew(asked)?;
+    Ok(Renewed::from(holder(engine, text, token, command, None).await?))
+}
+
+fn renew(asked: ask::Progress) -> Result<Command> {
+    let ttl = asked.ttl.map(|span| span.0);
+    ttl.map_or(Ok(()), check_ttl)?;
+    Ok(Command::Renew {
+        ttl,
+        progress: asked.progress,
+    })
+}
+
+pub async fn complete(
+    engine: &Engine,
+    text: &str,
+    asked: ask::Complete,
+    key: Option<String>,
+) -> Result<Completed> {
+    let token = asked.token;
+    let command = completion(asked)?;
+    Ok(Completed::from(holder(engine, text, token, command, key).await?))
+}
+
+fn completion(asked: ask::Complete) -> Result<Command> {
+    if let Some(result) = &asked.result {
+        small_enough(result)?;
+    }
+    Ok(Command::Complete {
+        outcome: Outcome {
+            result: asked.result,
+            error: None,
+            usage: asked.usage,
+        },
+        cached: false,
+        children: None,
+    })
+}
+
+fn small_enough(result: &Json) -> Result<()> {
+    let bytes = result.get().len();
+    if bytes <= RESULT_BYTES {
+        return Ok(());
+    }
+    let detail = format!("the result has {bytes} bytes, the limit is {RESULT_BYTES}");
+    let refusal = Refusal::new(Code::LimitExceeded, detail);
+    Err(refusal.help("write it to a file and give its path: {\"file\": PATH}"))
+}
+
+pub async fn fail(engine: &Engine, text: &str, asked: ask::Fail, key: Option<String>) -> Result<Failed> {
+    let token = asked.token;
+    let command = failure(asked)?;
+    Ok(Failed::from(holder(engine, text, token, command, key).await?))
+}
+
+fn failure(asked: ask::Fail) -> Result<Command> {
+    if asked.error.trim().is_empty() {
+        return Err(invalid("`error` is empty").help("say what went wrong"));
+    }
+    domain::task::spec::check_text("`error`", &asked.error)?;
+    Ok(Command::Fail {
+        failure: Failure {
+            message: asked.error,
+            class: asked.class,
+            exit: asked.exit,
+        },
+        usage: asked.usage,
+        timed_out: false,
+        no_retry: asked.no_retry,
+    })
+}
+
+pub async fn release(engine: &Engine, text: &str, asked: &ask::Held, key: Option<String>) -> Result<Moved> {
+    Ok(Moved::from(
+        holder(engine, text, asked.token, Command::Release, key).await?,
+    ))
+}
+
+fn request(engine: &Engine, token: Token, command: Command) -> Request {
+    Request {
+        target: Target::Holder(token, None),
+        command,
+        actor: engine.actor.clone(),
+        idempotency_key: None,
+    }
+}
+
+/// Keeps many leases in one step, and tells what is wished of each attempt.
+pub async fn heartbeat(engine: &Engine, asked: ask::Heartbeat) -> Result<Beats> {
+    many("leases", asked.leases.len())?;
+    let tokens: Vec<Token> = asked.leases.iter().map(|lease| lease.token).collect();
+    let mut requests = Vec::with_capacity(tokens.len());
+    for lease in asked.leases {
+        requests.push(request(engine, lease.token, renew(lease)?));
+    }
+    let replies = engine
+        .store
+        .change(&engine.project, requests, engine.now())
+        .await?;
+    let beat = |(token, reply): (Token, Result<Reply>)| match reply {
+        Ok(reply) => Beat {
+            token,
+            wish: match reply.state {
+                State::Suspended => Wish::Suspend,
+                State::Assigned | State::Running => Wish::GoOn,
+                _ => Wish::Cancel,
+            },
+            task: Some(reply.task),
+            expires_at: reply.expires_at.map(Time),
+            problem: None,
+        },
+        Err(refusal) => Beat {
+            token,
+            task: None,
+            wish: Wish::Cancel,
+            expires_at: None,
+            problem: Some(Problem::from(&refusal)),
+        },
+    };
+    Ok(Beats {
+        leases: tokens.into_iter().zip(replies).map(beat).collect(),
+    })
+}
+
+/// Ends many attempts in one step; each succeeds or is refused on its own.
+pub async fn settle(engine: &Engine, asked: ask::Settle) -> Result<Settled> {
+    many("ends", asked.ends.len())?;
+    let mut requests = Vec::with_capacity(asked.ends.len());
+    for end in asked.ends {
+        let (token, command) = match end {
+            ask::End::Complete(end) => (end.token, completion(end)?),
+            ask::End::Fail(end) => (end.token, failure(end)?),
+            ask::End::Release(held) => (held.token, Command::Release),
+        };
+        requests.push(request(engine, token, command));
+    }
+    let replies = engine
+        .store
+        .change(&engine.project, requests, engine.now())
+        .await?;
+    let settlement = |reply: Result<Reply>| match reply {
+        Ok(reply) => Settlement {
+            task: Some(reply.task),
+            state: Some(reply.state),
+            unblocked: reply.unblocked,
+            retry_at: reply.retry_at.map(Time),
+            problem: None,
+        },
+        Err(refusal) => Settlement {
+            task: None::<TaskId>,
+            state: None,
+            unblocked: Vec::new(),
+            retry_at: None,
+            problem: Some(Problem::from(&refusal)),
+        },
+    };
+    Ok(Settled {
+        ends: replies.into_iter().map(settlement).collect(),
+    })
+}
+
+fn many(what: &str, count: usize) -> Result<()> {
+    match (1..=CLAIM_MAX).contains(&count) {
+        true => Ok(()),
+        false => Err(invalid(format!(
+            "`{what}` has {count} entries; send 1 to {CLAIM_MAX}"
+        ))),
+    }
+}

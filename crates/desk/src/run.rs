@@ -1,0 +1,167 @@
+//! Runs: submit, list, show, cancel.
+
+use std::path::{Path, PathBuf};
+
+use api::ask;
+use api::list::{RunCancelled, RunShown, Runs};
+use api::run::Run;
+use domain::code::{Code, Refusal};
+use domain::id::{Seq, TaskId};
+use domain::limits::PAGE_MAX;
+use domain::plan::{Format, Plan};
+use domain::store::{Command, Filter, Request, Result, Target};
+use domain::task::score::Profile;
+use domain::task::state::{Reason, State};
+use engine::engine::Engine;
+use engine::recover;
+use engine::submit::{self, Into, Submitted};
+
+use crate::{find, invalid, limit, task};
+
+/// Tasks cancelled in one transaction.
+const BATCH: usize = 250;
+
+/// The plan of a request, and the path that stands for its file.
+pub fn plan(asked: &ask::Submit, folder: &Path) -> Result<(Plan, PathBuf)> {
+    let file = asked.file.as_deref().unwrap_or("plan");
+    let (bytes, format) = match (&asked.plan, &asked.text) {
+        (Some(plan), None) => (plan.get().as_bytes(), Format::Json),
+        (None, Some(text)) => (text.as_bytes(), Format::of(Path::new(file), text.as_bytes())),
+        _ => return Err(invalid("send one of `plan` and `text`").help("`text` is the plan's file as it is")),
+    };
+    let plan = domain::plan::read(bytes, format, file)?;
+    if plan.name.is_none() && asked.file.is_none() {
+        return Err(invalid("the plan has no name").help("add `name` to the plan, or send `file`"));
+    }
+    Ok((plan, folder.join(file)))
+}
+
+/// Stores a plan as a new run, or continues the newest one of it that has not succeeded.
+pub async fn submit(engine: &Engine, asked: &ask::Submit, folder: &Path) -> Result<(Run, Submitted)> {
+    let (plan, file) = plan(asked, folder)?;
+    let into = match (asked.new, asked.resume) {
+        (true, Some(_)) => return Err(invalid("`new` and `resume` exclude each other")),
+        (_, Some(run)) => Into::Run(run),
+        (true, None) => Into::New,
+        (false, None) => Into::Newest,
+    };
+    let profile = match asked.profile {
+        Some(ask::Profile::CriticalPath) => Profile::CriticalPath,
+        _ => Profile::Classic,
+    };
+    let options = submit::Options {
+        into,
+        profile,
+        joins: recover::is_worked_on,
+    };
+    let submitted = submit::submit(engine, &plan, &file, &options).await?;
+    let run = find::run(engine, &submitted.run.to_string()).await?;
+    Ok((Run::from(run), submitted))
+}
+
+pub async fn list(engine: &Engine, asked: &ask::Runs) -> Result<Runs> {
+    let (store, project) = (&engine.store, &engine.project);
+    let runs = store
+        .runs(project, asked.plan.as_deref(), limit(asked.limit)?)
+        .await?;
+    let runs: Vec<Run> = runs.into_iter().map(Run::from).collect();
+    Ok(Runs {
+        count: runs.len(),
+        runs,
+        cursor: None,
+    })
+}
+
+pub async fn show(engine: &Engine, text: &str) -> Result<RunShown> {
+    find::catch_up(engine).await?;
+    let run = find::run(engine, text).await?;
+    let filter = Filter {
+        run: Some(run.id),
+        ..Filter::default()
+    };
+    let views = engine
+        .store
+        .list(&engine.project, filter, Seq(0), PAGE_MAX)
+        .await?;
+    let page = task::page(engine, views, PAGE_MAX).await?;
+    Ok(RunShown {
+        run: Run::from(run),
+        tasks: page.tasks,
+        count: page.count,
+        cursor: page.cursor,
+    })
+}
+
+/// Cancels a run with every task of it that has not ended.
+pub async fn cancel(engine: &Engine, text: &str) -> Result<RunCancelled> {
+    let run = find::run(engine, text).await?.id;
+    // The run first: from then on it stays cancelled, whatever happens between two batches.
+    change(engine, vec![Target::Run(run)]).await?;
+    let mut ended = RunCancelled {
+        run,
+        cancelled: Vec::new(),
+        more: 0,
+    };
+    for state in State::ALL.into_iter().filter(|state| !state.is_terminal()) {
+        cancel_all(engine, state, &mut ended).await?;
+    }
+    Ok(ended)
+}
+
+async fn cancel_all(engine: &Engine, state: State, ended: &mut RunCancelled) -> Result<()> {
+    let filter = Filter {
+        run: Some(ended.run),
+        states: vec![state],
+        ..Filter::default()
+    };
+    loop {
+        let (store, project) = (&engine.store, &engine.project);
+        let views = store.list(project, filter.clone(), Seq(0), BATCH).await?;
+        if views.is_empty() {
+            return Ok(());
+        }
+        let targets = views.into_iter().map(|view| Target::Id(view.task.id)).collect();
+        for id in change(engine, targets).await? {
+            match ended.cancelled.len() {
+                PAGE_MAX => ended.more += 1,
+                _ => ended.cancelled.push(id),
+            }
+        }
+    }
+}
+
+/// Cancels all of them. One that has ended meanwhile needs nothing any more.
+async fn change(engine: &Engine, targets: Vec<Target>) -> Result<Vec<TaskId>> {
+    let request = |target| Request {
+        target,
+        command: Command::Cancel {
+            reason: Reason::Cancelled,
+        },
+        actor: engine.actor.clone(),
+        idempotency_key: None,
+    };
+    let requests = targets.into_iter().map(request).collect();
+    let replies = engine
+        .store
+        .change(&engine.project, requests, engine.now())
+        .await?;
+    let mut ids = Vec::new();
+    for reply in replies {
+        match reply {
+            Ok(reply) => ids.extend(reply.cancelled),
+            Err(refusal) if refusal.code == Code::InvalidTransition => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(ids)
+}
+
+/// Where the commands of a plan run whose sender named no folder.
+pub fn folder(engine: &Engine) -> Result<PathBuf> {
+    let home = engine.home.dir();
+    let folder = home.parent().unwrap_or(home);
+    folder.canonicalize().map_err(|e| {
+        let detail = format!("{} cannot be used: {e}", folder.display());
+        Refusal::new(Code::StoreUnavailable, detail)
+    })
+}

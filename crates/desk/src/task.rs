@@ -1,0 +1,206 @@
+//! Tasks: add, list, show, explain.
+
+use api::ask;
+use api::event::Event;
+use api::list::{Events, Logs, Tasks};
+use api::task::Task;
+use api::why::Why;
+use domain::code::{Code, Refusal};
+use domain::id::{Key, Seq, TaskId};
+use domain::limits::{self, PAGE_MAX};
+use domain::plan::Asked;
+use domain::store::{Admission, AdmitLimits, Admitted, Filter, IntoRun, NewEdge, NewTask, On, Result, View};
+use domain::task::spec::Source;
+use engine::engine::Engine;
+use engine::ids;
+use engine::process::output;
+use rustc_hash::FxHashMap;
+
+use crate::{curb, find, invalid, limit};
+
+/// Stores tasks that were asked for, all or none.
+pub async fn add(engine: &Engine, asked: Vec<Asked>, idempotency_key: Option<String>) -> Result<Admitted> {
+    let now = engine.now();
+    let mut index: FxHashMap<Key, u32> = FxHashMap::default();
+    for (at, task) in (0..).zip(&asked) {
+        if let Some(key) = &task.key
+            && index.insert(key.clone(), at).is_some()
+        {
+            return Err(Refusal::new(
+                Code::PlanDuplicate,
+                format!("two tasks of the request have the key `{key}`"),
+            )
+            .help("rename one of them"));
+        }
+    }
+    let mut limits = limits_for(Source::Human);
+    let mut known: FxHashMap<String, TaskId> = FxHashMap::default();
+    let mut tasks = Vec::with_capacity(asked.len());
+    for task in asked {
+        if task.spec.source != Source::Human {
+            limits = limits_for(task.spec.source);
+        }
+        let id = task.id.unwrap_or_else(ids::task);
+        let mut new = NewTask::new(id, task.key, &task.spec, now.wall);
+        for after in task.after {
+            let on = match index.get(&after.task) {
+                Some(at) => On::Batch(*at),
+                None => On::Task(stored(engine, after.task.as_str(), &mut known).await?),
+            };
+            new.after.push(NewEdge { on, when: after.when });
+        }
+        if let Some(parent) = &task.parent {
+            new.parent = Some(find::id(engine, parent).await?);
+        }
+        tasks.push(new);
+    }
+    let admission = Admission {
+        tasks,
+        run: IntoRun::None,
+        supersede: Vec::new(),
+        limits,
+        actor: engine.actor.clone(),
+        idempotency_key,
+    };
+    engine.store.admit(&engine.project, admission, now).await
+}
+
+/// A prerequisite by id, else by key. One that nobody knows goes on to the store, which names all that are missing.
+async fn stored(engine: &Engine, text: &str, known: &mut FxHashMap<String, TaskId>) -> Result<TaskId> {
+    if let Some(id) = known.get(text) {
+        return Ok(id.clone());
+    }
+    let id = TaskId::new(text)?;
+    let found = match find::by_id(engine, id.clone()).await? {
+        Some(_) => None,
+        None => engine.store.by_key(&engine.project, &Key::new(text)?).await?,
+    };
+    let id = found.unwrap_or(id);
+    known.insert(text.to_owned(), id.clone());
+    Ok(id)
+}
+
+/// People may do what agents may not.
+pub fn limits_for(source: Source) -> AdmitLimits {
+    match source {
+        Source::Human => AdmitLimits {
+            prerequisites: limits::PLAN_PREREQUISITES,
+            children: u32::MAX,
+        },
+        _ => AdmitLimits {
+            prerequisites: limits::AGENT_PREREQUISITES,
+            children: limits::AGENT_SUBTASKS,
+        },
+    }
+}
+
+pub async fn list(engine: &Engine, asked: ask::Tasks) -> Result<Tasks> {
+    find::catch_up(engine).await?;
+    let after = asked.cursor.as_deref().map_or(Ok(Seq(0)), cursor)?;
+    let limit = limit(asked.limit)?;
+    let run = match &asked.run {
+        Some(run) => Some(find::run(engine, run).await?.id),
+        None => None,
+    };
+    let parent = match &asked.parent {
+        Some(id) => Some(find::id(engine, id).await?),
+        None => None,
+    };
+    let filter = Filter {
+        states: asked.state,
+        run,
+        kind: asked.kind,
+        source: asked.source,
+        agent: asked.agent,
+        parent,
+        ..Filter::default()
+    };
+    let views = engine.store.list(&engine.project, filter, after, limit).await?;
+    page(engine, views, limit).await
+}
+
+fn cursor(text: &str) -> Result<Seq> {
+    let number = text.parse().map_err(|_| {
+        invalid(format!("`{}` is no cursor", text.escape_debug()))
+            .help("pass the `cursor` of the page before")
+    })?;
+    Ok(Seq(number))
+}
+
+pub(crate) async fn page(engine: &Engine, views: Vec<View>, limit: usize) -> Result<Tasks> {
+    let cursor = views.last().filter(|_| views.len() == limit);
+    let cursor = cursor.map(|view| view.task.seq.0.to_string());
+    let mut tasks = Vec::with_capacity(views.len());
+    for view in views {
+        tasks.push(find::whole(engine, view).await?);
+    }
+    let count = tasks.len();
+    Ok(Tasks { tasks, count, cursor })
+}
+
+pub async fn show(engine: &Engine, text: &str) -> Result<Task> {
+    let view = find::view(engine, text).await?;
+    find::whole(engine, view).await
+}
+
+pub async fn why(engine: &Engine, text: &str) -> Result<Why> {
+    find::catch_up(engine).await?;
+    let view = find::view(engine, text).await?;
+    let (project, id) = (&engine.project, &view.task.id);
+    let spec = find::spec(&view.body, id)?;
+    let neighbours = engine.store.neighbours(project, id, PAGE_MAX).await?;
+    let held = match spec.locks.is_empty() {
+        true => Vec::new(),
+        false => engine.store.locks(project).await?,
+    };
+    let ahead = match view.task.in_line() {
+        true => Some(engine.store.ahead(project, id, PAGE_MAX).await?),
+        false => None,
+    };
+    let mut why = Why::new(&view, spec, &neighbours, &held, ahead, engine.now());
+    if view.task.in_line() {
+        why.held_back = curb::holding(engine, &view.class).await?;
+    }
+    Ok(why)
+}
+
+pub async fn history(engine: &Engine, text: &str, asked: &ask::Limited) -> Result<Events> {
+    let id = find::id(engine, text).await?;
+    let seen = engine
+        .store
+        .history(&engine.project, &id, limit(asked.limit)?)
+        .await?;
+    let events: Vec<Event> = seen.into_iter().map(Event::from).collect();
+    Ok(Events {
+        count: events.len(),
+        events,
+        cursor: None,
+    })
+}
+
+/// What an attempt printed, as far as it was captured on this machine or sent to it.
+pub async fn logs(engine: &Engine, text: &str, asked: &ask::Logs) -> Result<Logs> {
+    let view = find::view(engine, text).await?;
+    let latest = view.task.attempt();
+    let attempt = asked.attempt.unwrap_or(latest);
+    if attempt == 0 || attempt > latest {
+        let which = match latest {
+            0 => "has not been tried yet".to_owned(),
+            _ => format!("had {latest} attempts"),
+        };
+        return Err(invalid(format!("task {} {which}", view.task.id)));
+    }
+    let path = engine.home.output(&engine.project, view.task.seq, attempt);
+    let after = asked.after;
+    let read = tokio::task::spawn_blocking(move || output::read_from(&path, after)).await;
+    let read = read.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+    let part =
+        read.map_err(|e| Refusal::new(Code::StoreUnavailable, format!("the output cannot be read: {e}")))?;
+    Ok(Logs {
+        task: view.task.id,
+        attempt,
+        output: String::from_utf8_lossy(&part.bytes).into_owned(),
+        dropped: part.dropped,
+        bytes: part.end,
+    })
+}

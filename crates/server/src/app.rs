@@ -1,0 +1,59 @@
+//! What every request can reach.
+
+use std::sync::Arc;
+
+use domain::id::Project;
+use engine::engine::Engine;
+use tokio::sync::{Semaphore, watch};
+
+use crate::auth::Auth;
+use crate::keep::Keepers;
+use crate::options::Options;
+
+#[derive(Clone, Debug)]
+pub(crate) struct App(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    pub(crate) options: Options,
+    pub(crate) auth: Auth,
+    pub(crate) keepers: Keepers,
+    /// One permit for each request under way.
+    pub(crate) room: Semaphore,
+    /// The description of the interface, made once.
+    pub(crate) description: String,
+    /// True once the server takes its leave: whoever waits is answered at once.
+    pub(crate) leaving: watch::Receiver<bool>,
+}
+
+impl App {
+    pub(crate) fn new(inner: Inner) -> App {
+        App(Arc::new(inner))
+    }
+
+    /// Resolves when the server takes its leave.
+    pub(crate) async fn left(&self) {
+        let mut leaving = self.leaving.clone();
+        if leaving.wait_for(|leaving| *leaving).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The engine of a project, in the name of `actor`.
+    pub(crate) fn engine(&self, project: Project, actor: Arc<str>) -> Engine {
+        Engine {
+            project,
+            actor,
+            ..self.engine.clone()
+        }
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}

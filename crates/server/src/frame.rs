@@ -1,0 +1,192 @@
+//! What every request goes through on its way to an operation, and every answer on its way back.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use domain::code::{Code, Refusal};
+use domain::id::Project;
+use domain::limits::KEY_BYTES;
+use domain::store::Result;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::op::{Call, Op};
+use crate::{body, problem};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The most that an operation may be asked to wait.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// All operations with what is around them.
+pub(crate) fn router(app: &App, ops: Vec<Op>) -> Router {
+    let mut router = Router::new();
+    for op in ops {
+        let (app, path) = (app.clone(), op.path);
+        router = router.route(path, route(app, op));
+    }
+    router
+        .fallback(|request: Request| async move {
+            let detail = format!("there is no `{}`", request.uri().path().escape_debug());
+            problem::answer(
+                &Refusal::new(Code::RouteNotFound, detail).help("`GET /v1/openapi.json` lists what there is"),
+            )
+        })
+        .method_not_allowed_fallback(|request: Request| async move {
+            let detail = format!(
+                "`{}` does not take {}",
+                request.uri().path().escape_debug(),
+                request.method()
+            );
+            problem::answer(&Refusal::new(Code::MethodNotAllowed, detail))
+        })
+        .layer(axum::middleware::map_response(protect))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            problem::answer(&Refusal::new(Code::Internal, "the operation met a defect"))
+        }))
+        .layer(CompressionLayer::new())
+        .layer(axum::middleware::from_fn(number))
+}
+
+fn route(app: App, op: Op) -> MethodRouter {
+    let filter = MethodFilter::try_from(op.method.clone()).unwrap_or(MethodFilter::GET);
+    on(
+        filter,
+        move |path: axum::extract::RawPathParams, request: Request| {
+            let (app, op) = (app.clone(), op.clone());
+            let path = path.iter().map(|(_, value)| value.to_owned()).collect();
+            async move {
+                let answered = answer(app, &op, path, request).await;
+                answered.unwrap_or_else(|refusal| problem::answer(&refusal))
+            }
+        },
+    )
+}
+
+async fn answer(app: App, op: &Op, path: Vec<String>, request: Request) -> Result<Response<Body>> {
+    let Ok(_room) = app.room.try_acquire() else {
+        let detail = format!("{} requests are under way", app.options.requests);
+        return Err(Refusal::new(Code::TooManyRequests, detail));
+    };
+    let (parts, body) = request.into_parts();
+    let caller = match op.open {
+        true => Caller::nobody(),
+        false => app.auth.caller(&parts.headers, peer(&parts)).await?,
+    };
+    caller.needs(op.role)?;
+    let (project, query) = project(parts.uri.query().unwrap_or_default())?;
+    let project = project.unwrap_or_else(|| app.engine.project.clone());
+    caller.sees(&project)?;
+    let bytes = match op.body {
+        None => Vec::new(),
+        Some(_) => {
+            let bytes = body::read(&parts.headers, body, app.options.body, app.options.arrival).await?;
+            if !bytes.is_empty() {
+                body::check_type(&parts.headers)?;
+                body::check_depth(&bytes)?;
+            }
+            bytes
+        }
+    };
+    if !op.open {
+        app.keepers.keep(&project);
+    }
+    let call = Call {
+        engine: app.engine(project, caller.actor.clone()),
+        idempotency_key: idempotency_key(&parts.headers)?,
+        caller,
+        path,
+        query,
+        body: bytes,
+        app: app.clone(),
+    };
+    let patience = app.options.patience + WAIT_MAX;
+    match tokio::time::timeout(patience, (op.run)(call)).await {
+        Ok(answered) => answered,
+        Err(_) => Err(Refusal::new(
+            Code::RequestTimeout,
+            format!("no answer within {} s", patience.as_secs()),
+        )),
+    }
+}
+
+fn peer(parts: &Parts) -> SocketAddr {
+    let known = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    // Without an address nobody is taken for the user of this machine.
+    known.map_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)), |peer| peer.0)
+}
+
+/// Takes `project` out of the query: every operation has it.
+fn project(query: &str) -> Result<(Option<Project>, String)> {
+    let mut project = None;
+    let mut rest = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.strip_prefix("project=") {
+            Some(name) if project.is_none() => project = Some(Project::new(name)?),
+            Some(_) => return Err(Refusal::new(Code::InvalidArgument, "`project` is named twice")),
+            None => rest.push(pair),
+        }
+    }
+    Ok((project, rest.join("&")))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    match value.to_str() {
+        Ok(key) if (1..=KEY_BYTES).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => {
+            let detail = format!("`Idempotency-Key` has 1 to {KEY_BYTES} visible ASCII characters");
+            Err(Refusal::new(Code::InvalidArgument, detail))
+        }
+    }
+}
+
+/// Gives every request a number that its answer and the log share; the caller's own is kept when it is sane.
+async fn number(mut request: Request, next: axum::middleware::Next) -> Response<Body> {
+    let given = request.headers().get(&REQUEST_ID).cloned();
+    let sane = |value: &HeaderValue| {
+        let visible = |byte: &u8| byte.is_ascii_graphic();
+        (1..=128).contains(&value.len()) && value.as_bytes().iter().all(visible)
+    };
+    let id = given.filter(sane).or_else(|| {
+        let fresh = engine::ids::task().to_string();
+        HeaderValue::try_from(fresh).ok()
+    });
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    if let Some(id) = &id {
+        request.headers_mut().insert(REQUEST_ID, id.clone());
+    }
+    let begun = std::time::Instant::now();
+    let mut response = next.run(request).await;
+    let status = response.status().as_u16();
+    let took = begun.elapsed().as_millis() as u64;
+    let shown = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+    tracing::debug!(%method, path, status, took, request = shown, "a request was answered");
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// Nothing of ours is guessed at, framed or kept by others.
+async fn protect(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,24 @@
+//! Every operation.
+
+mod control;
+mod health;
+mod lease;
+mod look;
+mod run;
+mod task;
+mod token;
+
+use crate::op::Op;
+
+pub(crate) fn ops() -> Vec<Op> {
+    let rooms = [
+        task::ops(),
+        lease::ops(),
+        run::ops(),
+        look::ops(),
+        control::ops(),
+        token::ops(),
+        health::ops(),
+    ];
+    rooms.into_iter().flatten().collect()
+}

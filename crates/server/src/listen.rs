@@ -1,0 +1,168 @@
+//! The listener: one port, with or without TLS, until the pace says otherwise.
+
+use std::net::{SocketAddr, TcpListener};
+
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use domain::code::{Code, Refusal};
+use domain::store::Result;
+use engine::engine::Engine;
+use engine::worker::{self, Pace};
+use tokio::sync::{Semaphore, watch};
+
+use crate::app::{App, Inner};
+use crate::auth::Auth;
+use crate::keep::Keepers;
+use crate::options::{Options, Tls};
+use crate::{frame, http, openapi};
+
+/// A server that listens and does not answer yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    /// Where it listens; a port that was asked for as 0 is known here.
+    pub address: SocketAddr,
+    app: App,
+    leave: watch::Sender<bool>,
+    pace: watch::Receiver<Pace>,
+}
+
+impl Server {
+    /// Takes the port. Refused where others could reach it and no token exists.
+    pub async fn open(
+        engine: Engine,
+        options: Options,
+        workers: worker::Options,
+        pace: watch::Receiver<Pace>,
+    ) -> Result<Server> {
+        if !options.listen.ip().is_loopback() && desk::token::all(&engine).await?.is_empty() {
+            let detail = format!(
+                "{} can be reached from other machines, and there is no token",
+                options.listen
+            );
+            return Err(Refusal::new(Code::TokenRequired, detail)
+                .help("`bell token create NAME --role admin` makes one; or listen on 127.0.0.1"));
+        }
+        let taken = |e: std::io::Error| {
+            let detail = format!("{} cannot be listened on: {e}", options.listen);
+            Refusal::new(Code::InvalidArgument, detail).help("choose another address with --listen")
+        };
+        let listener = TcpListener::bind(options.listen).map_err(taken)?;
+        listener.set_nonblocking(true).map_err(taken)?;
+        let address = listener.local_addr().map_err(taken)?;
+        let (leave, leaving) = watch::channel(false);
+        let app = App::new(Inner {
+            auth: Auth::new(engine.clone()),
+            keepers: Keepers::new(engine.clone(), workers, pace.clone()),
+            room: Semaphore::new(options.requests),
+            description: openapi::describe(&http::ops()).to_string(),
+            leaving,
+            options,
+            engine,
+        });
+        Ok(Server {
+            listener,
+            address,
+            app,
+            leave,
+            pace,
+        })
+    }
+
+    /// Answers until the pace says otherwise, then lets requests under way end.
+    pub async fn run(mut self) -> Result<()> {
+        let (engine, options) = (&self.app.engine, &self.app.options);
+        self.app.keepers.keep(&engine.project);
+        for project in engine.store.projects().await? {
+            self.app.keepers.keep(&project);
+        }
+        let router = frame::router(&self.app, http::ops());
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let handle = Handle::new();
+        let (drain, leave) = (options.drain, self.leave);
+        let (stop, app) = (handle.clone(), self.app.clone());
+        let leaver = tokio::spawn(async move {
+            let asked = self
+                .pace
+                .wait_for(|pace| *pace > Pace::Work)
+                .await
+                .map(|pace| *pace);
+            leave.send_replace(true);
+            let now = asked.is_ok_and(|pace| pace == Pace::Stop);
+            stop.graceful_shutdown(Some(if now { std::time::Duration::ZERO } else { drain }));
+            if !now && self.pace.wait_for(|pace| *pace == Pace::Stop).await.is_ok() {
+                stop.shutdown();
+            }
+        });
+        let head = options.head;
+        let served = match &options.tls {
+            None => {
+                let mut server = axum_server::from_tcp(self.listener)
+                    .map_err(|e| broken(&e))?
+                    .handle(handle);
+                patient(server.http_builder(), head);
+                server.serve(service).await
+            }
+            Some(tls) => {
+                let config = config(tls).await?;
+                let server = axum_server::from_tcp_rustls(self.listener, config).map_err(|e| broken(&e))?;
+                let mut server = server.handle(handle);
+                patient(server.http_builder(), head);
+                server.serve(service).await
+            }
+        };
+        app.keepers.end().await;
+        leaver.abort();
+        served.map_err(|e| broken(&e))
+    }
+}
+
+fn patient(
+    builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>,
+    head: std::time::Duration,
+) {
+    builder
+        .http1()
+        .timer(hyper_util::rt::TokioTimer::new())
+        .header_read_timeout(head)
+        .max_buf_size(64 * 1024);
+    builder
+        .http2()
+        .timer(hyper_util::rt::TokioTimer::new())
+        .max_header_list_size(64 * 1024)
+        .max_concurrent_streams(256)
+        .keep_alive_interval(Some(std::time::Duration::from_secs(30)));
+}
+
+async fn config(tls: &Tls) -> Result<RustlsConfig> {
+    // Somebody else in this process may have chosen already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    RustlsConfig::from_pem_file(&tls.certificate, &tls.key)
+        .await
+        .map_err(|e| {
+            let detail = format!(
+                "{} and {} cannot be used: {e}",
+                tls.certificate.display(),
+                tls.key.display()
+            );
+            Refusal::new(Code::ConfigInvalid, detail)
+                .help("give a certificate chain and its key as PEM files")
+        })
+}
+
+fn broken(error: &std::io::Error) -> Refusal {
+    Refusal::new(Code::StoreUnavailable, format!("the listener failed: {error}"))
+}
+
+/// Opens a server and runs it to its end.
+pub async fn serve(
+    engine: Engine,
+    options: Options,
+    workers: worker::Options,
+    pace: watch::Receiver<Pace>,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<()> {
+    let server = Server::open(engine, options, workers, pace).await?;
+    ready(server.address);
+    server.run().await
+}

@@ -1,0 +1,45 @@
+//! What a server is told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub listen: SocketAddr,
+    pub tls: Option<Tls>,
+    /// Bytes of one request's body.
+    pub body: usize,
+    /// How long a body may take to arrive.
+    pub arrival: Duration,
+    /// How long the head of a request may take to arrive.
+    pub head: Duration,
+    /// How long an operation may take, beside what it was asked to wait.
+    pub patience: Duration,
+    /// Requests under way at the same time; those beyond are refused.
+    pub requests: usize,
+    /// How long a drain waits for requests under way.
+    pub drain: Duration,
+}
+
+/// A certificate chain and its key, as PEM files.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7717)),
+            tls: None,
+            body: 64 * 1024 * 1024,
+            arrival: Duration::from_secs(30),
+            head: Duration::from_secs(10),
+            patience: Duration::from_secs(30),
+            requests: 4_096,
+            drain: Duration::from_secs(10),
+        }
+    }
+}

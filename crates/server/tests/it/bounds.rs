@@ -1,0 +1,109 @@
+//! Requests that ask too much, or too slowly.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use server::Options;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::lab::{Lab, refused, told};
+
+#[tokio::test]
+async fn bodies_are_bounded_in_size_depth_and_kind() {
+    let lab = Lab::with(Options {
+        body: 10_000,
+        ..Options::default()
+    })
+    .await;
+    let post = |body: String, kind: &'static str| {
+        told(
+            lab.request(Method::POST, "/v1/tasks")
+                .header("content-type", kind)
+                .body(body),
+        )
+    };
+    let large = format!(r#"{{"name": "{}"}}"#, "x".repeat(20_000));
+    assert_eq!(
+        refused(post(large, "application/json").await),
+        ("request-too-large".to_owned(), 413)
+    );
+    let deep = format!(
+        r#"{{"name": "a", "inputs": {}{}}}"#,
+        "[".repeat(1_000),
+        "]".repeat(1_000)
+    );
+    assert_eq!(
+        refused(post(deep, "application/json").await),
+        ("limit-exceeded".to_owned(), 400)
+    );
+    assert_eq!(
+        refused(post("{}".into(), "text/plain").await),
+        ("unsupported-media-type".to_owned(), 415)
+    );
+    assert_eq!(refused(post("{".into(), "application/json").await).1, 400);
+    assert_eq!(refused(post("\u{feff}".into(), "application/json").await).1, 400);
+    let key = lab
+        .request(Method::POST, "/v1/tasks")
+        .header("Idempotency-Key", "k".repeat(600));
+    assert_eq!(refused(told(key.json(&json!({"name": "a"}))).await).1, 400);
+}
+
+#[tokio::test]
+async fn answers_carry_the_number_of_their_request() {
+    let lab = Lab::new().await;
+    let answer = lab
+        .request(Method::GET, "/v1/queue")
+        .header("x-request-id", "mine-7")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.headers()["x-request-id"], "mine-7");
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    let answer = lab
+        .request(Method::GET, "/v1/nothing")
+        .header("x-request-id", "not sane")
+        .send()
+        .await
+        .unwrap();
+    assert_ne!(answer.headers()["x-request-id"], "not sane");
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+}
+
+#[tokio::test]
+async fn whoever_dawdles_is_hung_up_on_and_hurts_nobody() {
+    let lab = Lab::with(Options {
+        head: Duration::from_millis(300),
+        arrival: Duration::from_millis(300),
+        ..Options::default()
+    })
+    .await;
+    let mut slow = TcpStream::connect(lab.address).await.unwrap();
+    slow.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        .await
+        .unwrap();
+    let mut body = TcpStream::connect(lab.address).await.unwrap();
+    body.write_all(b"POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        .await
+        .unwrap();
+    assert_eq!(lab.get("/livez").await.0, StatusCode::OK);
+    let mut told = Vec::new();
+    slow.read_to_end(&mut told).await.unwrap();
+    assert!(told.is_empty() || told.starts_with(b"HTTP/1.1 408"), "{told:?}");
+    let mut head = [0; 12];
+    body.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 408");
+}
+
+#[tokio::test]
+async fn answers_are_compressed_for_those_who_want_it() {
+    let lab = Lab::new().await;
+    let answer = lab
+        .request(Method::GET, "/v1/openapi.json")
+        .header("accept-encoding", "gzip")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+}

@@ -1,0 +1,9 @@
+//! The server over real sockets of the loopback interface.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bounds;
+mod lab;
+mod operations;
+mod tokens;
+mod workers;

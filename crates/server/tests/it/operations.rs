@@ -1,0 +1,314 @@
+//! Every operation once, by its effect.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::lab::{Lab, refused, told};
+
+fn ids(list: &Value, of: &str, name: &str) -> Vec<String> {
+    let items = list[of].as_array().unwrap().iter();
+    items
+        .map(|item| item[name].as_str().unwrap().to_owned())
+        .collect()
+}
+
+// proves: DESIGN 13
+#[tokio::test]
+async fn a_task_goes_its_way() {
+    let lab = Lab::new().await;
+    let (status, task) = lab
+        .post(
+            "/v1/tasks",
+            &json!({"name": "review", "id": "a", "priority": "high"}),
+        )
+        .await;
+    assert_eq!(status, StatusCode::CREATED);
+    assert_eq!(
+        (&task["id"], &task["state"], &task["priority"]),
+        (&json!("a"), &json!("ready"), &json!(8))
+    );
+    lab.ok("/v1/tasks", &json!({"id": "b", "run": "true", "after": ["a"]}))
+        .await;
+    let why = lab.see("/v1/tasks/b/why").await;
+    assert_eq!(why["waits_for"][0]["task"], "a");
+
+    let leases = lab.ok("/v1/leases", &json!({"worker": "w"})).await;
+    let lease = &leases["leases"][0];
+    assert_eq!(
+        (&lease["task"], &lease["prompt"]),
+        (&json!("a"), &json!("review"))
+    );
+    let token = lease["token"].clone();
+    lab.ok(
+        "/v1/tasks/a/progress",
+        &json!({"token": token, "progress": {"percent": 40}}),
+    )
+    .await;
+    assert_eq!(lab.see("/v1/tasks/a").await["progress"]["percent"], 40);
+    let done = lab
+        .ok(
+            "/v1/tasks/a/complete",
+            &json!({"token": token, "result": {"good": true}}),
+        )
+        .await;
+    assert_eq!(done, json!({"task": "a", "unblocked": ["b"]}));
+    assert_eq!(lab.see("/v1/tasks/a").await["result"]["good"], true);
+
+    let again = lab.post("/v1/tasks/a/complete", &json!({"token": token})).await;
+    assert_eq!(refused(again), ("lease-lost".to_owned(), 409));
+    let history = lab.see("/v1/tasks/a/history").await;
+    assert_eq!(ids(&history, "events", "type").last().unwrap(), "task.completed");
+    let cancelled = lab.ok("/v1/tasks/b/cancel", &json!({})).await;
+    assert_eq!(cancelled["cancelled"], json!(["b"]));
+    assert_eq!(lab.see("/v1/queue").await["total_tasks"], 2);
+}
+
+#[tokio::test]
+async fn a_batch_goes_in_whole_or_not_at_all_and_once() {
+    let lab = Lab::new().await;
+    let tasks: Vec<Value> = (0..10_000)
+        .map(|n| match n {
+            0 => json!({"key": "t0", "name": "first"}),
+            n => json!({"key": format!("t{n}"), "name": "next", "after": [format!("t{}", n / 2)]}),
+        })
+        .collect();
+    let batch = json!({ "tasks": tasks });
+    let send = || {
+        lab.request(Method::POST, "/v1/tasks")
+            .header("Idempotency-Key", "k")
+            .json(&batch)
+    };
+    let (status, added) = told(send()).await;
+    assert_eq!((status, &added["count"]), (StatusCode::CREATED, &json!(10_000)));
+    let (_, repeated) = told(send()).await;
+    assert_eq!(repeated["repeated"], true);
+    assert_eq!(repeated["tasks"], added["tasks"]);
+    assert_eq!(lab.see("/v1/queue").await["blocked"], 9_999);
+
+    let circle = json!({"tasks": [{"key": "a", "name": "a", "after": ["b"]}, {"key": "b", "name": "b", "after": ["a"]}]});
+    assert_eq!(
+        refused(lab.post("/v1/tasks", &circle).await),
+        ("dependency-cycle".to_owned(), 400)
+    );
+    let twice = json!({"tasks": [{"key": "a", "name": "a"}, {"key": "a", "name": "b"}]});
+    assert_eq!(
+        refused(lab.post("/v1/tasks", &twice).await),
+        ("plan-duplicate".to_owned(), 400)
+    );
+    assert_eq!(lab.see("/v1/queue").await["total_tasks"], 10_000);
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged() {
+    let lab = Lab::new().await;
+    let tasks: Vec<Value> = (0..25)
+        .map(|n| json!({"id": format!("t{n}"), "name": "n", "kind": if n % 2 == 0 { "x" } else { "y" }}))
+        .collect();
+    lab.ok("/v1/tasks", &json!({ "tasks": tasks })).await;
+    lab.ok("/v1/tasks/t3/cancel", &json!({})).await;
+    let mut seen = Vec::new();
+    let mut path = "/v1/tasks?limit=10&kind=y&state=ready&state=blocked".to_owned();
+    loop {
+        let page = lab.see(&path).await;
+        seen.extend(ids(&page, "tasks", "id"));
+        let Some(cursor) = page["cursor"].as_str() else {
+            break;
+        };
+        path = format!("/v1/tasks?limit=10&kind=y&state=ready&state=blocked&cursor={cursor}");
+    }
+    let expected: Vec<String> = (0..25)
+        .filter(|n| n % 2 == 1 && *n != 3)
+        .map(|n| format!("t{n}"))
+        .collect();
+    assert_eq!(seen, expected);
+    for bad in [
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "state=redy",
+        "cursor=x",
+        "knid=y",
+        "project=a/b",
+    ] {
+        let (code, status) = refused(lab.get(&format!("/v1/tasks?{bad}")).await);
+        assert_eq!((code.as_str(), status), ("invalid-argument", 400), "{bad}");
+    }
+    let (_, problem) = lab.get("/v1/tasks?knid=y").await;
+    assert_eq!(problem["help"], "did you mean `kind`?");
+    assert_eq!(lab.see("/v1/tasks?project=other").await["count"], 0);
+}
+
+#[tokio::test]
+async fn a_plan_becomes_a_run_that_is_shown_drawn_and_cancelled() {
+    let lab = Lab::new().await;
+    let plan = "name: release\ntasks:\n  a: { prompt: one }\n  b: { prompt: two, after: [a] }\n";
+    let run = lab.ok("/v1/runs", &json!({ "text": plan })).await;
+    assert_eq!((&run["plan"], &run["total"]), (&json!("release"), &json!(2)));
+    let same = lab.ok("/v1/runs", &json!({"plan": {"name": "release", "tasks": {"a": {"prompt": "one"}, "b": {"prompt": "two", "after": ["a"]}}}})).await;
+    assert_eq!(same["id"], run["id"]);
+    let shown = lab.see("/v1/runs/release").await;
+    assert_eq!(ids(&shown, "tasks", "key"), ["a", "b"]);
+    let mermaid = lab.get("/v1/runs/release/graph?format=mermaid").await.1;
+    assert!(mermaid.as_str().unwrap().contains("n0 --> n1"), "{mermaid}");
+    let ended = lab.ok("/v1/runs/release/cancel", &json!({})).await;
+    assert_eq!(ended["cancelled"].as_array().unwrap().len(), 2);
+    assert_eq!(lab.see("/v1/runs").await["runs"][0]["state"], "cancelled");
+
+    let faulty = lab
+        .post("/v1/runs", &json!({"text": "name: x\ntasks: { a: { rnu: x } }"}))
+        .await;
+    assert_eq!(refused(faulty), ("plan-unknown-key".to_owned(), 400));
+    assert_eq!(refused(lab.post("/v1/runs", &json!({})).await).1, 400);
+    assert_eq!(
+        refused(lab.get("/v1/runs/nothing").await),
+        ("run-not-found".to_owned(), 404)
+    );
+}
+
+#[tokio::test]
+async fn curbs_are_set_listed_and_removed() {
+    let lab = Lab::new().await;
+    let put = |path: &'static str, body: Value| told(lab.request(Method::PUT, path).json(&body));
+    let delete = |path: &'static str| told(lab.request(Method::DELETE, path));
+    let (_, breakers) = put(
+        "/v1/breakers/kind:deploy",
+        json!({"failures": 3, "timeout": "5m"}),
+    )
+    .await;
+    assert_eq!(breakers["breakers"][0]["settings"]["timeout"], 300_000);
+    assert_eq!(
+        refused(put("/v1/breakers/kind:deploy", json!({"threshold": 7})).await).1,
+        400
+    );
+    let (_, limits) = put("/v1/limits/project", json!({"rate": "10/1m"})).await;
+    assert_eq!(limits["limits"][0]["name"], "project");
+    let (_, budgets) = put("/v1/budgets/project", json!({"hard": {"money": 5}})).await;
+    assert_eq!(budgets["budgets"][0]["budget"]["hard"]["money"], 5.0);
+    for path in [
+        "/v1/breakers/kind:deploy",
+        "/v1/limits/project",
+        "/v1/budgets/project",
+    ] {
+        assert_eq!(delete(path).await.0, StatusCode::OK);
+        assert_eq!(refused(delete(path).await), ("curb-not-found".to_owned(), 404));
+    }
+}
+
+#[tokio::test]
+async fn schedules_pools_breakpoints_and_letters() {
+    let lab = Lab::new().await;
+    let schedule = json!({"name": "nightly", "cron": "30 4 * * *", "task": {"name": "sweep", "run": "true"}});
+    let (status, made) = lab.post("/v1/schedules", &schedule).await;
+    assert_eq!(
+        (status, &made["task"]["name"]),
+        (StatusCode::CREATED, &json!("sweep"))
+    );
+    assert_eq!(
+        refused(lab.post("/v1/schedules", &schedule).await),
+        ("schedule-exists".to_owned(), 409)
+    );
+    assert_eq!(
+        lab.see("/v1/schedules/nightly/times?count=3").await["times"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
+    assert_eq!(lab.see("/v1/schedules").await["count"], 1);
+    told(lab.request(Method::DELETE, "/v1/schedules/nightly")).await;
+    assert_eq!(
+        refused(lab.get("/v1/schedules/nightly").await),
+        ("schedule-not-found".to_owned(), 404)
+    );
+
+    let (_, pool) = told(
+        lab.request(Method::PUT, "/v1/pools/dev")
+            .json(&json!({"max": 20})),
+    )
+    .await;
+    assert_eq!((&pool["max"], &pool["preset"]), (&json!(20), &json!(false)));
+    assert_eq!(lab.see("/v1/pools").await["count"], 3);
+
+    lab.ok(
+        "/v1/tasks",
+        &json!({"id": "ask", "breakpoint": {"ask": "go?", "owner": "ann"}}),
+    )
+    .await;
+    assert_eq!(
+        lab.see("/v1/breakpoints?owner=ann").await["breakpoints"][0]["asks"],
+        "go?"
+    );
+    assert_eq!(lab.see("/v1/breakpoints?owner=bob").await["count"], 0);
+    lab.ok(
+        "/v1/breakpoints/ask/resolve",
+        &json!({"accept": true, "answer": {"go": 1}}),
+    )
+    .await;
+    assert_eq!(lab.see("/v1/tasks/ask").await["result"]["go"], 1);
+
+    lab.ok("/v1/tasks", &json!({"id": "bad", "name": "bad"})).await;
+    let lease = lab.ok("/v1/leases", &json!({"worker": "w"})).await["leases"][0].clone();
+    lab.ok(
+        "/v1/tasks/bad/fail",
+        &json!({"token": lease["token"], "error": "no"}),
+    )
+    .await;
+    assert_eq!(lab.see("/v1/letters").await["tasks"][0]["id"], "bad");
+    assert_eq!(lab.see("/v1/letters/groups").await["count"], 1);
+    assert_eq!(refused(lab.post("/v1/letters/requeue", &json!({})).await).1, 400);
+    assert_eq!(
+        lab.ok("/v1/letters/requeue", &json!({"all": true})).await["count"],
+        1
+    );
+    assert_eq!(lab.see("/v1/tasks/bad").await["state"], "ready");
+    assert_eq!(lab.see("/v1/locks").await["count"], 0);
+    assert_eq!(lab.see("/v1/queue/problems").await["count"], 0);
+    assert_eq!(lab.see("/v1/queue/stale?older=1").await["count"], 0);
+    let order = lab.ok("/v1/queue/order", &json!({"tasks": ["bad", "ask"]})).await;
+    assert_eq!(order["total_batches"], 1);
+    assert_eq!(lab.see("/v1/projects").await["projects"], json!(["default"]));
+}
+
+#[tokio::test]
+async fn events_are_paged_and_waited_for() {
+    let lab = Lab::new().await;
+    lab.ok("/v1/tasks", &json!({"id": "a", "name": "a"})).await;
+    let first = lab.see("/v1/events?after=0").await;
+    assert_eq!(ids(&first, "events", "type"), ["task.submitted"]);
+    let cursor = first["cursor"].as_str().unwrap();
+    let path = format!("/v1/events?after={cursor}&type=task.cancelled&wait=20s");
+    let (next, _) = tokio::join!(lab.see(&path), async {
+        lab.ok("/v1/tasks/a/cancel", &json!({})).await;
+    });
+    assert_eq!(ids(&next, "events", "type"), ["task.cancelled"]);
+    assert_eq!(refused(lab.get("/v1/events?after=99").await).1, 400);
+    assert_eq!(refused(lab.get("/v1/events?type=task.finnished").await).1, 400);
+}
+
+#[tokio::test]
+async fn the_server_tells_how_it_is_and_what_it_offers() {
+    let lab = Lab::new().await;
+    assert_eq!(lab.get("/livez").await, (StatusCode::OK, json!("ok\n")));
+    let ready = lab.see("/readyz").await;
+    assert_eq!(
+        (&ready["ready"], &ready["engine"]),
+        (&json!(true), &json!("memory"))
+    );
+    let described = lab.see("/v1/openapi.json").await;
+    assert_eq!(described["openapi"], "3.1.0");
+    assert!(described["paths"]["/v1/tasks"]["post"]["operationId"].is_string());
+    assert!(
+        lab.get("/")
+            .await
+            .1
+            .as_str()
+            .unwrap()
+            .contains("<title>Bellwether</title>")
+    );
+    assert_eq!(
+        refused(lab.get("/v1/nothing").await),
+        ("route-not-found".to_owned(), 404)
+    );
+    let wrong = told(lab.request(Method::PATCH, "/v1/tasks")).await;
+    assert_eq!(refused(wrong), ("method-not-allowed".to_owned(), 405));
+}
