@@ -216,7 +216,7 @@ fn failure(ended: &Ended, timeout: Option<Duration>, last: Option<&str>) -> Fail
 }
 
 /// The last line of the output that is not blank, cut to a length that fits a table.
-fn last_line(record: &std::path::Path) -> Option<String> {
+pub(crate) fn last_line(record: &std::path::Path) -> Option<String> {
     const MAX: usize = 500;
     let output = output::read(record).ok()?;
     let tail = &output.bytes[output.bytes.len().saturating_sub(4 * MAX)..];

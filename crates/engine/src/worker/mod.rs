@@ -22,6 +22,7 @@ use crate::engine::Engine;
 use crate::execute::command::Commands;
 use crate::execute::handler::Handlers;
 use crate::ids;
+use crate::outside::Outside;
 use crate::process::Launch;
 use dispatch::Dispatch;
 use house::House;
@@ -59,6 +60,8 @@ pub struct Options {
     pub store_url: String,
     /// Results kept in the cache.
     pub cache_bound: usize,
+    /// By which tasks and rules call the web.
+    pub outside: Outside,
 }
 
 impl Default for Options {
@@ -82,6 +85,7 @@ impl Default for Options {
             guard: None,
             store_url: String::new(),
             cache_bound: 1_000,
+            outside: Outside::default(),
         }
     }
 }

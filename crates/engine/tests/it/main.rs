@@ -11,3 +11,4 @@ mod process;
 mod process_bench;
 mod process_guard;
 mod process_presence;
+mod rules;
