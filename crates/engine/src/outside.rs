@@ -154,6 +154,7 @@ pub struct Trouble {
     pub message: String,
     /// Another try will go the same way.
     pub hopeless: bool,
+    pub timed_out: bool,
 }
 
 impl Trouble {
@@ -161,14 +162,24 @@ impl Trouble {
         Trouble {
             message: message.into(),
             hopeless: false,
+            timed_out: false,
         }
     }
 
     pub fn hopeless(message: impl Into<String>) -> Trouble {
         Trouble {
-            message: message.into(),
             hopeless: true,
+            ..Trouble::new(message)
         }
+    }
+}
+
+/// A header as it is sent: `env:NAME` stands for a variable of this process, so that what is secret need not be stored.
+pub fn secret(value: &str) -> Result<String, Trouble> {
+    match value.strip_prefix("env:") {
+        None => Ok(value.to_owned()),
+        Some(name) => std::env::var(name)
+            .map_err(|_| Trouble::new(format!("there is no variable `{}` here", name.escape_debug()))),
     }
 }
 
@@ -275,7 +286,7 @@ fn inside(host: &str) -> String {
 fn trouble(error: &reqwest::Error) -> Trouble {
     let mut message = String::new();
     let mut next: Option<&dyn std::error::Error> = Some(error);
-    let mut hopeless = error.is_builder();
+    let (mut hopeless, timed_out) = (error.is_builder(), error.is_timeout());
     while let Some(error) = next {
         if let Some(refused) = error.downcast_ref::<Refused>() {
             return Trouble::hopeless(refused.to_string());
@@ -291,7 +302,11 @@ fn trouble(error: &reqwest::Error) -> Trouble {
         hopeless |= error.is::<reqwest::header::InvalidHeaderValue>();
         next = error.source();
     }
-    Trouble { message, hopeless }
+    Trouble {
+        message,
+        hopeless,
+        timed_out,
+    }
 }
 
 #[derive(Debug)]

@@ -259,7 +259,7 @@ fn is_command(view: &View, offers: &BTreeMap<String, u64>) -> bool {
         && view.task.state == State::Ready
         && view.class.agent.is_none()
         && view.class.needs.is_empty()
-        && view.class.work == "command"
+        && matches!(view.class.work.as_str(), "command" | "http" | "wait")
 }
 
 fn waiting(view: &View) -> Waiting {

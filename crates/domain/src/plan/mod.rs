@@ -17,6 +17,7 @@ mod keys;
 mod model;
 mod near;
 mod node;
+mod outside;
 mod read;
 mod retry;
 mod rules;

@@ -11,7 +11,7 @@ use super::schema;
 use super::values::label;
 
 impl Draft {
-    fn does(&mut self, key: &'static str, work: Option<Work>) {
+    pub(super) fn does(&mut self, key: &'static str, work: Option<Work>) {
         self.works.push(key);
         self.work = self.work.take().or(work);
     }
@@ -120,67 +120,3 @@ fn accepts(text: &str) -> Result<bool, Refusal> {
         )),
     }
 }
-
-pub(super) fn http(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
-    match &at.node.value {
-        Value::Mapping(entries) if entries.iter().any(|entry| entry.key == "url") => {}
-        Value::Mapping(_) => at.missing(found, "has no `url`", "add `url`"),
-        _ => {
-            at.content(found);
-        }
-    }
-    draft.does("http", at.json(found).map(Work::Http));
-}
-
-pub(super) fn wait(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
-    let mut waits = 0;
-    at.keys(
-        found,
-        "a mapping with `file`, `http` or `signal`",
-        WAIT,
-        &mut waits,
-    );
-    if waits != 1 && at.node.is_mapping() {
-        let detail = format!("expected one of `file`, `http` and `signal`, found {waits}");
-        at.wrong(found, detail, "name the one thing to wait for");
-    }
-    draft.does("wait", at.json(found).map(Work::Wait));
-}
-
-pub(super) const WAIT: &[Key<u32>] = &[
-    Key::new(
-        "file",
-        "A glob that some file shall match.",
-        schema::text,
-        |waits, at, found| {
-            *waits += 1;
-            at.content(found);
-        },
-    ),
-    Key::new(
-        "http",
-        "An endpoint that shall answer.",
-        schema::http,
-        |waits, at, found| {
-            *waits += 1;
-            http(&mut Draft::new(), at, found);
-        },
-    ),
-    Key::new(
-        "signal",
-        "A signal that shall come.",
-        schema::label,
-        |waits, at, found| {
-            *waits += 1;
-            label(at, found);
-        },
-    ),
-    Key::new(
-        "stable",
-        "How long the file must not change.",
-        schema::duration,
-        |_, at, found| {
-            at.duration(found);
-        },
-    ),
-];

@@ -168,7 +168,7 @@ async fn completed(engine: &Engine, job: &Job, files: &Files) -> Result<Finish, 
 }
 
 /// A result that is too large for the store travels as a file: `{"file": PATH, "bytes": N}`.
-fn set_aside(engine: &Engine, job: &Job, result: &Json) -> Result<Json, Failure> {
+pub(super) fn set_aside(engine: &Engine, job: &Job, result: &Json) -> Result<Json, Failure> {
     let folder = engine.home.results(&engine.project);
     let path = folder.join(format!("{}-{}.json", job.leased.task.seq.0, job.attempt()));
     std::fs::create_dir_all(&folder)

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::facts;
 use crate::engine::Engine;
-use crate::outside::{Call, Outside, Trouble};
+use crate::outside::{Call, Outside, Trouble, secret};
 use crate::process::{How, Launch, Launcher};
 use crate::{ids, submit};
 
@@ -32,8 +32,8 @@ impl From<Refusal> for Trouble {
         // A plan that is refused now will be refused again; a store that is away comes back.
         let hopeless = refusal.code.kind() == code::Kind::Input;
         Trouble {
-            message: format!("[{}] {refusal}", refusal.code),
             hopeless,
+            ..Trouble::new(format!("[{}] {refusal}", refusal.code))
         }
     }
 }
@@ -279,15 +279,6 @@ async fn call(outside: &Outside, hook: &Webhook, delivery: &Delivery, facts: &Va
         "the endpoint answered {}: {said}",
         answer.status
     )))
-}
-
-/// `env:NAME` stands for a variable of the process, so that what is secret need not be stored.
-pub(crate) fn secret(value: &str) -> Result<String> {
-    match value.strip_prefix("env:") {
-        None => Ok(value.to_owned()),
-        Some(name) => std::env::var(name)
-            .map_err(|_| Trouble::new(format!("there is no variable `{}` here", name.escape_debug()))),
-    }
 }
 
 fn document(delivery: &Delivery, facts: &Value) -> Vec<u8> {

@@ -4,6 +4,7 @@
 )]
 
 mod duties;
+mod endpoint;
 mod lab;
 mod plans;
 mod pools;
@@ -12,3 +13,4 @@ mod process_bench;
 mod process_guard;
 mod process_presence;
 mod rules;
+mod waits;
