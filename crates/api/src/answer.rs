@@ -35,6 +35,14 @@ pub struct Failed {
     pub full: Option<Box<Task>>,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct Signalled {
+    pub signal: String,
+    pub at: Time,
+    /// How many were sent under this name.
+    pub count: u64,
+}
+
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Cancelled {
     /// The task itself first.

@@ -1,4 +1,4 @@
-//! An immutable numbered fact, and patterns that choose among kinds of them.
+//! An immutable numbered fact.
 
 use domain::id::{EventNo, Key, RunId, TaskId};
 use domain::store::Seen;
@@ -43,67 +43,11 @@ impl From<Seen> for Event {
     }
 }
 
-/// A glob over event types: `*` stands for any text, and `:` and `_` for the dot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(String);
-
-impl Pattern {
-    pub fn new(text: &str) -> Pattern {
-        Pattern(dotted(text))
-    }
-
-    pub fn matches(&self, kind: &str) -> bool {
-        glob(&self.0, &dotted(kind))
-    }
-}
-
-fn dotted(text: &str) -> String {
-    text.replace([':', '_'], ".")
-}
-
-fn glob(pattern: &str, text: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else {
-        return pattern == text;
-    };
-    let Some(mut text) = text.strip_prefix(head) else {
-        return false;
-    };
-    let mut pieces: Vec<&str> = rest.split('*').collect();
-    let last = pieces.pop().unwrap_or_default();
-    for piece in pieces {
-        match text.find(piece) {
-            Some(at) => text = &text[at + piece.len()..],
-            None => return false,
-        }
-    }
-    text.ends_with(last)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::samples::entered;
     use domain::task::state::State;
-
-    #[test]
-    fn patterns_take_every_spelling() {
-        for (pattern, kind, expected) in [
-            ("task.completed", "task.completed", true),
-            ("task:completed", "task.completed", true),
-            ("task_completed", "task.completed", true),
-            ("task.*", "task.completed", true),
-            ("*", "run.finished", true),
-            ("*.finished", "run.finished", true),
-            ("*.f*d", "run.finished", true),
-            ("r*fin*", "run.finished", true),
-            ("task.*", "run.finished", false),
-            ("task", "task.completed", false),
-            ("*.f*x*d", "run.finished", false),
-            ("", "run.finished", false),
-        ] {
-            assert_eq!(Pattern::new(pattern).matches(kind), expected, "{pattern} {kind}");
-        }
-    }
 
     #[test]
     fn an_event_is_flat() {

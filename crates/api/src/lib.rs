@@ -6,7 +6,7 @@
 //! In reading order: moments ([`time`]), what is asked ([`ask`]), a task ([`task`]) with its tries ([`attempt`]) and why it stands where
 //! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`], [`letter`]), what happened ([`event`]), runs,
 //! curbs ([`curb`]), the queue and lists ([`run`], [`queue`], [`list`]), what works and when ([`worker`],
-//! [`schedule`]), who may ask ([`token`]), and every "no" ([`problem`]).
+//! [`schedule`], [`rule`]), who may ask ([`token`]), and every "no" ([`problem`]).
 
 pub mod answer;
 pub mod ask;
@@ -19,6 +19,7 @@ pub mod letter;
 pub mod list;
 pub mod problem;
 pub mod queue;
+pub mod rule;
 pub mod run;
 pub mod schedule;
 pub mod task;

@@ -64,6 +64,7 @@ fn run(command: Command, context: &Context) -> Result {
         Command::Worker(args) => args.run(context),
         Command::Pool(args) => wait(args.run(context)),
         Command::Schedule(args) => wait(args.run(context)),
+        Command::Rule(args) => wait(args.run(context)),
         Command::Lock(args) => wait(args.run(context)),
         Command::Limit(args) => wait(args.run(context)),
         Command::Breaker(args) => wait(args.run(context)),

@@ -77,6 +77,7 @@ pub(crate) enum Command {
     Worker(commands::worker::Args),
     Pool(commands::pool::Args),
     Schedule(commands::schedule::Args),
+    Rule(commands::rule::Args),
     Lock(commands::lock::Args),
     Limit(commands::limit::Args),
     Breaker(commands::breaker::Args),

@@ -45,10 +45,12 @@ pub enum Book {
     Gauge = 18,
     /// Of the project.
     Setting = 19,
+    /// The latest of each name; see [`crate::task::outside::Signal`].
+    Signal = 20,
 }
 
 impl Book {
-    pub const ALL: [Book; 19] = [
+    pub const ALL: [Book; 20] = [
         Book::Leader,
         Book::Breaker,
         Book::Budget,
@@ -68,6 +70,7 @@ impl Book {
         Book::Delivery,
         Book::Gauge,
         Book::Setting,
+        Book::Signal,
     ];
 
     /// The number under which stores keep it; never changed, never reused.

@@ -1,5 +1,7 @@
 //! Events: immutable, numbered facts, each chained to the one before by its digest.
 
+pub mod pattern;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -128,6 +128,10 @@ text_name!(
     /// Work that is handed in at given times.
     ScheduleName, "schedule", limits::NAME_BYTES, visible
 );
+text_name!(
+    /// Something that is done by itself when something happens. ASCII letters, digits, `_`, `-`, `.`.
+    RuleName, "rule", limits::NAME_BYTES, plain
+);
 
 impl Default for Project {
     fn default() -> Self {

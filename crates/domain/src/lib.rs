@@ -2,7 +2,7 @@
 //!
 //! In reading order: the words ([`id`], [`time`], [`limits`], [`code`]), a task and its life ([`task`]), what may happen
 //! to it ([`decide`]), what it belongs to ([`run`]) and what is remembered of it ([`event`]), small documents beside
-//! tasks ([`book`]) such as schedules and pools ([`schedule`], [`pool`]), what holds work back ([`curb`]), how tasks hang together
+//! tasks ([`book`]) such as schedules, rules and pools ([`schedule`], [`rule`], [`pool`]), what holds work back ([`curb`]), how tasks hang together
 //! ([`graph`]) and are declared ([`plan`]), what every store must do ([`store`]) and how a project moves from one to another
 //! ([`transfer`]).
 
@@ -17,6 +17,7 @@ pub mod limits;
 pub mod plan;
 pub mod pool;
 pub mod problem;
+pub mod rule;
 pub mod run;
 pub mod schedule;
 #[cfg(feature = "schema")]

@@ -45,3 +45,5 @@ pub const SIGNATURES: usize = 500;
 /// First and last bytes kept of an attempt's output.
 pub const OUTPUT_HEAD: u64 = 256 * 1024;
 pub const OUTPUT_TAIL: u64 = 768 * 1024;
+/// An address on the web; longer ones are refused by many servers, too.
+pub const URL_BYTES: usize = 2_048;

@@ -430,6 +430,10 @@ pub enum Command {
     Assign {
         agent: Option<AgentName>,
     },
+    /// Gives a task that has not ended another base priority.
+    Reprioritize {
+        priority: crate::task::spec::Priority,
+    },
 }
 
 /// Subtasks that an attempt leaves behind when it completes.

@@ -2,7 +2,7 @@
 //!
 //! In reading order: the handle ([`engine`]) with its clock, ids and folder; how a plan becomes tasks ([`submit`]); how
 //! tasks are leased and settled ([`worker`]) and attempts carried out ([`execute`], [`process`]); what is done about
-//! the dead ([`recover`]) and from time to time ([`duties`]); a process that stays up ([`service`]); and a plan from beginning to end ([`runner`], watched by [`follow`], forecast by
+//! the dead ([`recover`]) and from time to time ([`duties`], among them [`rules`], which call out by [`outside`]); a process that stays up ([`service`]); and a plan from beginning to end ([`runner`], watched by [`follow`], forecast by
 //! [`simulate`]).
 
 pub mod clock;
@@ -13,8 +13,10 @@ pub mod follow;
 pub mod health;
 pub mod home;
 pub mod ids;
+pub mod outside;
 pub mod process;
 pub mod recover;
+pub mod rules;
 pub mod runner;
 pub mod service;
 pub mod simulate;

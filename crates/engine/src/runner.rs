@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use domain::id::{RunId, TaskId};
+use domain::id::{EventNo, RunId, TaskId};
 use domain::limits;
 use domain::plan::Plan;
 use domain::run::{Run, RunState};
@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::follow::{Follower, Snapshot};
 use crate::ids;
 use crate::recover;
+use crate::rules;
 use crate::submit::{self, Submitted};
 use crate::worker::{self, Activity, Pace};
 
@@ -103,7 +104,12 @@ async fn work_on(
         ..options.worker.clone()
     };
     let rescue = recover::Rescue::start(engine.clone());
-    let duties = Duties::new(engine.clone(), ids::worker(), duties::all()).start();
+    let duties = Duties::new(
+        engine.clone(),
+        ids::worker(),
+        duties::with(&options.worker.outside),
+    )
+    .start();
     let mut work = tokio::spawn(worker::work(
         engine.clone(),
         worker_options,
@@ -111,19 +117,24 @@ async fn work_on(
         activity,
     ));
     let mut seen = 0;
+    let mut rest = Rest::default();
     let how = loop {
         let events = follower.events().await?;
         let snapshot = follower.snapshot().await?;
         tell(Update::Events(&events, &snapshot));
-        if snapshot.run.finished_at.is_some() {
-            break How::Finished(snapshot.run.state);
-        }
         let idle = doing.borrow_and_update().idle;
-        if idle
-            && !options.wait
-            && let Some(waiting) = stuck(engine, &snapshot.run, &offers).await?
-        {
-            break How::Stuck(waiting);
+        let over = if snapshot.run.finished_at.is_some() {
+            Some(How::Finished(snapshot.run.state))
+        } else if idle && !options.wait {
+            let waiting = stuck(engine, &snapshot.run, &offers).await?;
+            waiting.map(How::Stuck)
+        } else {
+            None
+        };
+        match over {
+            Some(how) if rest.is_over(engine).await? => break how,
+            Some(_) => {}
+            None => rest = Rest::default(),
         }
         tokio::select! {
             ended = &mut work => {
@@ -154,6 +165,26 @@ async fn work_on(
         .map_err(|e| domain::code::Refusal::new(domain::code::Code::Internal, e.to_string()))?;
     ended?;
     finish(&mut follower, how, tell).await
+}
+
+/// The time after the last task of a run, in which rules may hand more in.
+#[derive(Debug, Default)]
+struct Rest(Option<(EventNo, Instant)>);
+
+/// Rules that are not done by then are left to others.
+const REST: Duration = Duration::from_secs(60);
+
+impl Rest {
+    async fn is_over(&mut self, engine: &Engine) -> Result<bool> {
+        let (until, since) = match self.0 {
+            Some(began) => began,
+            None => {
+                let head = engine.store.chain(&engine.project).await?.last;
+                *self.0.insert((head, Instant::now()))
+            }
+        };
+        Ok(since.elapsed() > REST || rules::is_settled(engine, until).await?)
+    }
 }
 
 async fn finish(
@@ -228,7 +259,7 @@ fn is_command(view: &View, offers: &BTreeMap<String, u64>) -> bool {
         && view.task.state == State::Ready
         && view.class.agent.is_none()
         && view.class.needs.is_empty()
-        && view.class.work == "command"
+        && matches!(view.class.work.as_str(), "command" | "http" | "wait")
 }
 
 fn waiting(view: &View) -> Waiting {

@@ -27,7 +27,7 @@ pub async fn serve(
     let rescue = Rescue::start(engine.clone());
     let (own, paced) = watch::channel(*pace.borrow_and_update());
     let first = ids::worker();
-    let duties = Duties::new(engine.clone(), first.clone(), duties::all()).start();
+    let duties = Duties::new(engine.clone(), first.clone(), duties::with(&options.outside)).start();
     let mut workers = JoinSet::new();
     if pools.is_empty() {
         let (activity, _) = watch::channel(Activity::default());

@@ -145,7 +145,7 @@ async fn try_submit(engine: &Engine, plan: &Plan, file: &Path, options: &Options
 }
 
 /// New tasks by index of the plan, their edges all within the batch.
-fn prepare(engine: &Engine, plan: &Plan, file: &Path, profile: Profile) -> Result<Vec<NewTask>> {
+pub(crate) fn prepare(engine: &Engine, plan: &Plan, file: &Path, profile: Profile) -> Result<Vec<NewTask>> {
     let folder = file.parent().unwrap_or(Path::new("/"));
     let index: FxHashMap<&Key, u32> = plan
         .tasks

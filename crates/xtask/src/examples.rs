@@ -28,6 +28,8 @@ struct Example {
     slow: bool,
     /// What the machine must have.
     needs: fn() -> Result<()>,
+    /// What `bell` is told first, in the folder of the plan.
+    before: &'static [&'static [&'static str]],
     /// Tasks that complete, subtasks included. Nothing else is left at the end.
     completed: u64,
     /// What else it promises, given a finished run.
@@ -39,13 +41,27 @@ const EXAMPLES: &[Example] = &[
         plan: "quickstart.yaml",
         slow: false,
         needs: || Ok(()),
+        before: &[],
         completed: 5,
         promises: quickstart,
+    },
+    Example {
+        plan: "pipeline/plan.yaml",
+        slow: false,
+        needs: || Ok(()),
+        before: &[
+            &["submit", "backlog.yaml"],
+            &["rule", "add", "--file", "rules.yaml"],
+        ],
+        // Nine of the plan, four fixes, three tests together, the deployment.
+        completed: 9 + 4 + 3 + 1,
+        promises: pipeline,
     },
     Example {
         plan: "python-package/plan.yaml",
         slow: true,
         needs: machine::python,
+        before: &[],
         // Ten of the plan itself, and one for each module of the package.
         completed: 10 + 33,
         promises: python_package,
@@ -54,6 +70,7 @@ const EXAMPLES: &[Example] = &[
         plan: "selfcheck.yaml",
         slow: true,
         needs: || Ok(()),
+        before: &[],
         completed: 6,
         promises: |_| Ok(()),
     },
@@ -65,6 +82,25 @@ fn quickstart(run: &Run) -> Result<()> {
     ensure!(report["result"] == counts, "the report says {}", report["result"]);
     let attempts = run.task("vowels")?["attempts"].as_array().map_or(0, Vec::len);
     ensure!(attempts == 2, "`vowels` took {attempts} attempts");
+    Ok(())
+}
+
+fn pipeline(run: &Run) -> Result<()> {
+    let attempts =
+        |key: &str| Ok::<_, anyhow::Error>(run.task(key)?["attempts"].as_array().map_or(0, Vec::len));
+    for (key, expected) in [("qa-sum", 2), ("qa-max", 1), ("qa-rev", 3), ("qa-len", 2)] {
+        let found = attempts(key)?;
+        ensure!(
+            found == expected,
+            "`{key}` took {found} attempts, expected {expected}"
+        );
+    }
+    let deployed = fs::read_dir(run.folder.join("deployed"))?.count();
+    ensure!(deployed == 4, "{deployed} parts were deployed");
+    for key in ["idea-one", "idea-two"] {
+        let priority = &run.task(key)?["priority"];
+        ensure!(*priority == 8, "the priority of `{key}` is {priority}");
+    }
     Ok(())
 }
 
@@ -167,6 +203,9 @@ fn copy_folder(repo: &Repo, prefix: &str, to: &Path) -> Result<()> {
 fn check(repo: &Repo, bell: &Path, example: &Example) -> Result<Outcome> {
     (example.needs)()?;
     let run = Run::prepare(repo, bell, example)?;
+    for args in example.before {
+        succeeded(&run.bell(args)?)?;
+    }
     let said = run.bell(&["run", &run.plan])?;
     let mut outcome = Outcome::default();
     let mut promise = |what: &str, kept: Result<()>| {

@@ -1,8 +1,8 @@
 //! `bell events`
 
-use api::event::{Event, Pattern};
+use api::event::Event;
 use api::list::Events;
-use domain::event::Kind;
+use domain::event::pattern::Pattern;
 use domain::id::EventNo;
 use domain::limits::PAGE_MAX;
 use domain::store::Seen;
@@ -41,17 +41,13 @@ pub(crate) struct Args {
     limit: usize,
 }
 
+/// The list shows events without their tasks, so a name that is about tasks of one kind cannot be told from the others.
 fn pattern(text: &str) -> std::result::Result<Pattern, String> {
-    let pattern = Pattern::new(text);
-    if Kind::all().any(|kind| pattern.matches(kind.as_str())) {
-        return Ok(pattern);
-    }
-    let known: Vec<&str> = Kind::all().map(Kind::as_str).collect();
-    match domain::code::nearest(text, known.iter().copied()) {
-        Some(near) => Err(format!("no event has such a type; did you mean `{near}`?")),
-        None => Err(format!(
-            "no event has such a type; known are {}",
-            known.join(", ")
+    let pattern: Pattern = parse::name(text)?;
+    match pattern.of() {
+        None => Ok(pattern),
+        Some(kind) => Err(format!(
+            "`{text}` is about tasks of kind {kind}; rules understand it"
         )),
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use domain::code::{Code, Refusal};
 use domain::id::Project;
 use domain::store::Durability;
+use engine::outside::{Outside, Policy};
 use toml::Value;
 
 pub(crate) use layers::Sources;
@@ -77,6 +78,7 @@ impl Settings {
         self.parsed("color", colour)?;
         self.parsed("claim.ttl", span)?;
         self.parsed("run.jobs", |_| jobs(self.number("run.jobs")))?;
+        self.parsed("http.allow", str::parse::<Policy>)?;
         Ok(())
     }
 
@@ -139,6 +141,11 @@ impl Settings {
 
     pub(crate) fn jobs(&self) -> usize {
         jobs(self.number("run.jobs")).unwrap_or(1)
+    }
+
+    /// How the web is called.
+    pub(crate) fn outside(&self) -> Outside {
+        Outside::new(self.parsed("http.allow", str::parse).unwrap_or_default())
     }
 
     pub(crate) fn claim_ttl(&self) -> Duration {

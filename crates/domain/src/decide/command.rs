@@ -8,7 +8,8 @@ use crate::limits;
 use crate::store::Command;
 use crate::task::record::{Failure, Join, Lease, Outcome, Task};
 use crate::task::retry::Retry;
-use crate::task::spec::Json;
+use crate::task::score::{self, Weights};
+use crate::task::spec::{Json, Priority};
 use crate::task::state::{Reason, State};
 use crate::time::{Now, Timestamp, millis};
 
@@ -66,6 +67,7 @@ pub fn command(task: &Task, command: &Command, ctx: &Context<'_>) -> Result<Chan
         Command::Resolve { accept, outcome } => resolve(task, *accept, outcome, now),
         Command::DropLetter => drop_letter(task),
         Command::Assign { .. } => assign(task),
+        Command::Reprioritize { priority } => reprioritize(task, *priority, now),
     }
 }
 
@@ -361,6 +363,23 @@ fn assign(task: &Task) -> Result<Change, Refusal> {
         .help("`bell task cancel` or `bell queue stale --release` frees a task that somebody has"));
     }
     Ok(Change::none(task))
+}
+
+/// A task in line finds its new place at once; another is scored when it becomes ready.
+fn reprioritize(task: &Task, priority: Priority, now: Now) -> Result<Change, Refusal> {
+    if task.state.is_terminal() {
+        return Err(Refusal::new(
+            Code::InvalidTransition,
+            format!("task {} is {} and waits in no line", task.id, task.state),
+        )
+        .help("`bell task show` tells how it ended"));
+    }
+    let mut change = Change::none(task);
+    change.task.priority = priority;
+    if task.state == State::Ready {
+        change.task.score = score::score(&change.task.facts(), &Weights::default(), now.wall);
+    }
+    Ok(change)
 }
 
 fn drop_letter(task: &Task) -> Result<Change, Refusal> {

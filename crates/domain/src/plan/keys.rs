@@ -4,7 +4,7 @@ use crate::task::spec::{OnUpstreamFailure, Priority, Source};
 
 use super::at::Key;
 use super::draft::Draft;
-use super::{holds, retry, schema, values, work};
+use super::{holds, outside, retry, schema, values, work};
 
 pub(super) type TaskKey = Key<Draft>;
 
@@ -50,18 +50,16 @@ pub(super) const TASK: &[TaskKey] = &[
         "http",
         "A call of an HTTP endpoint: its URL, or a mapping with `url`.",
         schema::http,
-        work::http,
+        outside::http,
     )
-    .no_default()
-    .unsupported(),
+    .no_default(),
     TaskKey::new(
         "wait",
         "A wait for a file, an endpoint or a signal.",
         schema::wait,
-        work::wait,
+        outside::wait,
     )
-    .no_default()
-    .unsupported(),
+    .no_default(),
     TaskKey::new(
         "kind",
         "What sort of work it is: limits, routing and learned durations go by it.",

@@ -3,11 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use crate::limits;
+use crate::task::outside::Call;
 use crate::task::retry::Retry;
 use crate::task::spec::{OnUpstreamFailure, Source, When};
 
 use super::at::Key;
-use super::{holds, keys, retry, values, work};
+use super::{holds, keys, outside, retry, values, work};
 
 /// The plan format as JSON Schema 2020-12. What a schema cannot say (names that must exist, cycles, one kind
 /// of work) is left to [`read`](super::read).
@@ -151,7 +152,15 @@ pub(super) fn run() -> Value {
 }
 
 pub(super) fn http() -> Value {
-    json!({ "anyOf": [text(), { "type": "object", "required": ["url"] }] })
+    json!({ "anyOf": [text(), object(outside::HTTP, &["url"])] })
+}
+
+pub(super) fn method() -> Value {
+    words(Call::METHODS)
+}
+
+pub(super) fn statuses() -> Value {
+    one_or_list(&json!({ "type": "integer", "minimum": 100, "maximum": 599 }))
 }
 
 pub(super) fn breakpoint() -> Value {
@@ -163,7 +172,7 @@ pub(super) fn verdict() -> Value {
 }
 
 pub(super) fn wait() -> Value {
-    let mut wait = object(work::WAIT, &[]);
+    let mut wait = object(outside::WAIT, &[]);
     wait["oneOf"] = json!([{ "required": ["file"] }, { "required": ["http"] }, { "required": ["signal"] }]);
     wait
 }

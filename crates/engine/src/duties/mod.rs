@@ -18,6 +18,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::engine::Engine;
+use crate::outside::Outside;
+use crate::rules::Router;
 
 /// How long the lead is taken for: after the death of a leader, duties rest for so long at the most.
 pub const TTL: Duration = Duration::from_secs(10);
@@ -25,6 +27,8 @@ pub const TTL: Duration = Duration::from_secs(10);
 const RENEW: Duration = Duration::from_secs(3);
 /// How often a process looks whether anything is wanted.
 const LOOK: Duration = Duration::from_secs(1);
+/// Commits that follow each other so closely are looked at together.
+const TOGETHER: Duration = Duration::from_millis(10);
 /// The pause between two rounds of duties that have more to do.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -36,14 +40,27 @@ pub trait Duty: Debug + Send + Sync {
     /// Whether somebody has to lead before `until`. Cheap: every process asks once a second.
     async fn wanted(&self, engine: &Engine, until: Timestamp) -> Result<bool>;
 
+    /// Whether the leader looks at once when anything is committed, instead of once a second.
+    fn is_eager(&self) -> bool {
+        false
+    }
+
     /// Does what is due, a bounded piece at a time and only while the lead holds. Returns when there is more to do,
     /// if that is known.
     async fn run(&mut self, engine: &Engine, lead: &Lead) -> Result<Option<Timestamp>>;
 }
 
-/// Everything that is done from time to time.
+/// Everything that is done from time to time; what calls out keeps to the strictest policy.
 pub fn all() -> Vec<Box<dyn Duty>> {
-    vec![Box::new(schedules::Schedules)]
+    with(&Outside::default())
+}
+
+/// The same with calls by `outside`.
+pub fn with(outside: &Outside) -> Vec<Box<dyn Duty>> {
+    vec![
+        Box::new(schedules::Schedules),
+        Box::new(Router::new(outside.clone())),
+    ]
 }
 
 /// The right to do the duties of a project, until a moment on this machine's clock, whatever the store's leases are on.
@@ -108,6 +125,11 @@ impl Duties {
         next.since(self.engine.now().wall).max(PAUSE)
     }
 
+    /// Others are woken up only once a second: they have nothing to do while this process leads.
+    fn is_eager(&self) -> bool {
+        self.lead.is_some() && self.duties.iter().any(|duty| duty.is_eager())
+    }
+
     async fn wanted(&self, until: Timestamp) -> bool {
         for duty in &self.duties {
             match duty.wanted(&self.engine, until).await {
@@ -154,11 +176,19 @@ impl Duties {
     pub fn start(mut self) -> Handle {
         let (stop, mut stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
+            let (store, mut seen) = (self.engine.store.clone(), 0);
             loop {
                 // A round is not cut short: what it has begun it writes down.
                 let wait = self.turn().await;
+                let eager = self.is_eager();
+                let changed = async {
+                    let moment = store.changed(seen).await;
+                    tokio::time::sleep(TOGETHER).await;
+                    moment
+                };
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
+                    moment = changed, if eager => seen = moment,
                     _ = &mut stopped => break,
                 }
             }

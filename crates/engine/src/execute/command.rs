@@ -168,7 +168,7 @@ async fn completed(engine: &Engine, job: &Job, files: &Files) -> Result<Finish, 
 }
 
 /// A result that is too large for the store travels as a file: `{"file": PATH, "bytes": N}`.
-fn set_aside(engine: &Engine, job: &Job, result: &Json) -> Result<Json, Failure> {
+pub(super) fn set_aside(engine: &Engine, job: &Job, result: &Json) -> Result<Json, Failure> {
     let folder = engine.home.results(&engine.project);
     let path = folder.join(format!("{}-{}.json", job.leased.task.seq.0, job.attempt()));
     std::fs::create_dir_all(&folder)
@@ -216,7 +216,7 @@ fn failure(ended: &Ended, timeout: Option<Duration>, last: Option<&str>) -> Fail
 }
 
 /// The last line of the output that is not blank, cut to a length that fits a table.
-fn last_line(record: &std::path::Path) -> Option<String> {
+pub(crate) fn last_line(record: &std::path::Path) -> Option<String> {
     const MAX: usize = 500;
     let output = output::read(record).ok()?;
     let tail = &output.bytes[output.bytes.len().saturating_sub(4 * MAX)..];

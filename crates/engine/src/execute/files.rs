@@ -61,19 +61,7 @@ impl Files {
 
     /// Writes the input document.
     pub fn prepare(&self, job: &Job, store: &str, project: &str) -> io::Result<()> {
-        let leased = &job.leased;
-        let input = Input {
-            store,
-            project,
-            run: job.run.map(|run| run.to_string()),
-            task: &leased.task.id,
-            key: leased.body.key.as_ref(),
-            name: &job.spec.name,
-            attempt: job.attempt(),
-            inputs: job.spec.inputs.as_ref(),
-            results: by_name(&job.results),
-            children: by_name(&job.children),
-        };
+        let input = input(job, store, project);
         std::fs::write(self.path("input.json"), serde_json::to_vec(&input)?)
     }
 
@@ -174,6 +162,24 @@ impl Files {
             let _ = std::fs::remove_file(self.path(what));
         }
     }
+}
+
+/// What an attempt is told.
+pub(super) fn input(job: &Job, store: &str, project: &str) -> Value {
+    let leased = &job.leased;
+    let input = Input {
+        store,
+        project,
+        run: job.run.map(|run| run.to_string()),
+        task: &leased.task.id,
+        key: leased.body.key.as_ref(),
+        name: &job.spec.name,
+        attempt: job.attempt(),
+        inputs: job.spec.inputs.as_ref(),
+        results: by_name(&job.results),
+        children: by_name(&job.children),
+    };
+    serde_json::to_value(input).unwrap_or_default()
 }
 
 fn validation(message: String) -> Failure {

@@ -1,12 +1,15 @@
 //! Carrying out one attempt: what an executor gets, what it gives back, and how it is steered meanwhile.
 //!
 //! [`files`] is the protocol between an attempt and the program it runs, [`command`] starts programs,
-//! [`handler`] calls functions of this process, [`cache`] spares work whose result is known.
+//! [`handler`] calls functions of this process, [`http`] endpoints, [`wait`] waits, [`cache`] spares work whose result is
+//! known.
 
 pub mod cache;
 pub mod command;
 pub mod files;
 pub mod handler;
+pub mod http;
+pub mod wait;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -8,12 +8,14 @@ use domain::task::spec::Work;
 use crate::engine::Engine;
 use crate::execute::command::Commands;
 use crate::execute::handler::Handlers;
-use crate::execute::{Finish, Job, cache};
+use crate::execute::wait::Waits;
+use crate::execute::{Finish, Job, cache, http};
 
 pub(super) async fn attempt(
     engine: &Engine,
     commands: &Commands,
     handlers: &Handlers,
+    waits: &Waits,
     timeout: Duration,
     bound: usize,
     job: &Job,
@@ -38,6 +40,8 @@ pub(super) async fn attempt(
     }
     let finish = match &job.spec.work {
         Work::Handler(_) => handlers.run(job, timeout).await,
+        Work::Http(_) => http::run(engine, &waits.outside, timeout, job).await,
+        Work::Wait(_) => waits.run(engine, job).await,
         _ => commands.run(engine, job).await,
     };
     if let (

@@ -17,6 +17,7 @@ use super::house::House;
 use super::{Activity, Options, Pace, Slots};
 use crate::engine::Engine;
 use crate::execute::command::Commands;
+use crate::execute::wait::{WAITS_MAX, Waits};
 use crate::execute::{Finish, Job, Steering};
 use crate::ids;
 
@@ -27,12 +28,23 @@ pub(super) struct Slot {
     progress: Option<Json>,
 }
 
+impl Slot {
+    fn is_wait(&self) -> bool {
+        matches!(self.job.spec.work, Work::Wait(_))
+    }
+}
+
 pub(super) struct Dispatch {
     pub(super) engine: Engine,
     pub(super) options: Options,
     pub(super) id: WorkerId,
     pub(super) wants: Wants,
     pub(super) commands: Commands,
+    pub(super) waits: Waits,
+    /// When waits were claimed last.
+    pub(super) waits_claimed: Option<Instant>,
+    /// There may be waits to claim.
+    pub(super) waits_wanted: bool,
     pub(super) slots: FxHashMap<Seq, Slot>,
     /// Finishes that are not yet acknowledged by the store.
     pub(super) pending: Vec<(Token, Finish)>,
@@ -52,6 +64,8 @@ pub(super) struct Dispatch {
 
 /// How often the worker looks whether others have changed its leases, when the store is busy.
 const STEER_EVERY: Duration = Duration::from_millis(50);
+/// Waits are claimed no more often than this: they are few, and take no slot from others.
+const WAITS_EVERY: Duration = Duration::from_millis(200);
 /// How often what is due by time is looked for, when nothing nearer is known.
 const TICK_EVERY: Duration = Duration::from_secs(1);
 /// How long a failing store is left alone before the next try.
@@ -97,8 +111,13 @@ impl Dispatch {
             }
             let steer_at = self.steer.then(|| last_steer + STEER_EVERY);
             let retry_at = (!self.pending.is_empty()).then(|| Instant::now() + STORE_RETRY);
+            let waits_at = (now_pace == Pace::Work && self.waits_wanted).then(|| {
+                self.waits_claimed
+                    .map_or_else(Instant::now, |at| at + WAITS_EVERY)
+            });
             let wake = [
                 Some(self.next_tick),
+                waits_at,
                 steer_at,
                 deadline.filter(|_| !overdue),
                 retry_at,
@@ -113,6 +132,7 @@ impl Dispatch {
                 moment = &mut changed => {
                     self.seen = moment;
                     self.hungry = true;
+                    self.waits_wanted = self.options.commands;
                     self.steer = !self.slots.is_empty();
                     changed = Box::pin(store.changed(moment));
                 }
@@ -137,10 +157,10 @@ impl Dispatch {
             self.pending.push(end);
         }
         let ends = std::mem::take(&mut self.pending);
-        let busy = self.slots.len()
+        let busy = self.slots.values().filter(|slot| !slot.is_wait()).count()
             - ends
                 .iter()
-                .filter(|(token, _)| self.slots.contains_key(&token.seq))
+                .filter(|(token, _)| self.slots.get(&token.seq).is_some_and(|slot| !slot.is_wait()))
                 .count();
         let room = if pace == Pace::Work {
             self.options.jobs.saturating_sub(busy)
@@ -148,6 +168,9 @@ impl Dispatch {
             0
         };
         let claims = room > 0 && (self.hungry || !ends.is_empty());
+        if pace == Pace::Work {
+            self.claim_waits().await?;
+        }
         if ends.is_empty() && !claims {
             return Ok(());
         }
@@ -198,6 +221,40 @@ impl Dispatch {
             Err(refusal) => return Err(refusal),
         }
         Ok(())
+    }
+
+    /// Takes on waits beside the work, of whatever kind.
+    async fn claim_waits(&mut self) -> Result<()> {
+        let resting = self.waits_claimed.is_some_and(|at| at.elapsed() < WAITS_EVERY);
+        let room = WAITS_MAX.saturating_sub(self.slots.values().filter(|slot| slot.is_wait()).count());
+        if !self.waits_wanted || resting || room == 0 {
+            return Ok(());
+        }
+        self.waits_claimed = Some(Instant::now());
+        let claim = Claim {
+            wants: Wants {
+                works: vec!["wait"],
+                kinds: Vec::new(),
+                ..self.wants.clone()
+            },
+            ..self.claim(room)
+        };
+        let (store, project) = (Arc::clone(&self.engine.store), self.engine.project.clone());
+        match store.claim(&project, claim, self.engine.now()).await {
+            Ok(leased) => {
+                self.waits_wanted = leased.len() == room;
+                let upstream = self.upstream(&leased).await;
+                for lease in leased {
+                    self.begin(lease, &upstream).await;
+                }
+                Ok(())
+            }
+            Err(refusal) if refusal.code.kind() == domain::code::Kind::Store => {
+                tracing::warn!(error = %refusal, "no wait could be claimed");
+                Ok(())
+            }
+            Err(refusal) => Err(refusal),
+        }
     }
 
     fn claim(&self, room: usize) -> Claim {
@@ -331,10 +388,11 @@ impl Dispatch {
             },
         );
         let (engine, commands) = (self.engine.clone(), self.commands.clone());
+        let waits = self.waits.clone();
         let (handlers, timeout) = (self.options.handlers.clone(), self.options.timeout);
         let (done, bound) = (self.done.clone(), self.options.cache_bound);
         tokio::spawn(async move {
-            let finish = attempt(&engine, &commands, &handlers, timeout, bound, &job).await;
+            let finish = attempt(&engine, &commands, &handlers, &waits, timeout, bound, &job).await;
             let _ = done.send((token, finish));
         });
     }
@@ -384,7 +442,7 @@ impl Dispatch {
         for slot in self
             .slots
             .values_mut()
-            .filter(|slot| !matches!(slot.job.spec.work, Work::Handler(_)))
+            .filter(|slot| matches!(slot.job.spec.work, Work::Shell(_) | Work::Argv(_)))
         {
             slot.progress = self.commands.progress(&slot.job);
         }
@@ -465,6 +523,7 @@ impl Dispatch {
         match self.engine.store.tick(&self.engine.project, now).await {
             Ok(ticked) => {
                 self.hungry |= ticked.moved > 0;
+                self.waits_wanted |= ticked.moved > 0 && self.options.commands;
                 let next = ticked.next.map_or(TICK_EVERY, |at| at.since(now.wall));
                 if ticked.more {
                     Duration::ZERO

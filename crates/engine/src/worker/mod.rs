@@ -21,7 +21,9 @@ use tokio::sync::{mpsc, watch};
 use crate::engine::Engine;
 use crate::execute::command::Commands;
 use crate::execute::handler::Handlers;
+use crate::execute::wait::{Signals, Waits};
 use crate::ids;
+use crate::outside::Outside;
 use crate::process::Launch;
 use dispatch::Dispatch;
 use house::House;
@@ -51,7 +53,7 @@ pub struct Options {
     /// Amounts that its tasks may take together, by name.
     pub offers: BTreeMap<String, u64>,
     pub handlers: Handlers,
-    /// Run commands.
+    /// Run commands, and what needs no more than this process: calls and waits.
     pub commands: bool,
     /// The binary that can serve as guard (`bell`); without one, commands outlive a worker that is killed.
     pub guard: Option<PathBuf>,
@@ -59,6 +61,8 @@ pub struct Options {
     pub store_url: String,
     /// Results kept in the cache.
     pub cache_bound: usize,
+    /// By which tasks and rules call the web.
+    pub outside: Outside,
 }
 
 impl Default for Options {
@@ -82,6 +86,7 @@ impl Default for Options {
             guard: None,
             store_url: String::new(),
             cache_bound: 1_000,
+            outside: Outside::default(),
         }
     }
 }
@@ -138,9 +143,17 @@ pub async fn work_as(
     let (done, finished) = mpsc::unbounded_channel();
     let works = [
         options.commands.then_some("command"),
+        options.commands.then_some("http"),
         (!options.handlers.names().is_empty()).then_some("handler"),
     ];
     let dispatch = Dispatch {
+        waits: Waits {
+            outside: options.outside.clone(),
+            signals: Signals::default(),
+            timeout: options.timeout,
+        },
+        waits_claimed: None,
+        waits_wanted: options.commands,
         wants: Wants {
             capabilities: options.capabilities.clone(),
             kinds: options.kinds.clone(),

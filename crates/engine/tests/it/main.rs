@@ -4,6 +4,7 @@
 )]
 
 mod duties;
+mod endpoint;
 mod lab;
 mod plans;
 mod pools;
@@ -11,3 +12,5 @@ mod process;
 mod process_bench;
 mod process_guard;
 mod process_presence;
+mod rules;
+mod waits;

@@ -3,7 +3,7 @@
 use domain::code::Code;
 use domain::store::{Claim, Command, Target, Wants};
 use domain::task::record::Outcome;
-use domain::task::spec::{Json, Stop, Verdict, When, Work};
+use domain::task::spec::{Json, Priority, Stop, Verdict, When, Work};
 use domain::task::state::{Reason, State};
 
 use super::lab::{HOUR, Lab, SECOND, TTL};
@@ -377,6 +377,28 @@ pub async fn a_task_is_given_to_an_agent(lab: Lab) {
     lab.catch_up().await;
     assert!(lab.next().await.is_none());
     assert_eq!(lab.claim(ann(&lab)).await.len(), 1);
+}
+
+pub async fn a_new_priority_is_a_new_place(lab: Lab) {
+    lab.add(&[task("a"), task("b"), task("c").after("a")]).await;
+    let to = |priority| Command::Reprioritize { priority };
+    lab.try_do("b", to(Priority::CRITICAL)).await.unwrap();
+    let events = lab.log().await.len();
+    lab.try_do("b", to(Priority::CRITICAL)).await.unwrap();
+    assert_eq!(lab.log().await.len(), events, "nothing has changed");
+    assert_eq!(lab.story("b").await.last(), Some(&"task.reprioritized"));
+    lab.try_do("c", to(Priority::LOW)).await.unwrap();
+    lab.assert_sound().await;
+    lab.done("b").await;
+    lab.done("a").await;
+    let c = lab.begin("c").await;
+    assert_eq!(c.task.priority, Priority::LOW);
+    lab.try_do("c", to(Priority::HIGH)).await.unwrap();
+    lab.complete(&c).await;
+    assert_eq!(
+        code(lab.try_do("c", to(Priority::LOW)).await),
+        Code::InvalidTransition
+    );
 }
 
 pub async fn progress_is_shown(lab: Lab) {

@@ -118,6 +118,7 @@ macro_rules! conformance {
                 breakpoints_are_answered
                 an_unanswered_breakpoint_answers_itself
                 a_task_is_given_to_an_agent
+                a_new_priority_is_a_new_place
                 progress_is_shown;
             finish:
                 completing_keeps_the_result

@@ -223,6 +223,12 @@ fn carry(
     if let Command::Assign { agent } = &request.command {
         pin(step, agent.as_ref(), &mut change)?;
     }
+    if let Command::Reprioritize { priority } = request.command
+        && task.priority != priority
+    {
+        let data = Json::of(&serde_json::json!({ "from": task.priority, "to": priority }));
+        step.emit_task(&mut change.task, Kind::TaskReprioritized, None, Some(data));
+    }
     let moved = !change.moves.is_empty();
     step.carry_out(change)?;
     let after = step.task(seq)?.clone();

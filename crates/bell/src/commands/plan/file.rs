@@ -47,13 +47,17 @@ pub(crate) fn load_text(context: &Context, path: &Path) -> Result<(Loaded, Strin
             ))
         }
         Err(faults) => {
-            let text = String::from_utf8_lossy(&bytes);
-            match context.ui.json {
-                true => context.ui.json_line(&Faulty::new(&faults))?,
-                false => context.ui.note(&report(&faults, &text))?,
-            }
+            tell(context, &faults, &bytes)?;
             Err(Error::Told(Exit::USAGE))
         }
+    }
+}
+
+/// Tells all faults of a text at their places.
+pub(crate) fn tell(context: &Context, faults: &Faults, bytes: &[u8]) -> Result<()> {
+    match context.ui.json {
+        true => context.ui.json_line(&Faulty::new(faults)),
+        false => context.ui.note(&report(faults, &String::from_utf8_lossy(bytes))),
     }
 }
 
@@ -61,7 +65,7 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let refuse = |e: io::Error| {
         Refusal::new(
             Code::PlanUnreadable,

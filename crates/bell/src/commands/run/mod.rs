@@ -81,6 +81,7 @@ impl Args {
                 offers: self.offer.iter().cloned().collect(),
                 guard: std::env::current_exe().ok(),
                 store_url: context.place()?.1,
+                outside: context.settings.outside(),
                 ..worker::Options::default()
             },
             wait: self.wait,

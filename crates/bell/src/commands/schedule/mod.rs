@@ -14,7 +14,6 @@ use domain::event::Kind;
 use domain::id::ScheduleName;
 use domain::limits::PAGE_MAX;
 use domain::schedule::{Schedule, Work};
-use domain::task::spec::{Spec, Work as Does};
 use engine::engine::Engine;
 use serde::Serialize;
 
@@ -113,7 +112,7 @@ async fn write(
 }
 
 /// The work that a plan's file describes. It must be without faults now, for nobody watches when it fires.
-fn plan(context: &Context, path: &Path, asked: &Asked) -> Result<Work> {
+pub(super) fn plan(context: &Context, path: &Path, asked: &Asked) -> Result<Work> {
     only_a_plan(context, asked)?;
     let (loaded, text) = load_text(context, path)?;
     if !loaded.plan.unsupported.is_empty() {
@@ -125,10 +124,9 @@ fn plan(context: &Context, path: &Path, asked: &Asked) -> Result<Work> {
 
 /// Flags of a task would be ignored beside a plan.
 fn only_a_plan(context: &Context, asked: &Asked) -> Result<()> {
-    let mut nothing = Spec::new("nothing", Does::Prompt(String::new()));
-    match asked.amend(&mut nothing, context)? {
-        false => Ok(()),
-        true => {
+    match asked.is_empty(context)? {
+        true => Ok(()),
+        false => {
             let refusal = invalid("a plan says itself what its tasks ask for");
             Err(refusal.help("write it into the plan").into())
         }

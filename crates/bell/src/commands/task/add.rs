@@ -163,6 +163,12 @@ impl Asked {
         self.work().is_some()
     }
 
+    /// Whether nothing was asked for at all.
+    pub(crate) fn is_empty(&self, context: &Context) -> Result<bool> {
+        let mut nothing = Spec::new("nothing", Work::Prompt(String::new()));
+        Ok(!self.names_work() && !self.amend(&mut nothing, context)?)
+    }
+
     fn work(&self) -> Option<Work> {
         match (&self.run, &self.prompt) {
             (Some(line), _) => Some(Work::Shell(line.clone())),

@@ -10,6 +10,7 @@ mod holder;
 mod list;
 mod logs;
 mod show;
+mod signal;
 mod why;
 
 use clap::Subcommand;
@@ -41,6 +42,7 @@ enum Command {
     Suspend(control::Suspend),
     Resume(control::Resume),
     Retry(control::Retry),
+    Signal(signal::Args),
     Claim(claim::Args),
     Start(holder::Start),
     Progress(holder::Progress),
@@ -63,6 +65,7 @@ impl Args {
             Command::Suspend(args) => args.run(context).await,
             Command::Resume(args) => args.run(context).await,
             Command::Retry(args) => args.run(context).await,
+            Command::Signal(args) => args.run(context).await,
             Command::Claim(args) => args.run(context).await,
             Command::Start(args) => args.run(context).await,
             Command::Progress(args) => args.run(context).await,

@@ -18,7 +18,7 @@ use crate::{parse, signals};
 
 /// Work on any task that is ready, until told to stop
 ///
-/// Tasks with a command are carried out; schedules fire meanwhile. The first signal lets attempts end, for 10 s at the
+/// Tasks with a command are carried out; schedules fire and rules act meanwhile. The first signal lets attempts end, for 10 s at the
 /// most, and takes on nothing more; a second one stops them and hands them back. Either way the exit status is 0.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -86,6 +86,7 @@ impl Args {
             capabilities: self.capability,
             guard: std::env::current_exe().ok(),
             store_url: context.place()?.1,
+            outside: context.settings.outside(),
             ..Options::default()
         };
         context

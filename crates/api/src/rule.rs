@@ -1,0 +1,125 @@
+//! Rules, and what they owe.
+
+use domain::event::pattern::Pattern;
+use domain::id::{EventNo, RuleName};
+use domain::rule;
+use serde::Serialize;
+
+use crate::time::Time;
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rules {
+    pub rules: Vec<Rule>,
+    pub count: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rule {
+    pub name: RuleName,
+    /// Types of events, any of them.
+    pub on: Vec<Pattern>,
+    #[serde(rename = "if")]
+    pub when: Option<rule::Condition>,
+    /// `submit`, `webhook` and so on, with what belongs to it under the same name.
+    pub does: &'static str,
+    #[serde(flatten)]
+    pub action: rule::Action,
+    pub depth: u32,
+    /// The last event it has read.
+    pub after: EventNo,
+    /// Events that it has not read yet.
+    pub lag: u64,
+    /// What it owes to events that it has read.
+    pub pending: usize,
+    /// What has failed for good.
+    pub letters: usize,
+    pub fired: u64,
+    pub failed: u64,
+    /// Failures of everything that it did, in percent.
+    pub failure_rate: Option<f64>,
+    pub last: Option<Time>,
+}
+
+impl Rule {
+    pub fn new(name: &RuleName, rule: &rule::Rule, standing: &rule::Standing) -> Rule {
+        let all = standing.fired + standing.failed;
+        let rate = standing.failed as f64 * 10_000.0 / all.max(1) as f64;
+        Rule {
+            name: name.clone(),
+            on: rule.on.clone(),
+            when: rule.when.clone(),
+            does: rule.action.name(),
+            action: without_secrets(&rule.action),
+            depth: rule.depth,
+            after: standing.after,
+            lag: 0,
+            pending: 0,
+            letters: 0,
+            fired: standing.fired,
+            failed: standing.failed,
+            failure_rate: (all > 0).then(|| rate.round() / 100.0),
+            last: standing.last.map(Time),
+        }
+    }
+}
+
+/// Headers often hold what lets the caller in.
+fn without_secrets(action: &rule::Action) -> rule::Action {
+    let mut action = action.clone();
+    if let rule::Action::Webhook(hook) = &mut action {
+        hook.headers
+            .values_mut()
+            .for_each(|value| *value = "***".to_owned());
+    }
+    action
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Letters {
+    pub letters: Vec<Letter>,
+    pub count: usize,
+}
+
+/// What a rule could not do about an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Letter {
+    pub rule: RuleName,
+    pub event: EventNo,
+    /// When the event was read.
+    pub since: Time,
+    pub tries: u32,
+    pub error: Option<String>,
+}
+
+impl From<&rule::Delivery> for Letter {
+    fn from(delivery: &rule::Delivery) -> Letter {
+        Letter {
+            rule: delivery.rule.clone(),
+            event: delivery.event,
+            since: Time(delivery.since),
+            tries: delivery.tries,
+            error: delivery.error.clone(),
+        }
+    }
+}
+
+/// What `rule add` did to each rule.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AddedRules {
+    pub added: Vec<RuleName>,
+    pub replaced: Vec<RuleName>,
+    pub unchanged: Vec<RuleName>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RemovedRule {
+    pub removed: RuleName,
+    /// What it owed, or had failed with, and is gone with it.
+    pub dropped: usize,
+}
+
+/// Letters that are tried again, or were thrown away.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChangedLetters {
+    pub count: usize,
+}

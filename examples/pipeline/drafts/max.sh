@@ -1,0 +1,3 @@
+most=$1
+for n in "$@"; do [ "$n" -le "$most" ] || most=$n; done
+echo "$most"

@@ -1,0 +1,3 @@
+all=
+for n in "$@"; do all="$all $n"; done
+echo $all.

@@ -1,0 +1,3 @@
+total=1
+for n in "$@"; do total=$((total + n)); done
+echo $total

@@ -1,0 +1,1 @@
+s/all="$all $n"/all="$n $all"/

@@ -1,0 +1,1 @@
+s/total=1$/total=0/
