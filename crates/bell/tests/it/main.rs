@@ -9,6 +9,7 @@ mod curbs;
 mod errors;
 mod frame;
 mod health;
+mod ids;
 mod letters;
 mod lists;
 mod moves;

@@ -15,7 +15,7 @@ use crate::error::{Result, invalid};
 use crate::exit::Exit;
 use crate::output::table::Table;
 use crate::output::{theme, time};
-use crate::{commands, lookup, parse};
+use crate::{lookup, parse};
 
 /// List tasks in the order in which they were added
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,7 @@ impl Args {
 
     async fn filter(self, engine: &Engine) -> Result<Filter> {
         let run = match &self.run {
-            Some(run) => Some(commands::runs::find(engine, run).await?.id),
+            Some(run) => Some(lookup::run_named(engine, run).await?.id),
             None => None,
         };
         let parent = match &self.parent {

@@ -20,7 +20,7 @@ use crate::output::time;
   bell task show test          (the key of a plan's task)
   bell task show test --json | jq .result")]
 pub(crate) struct Args {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
 }
 

@@ -22,7 +22,7 @@ use crate::output::time;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell task why ship")]
 pub(crate) struct Args {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
 }
 
