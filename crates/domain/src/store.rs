@@ -430,6 +430,13 @@ pub enum Command {
     Assign {
         agent: Option<AgentName>,
     },
+    /// Takes a lock from a task that holds it, and its lease with it; see [`crate::decide::lease::break_lock`].
+    BreakLock {
+        name: String,
+        why: String,
+        /// Whoever asks answers for it that the holder has stopped.
+        at_once: bool,
+    },
 }
 
 /// Subtasks that an attempt leaves behind when it completes.

@@ -12,6 +12,7 @@ mod health;
 mod ids;
 mod letters;
 mod lists;
+mod locks;
 mod moves;
 mod plans;
 mod runs;

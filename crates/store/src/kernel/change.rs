@@ -22,6 +22,7 @@ use super::admit::{self, repeated};
 use super::claim::run_not_found;
 use super::curb;
 use super::letters;
+use super::locks;
 use super::settle::{self, Settled};
 use super::step::Step;
 use super::tx::{ProjectNo, Remembered, Tx};
@@ -199,6 +200,9 @@ fn carry(
         retry: policy,
         now: step.now,
     };
+    if let Command::BreakLock { name, .. } = &request.command {
+        locks::check_held(step, &task, name)?;
+    }
     let mut change = decide::command(&task, &request.command, &ctx)?;
     if let Command::Resolve {
         accept: true,
@@ -219,6 +223,10 @@ fn carry(
         let mut row = change.task;
         step.emit_task(&mut row, Kind::TaskDropped, None, None);
         change.task = row;
+    }
+    if let Command::BreakLock { name, why, at_once } = &request.command {
+        let data = serde_json::json!({ "lock": name, "why": why, "at_once": at_once });
+        step.emit_task(&mut change.task, Kind::LockBroken, None, Some(Json::of(&data)));
     }
     if let Command::Assign { agent } = &request.command {
         pin(step, agent.as_ref(), &mut change)?;
