@@ -6,6 +6,7 @@ use domain::limits::PAGE_MAX;
 use domain::run::Run;
 use domain::store::{Filter, Neighbours, View};
 use engine::engine::Engine;
+use engine::order::order;
 
 use crate::error::Result;
 
@@ -176,7 +177,10 @@ pub(crate) async fn whole(engine: &Engine, view: View) -> Result<api::task::Task
         0 => Vec::new(),
         _ => engine.store.history(project, &id, PAGE_MAX).await?,
     };
-    Ok(api::task::Task::new(view, &neighbours, &history, engine.now()))
+    let now = engine.now();
+    let score = api::task::score_in(&order(engine).await?, &view.task, now).value();
+    let task = api::task::Task::new(view, &neighbours, &history, now);
+    Ok(api::task::Task { score, ..task })
 }
 
 /// The whole task, when it was asked for.

@@ -13,6 +13,7 @@ pub mod follow;
 pub mod health;
 pub mod home;
 pub mod ids;
+pub mod order;
 pub mod process;
 pub mod recover;
 pub mod runner;

@@ -1,6 +1,7 @@
 //! What a task is: its specification, its record, its states, its place in line.
 
 pub mod lock;
+pub mod order;
 pub mod record;
 pub mod retry;
 pub mod score;

@@ -23,6 +23,7 @@ use super::claim::run_not_found;
 use super::curb;
 use super::letters;
 use super::locks;
+use super::setting;
 use super::settle::{self, Settled};
 use super::step::Step;
 use super::tx::{ProjectNo, Remembered, Tx};
@@ -119,9 +120,10 @@ fn policies(
             .ok()
             .and_then(|policy| policy.retry)
     };
+    let default = setting::retry(step)?;
     Ok(bodies
         .into_iter()
-        .filter_map(|(seq, body)| Some((seq, policy(&body.spec)?)))
+        .filter_map(|(seq, body)| Some((seq, policy(&body.spec).or_else(|| default.clone())?)))
         .collect())
 }
 

@@ -7,6 +7,7 @@ use domain::run::RunState;
 use domain::store::Filter;
 use domain::time::Timestamp;
 use engine::engine::Engine;
+use engine::order::order;
 use serde::Serialize;
 
 use crate::commands::task;
@@ -53,9 +54,11 @@ impl Args {
         let run = Run::from(run);
         if !context.ui.json {
             let now = engine.now();
-            context
-                .ui
-                .text(&format!("{}\n{}", head(&run, now.wall), task::table(&views, now)))?;
+            context.ui.text(&format!(
+                "{}\n{}",
+                head(&run, now.wall),
+                task::table(&views, &order(engine).await?, now)
+            ))?;
             next(context, &run)?;
             return Ok(Exit::DONE);
         }
