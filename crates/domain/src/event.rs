@@ -87,6 +87,8 @@ kinds! {
     PoolScaled = 125 "pool.scaled",
     SignalSent = 128 "signal.sent",
     LockBroken = 132 "lock.broken",
+    /// Of the project, for all who work in it.
+    SettingChanged = 160 "setting.changed",
 }
 
 impl Kind {

@@ -18,6 +18,7 @@ mod moves;
 mod plans;
 mod runs;
 mod schedules;
+mod settings;
 mod shared;
 mod shell_flock;
 mod tasks;

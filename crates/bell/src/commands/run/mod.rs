@@ -80,7 +80,7 @@ impl Args {
                 offers: self.offer.iter().cloned().collect(),
                 guard: std::env::current_exe().ok(),
                 store_url: context.place()?.1,
-                ..worker::Options::default()
+                ..context.settings.worker()
             },
             wait: self.wait,
             refresh: REFRESH,

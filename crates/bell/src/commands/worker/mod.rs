@@ -86,7 +86,7 @@ impl Args {
             capabilities: self.capability,
             guard: std::env::current_exe().ok(),
             store_url: context.place()?.1,
-            ..Options::default()
+            ..context.settings.worker()
         };
         context
             .ui
