@@ -19,6 +19,7 @@ pub mod problem;
 pub mod queue;
 pub mod run;
 pub mod schedule;
+pub mod stats;
 pub mod task;
 pub mod time;
 pub mod why;

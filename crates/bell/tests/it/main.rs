@@ -21,5 +21,6 @@ mod schedules;
 mod settings;
 mod shared;
 mod shell_flock;
+mod stats;
 mod tasks;
 mod workers;
