@@ -10,6 +10,7 @@ pub mod anchor;
 pub mod book;
 pub mod code;
 pub mod curb;
+pub mod deadlock;
 pub mod decide;
 pub mod event;
 pub mod graph;

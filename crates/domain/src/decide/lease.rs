@@ -131,7 +131,11 @@ pub fn break_lock(task: &Task, at_once: bool) -> Result<Change, Refusal> {
     change.task.attempts = attempt;
     change.task.left = None;
     if task.state != State::Cancelled {
-        change.enter(State::Ready, Some(Reason::LockBroken), Some(attempt_data(attempt)))?;
+        change.enter(
+            State::Ready,
+            Some(Reason::LockBroken),
+            Some(attempt_data(attempt)),
+        )?;
     }
     Ok(change)
 }
