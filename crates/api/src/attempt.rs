@@ -5,6 +5,7 @@ use domain::store::Seen;
 use domain::task::spec::Json;
 use domain::task::state::{Reason, State};
 use schemars::JsonSchema;
+use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Time;
@@ -21,6 +22,12 @@ pub struct Attempt {
     pub outcome: Option<Outcome>,
     pub error: Option<String>,
     pub usage: Option<Json>,
+    /// When the next try was to begin, after a failure that is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Time>,
+    /// How long that is after the end of this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_delay_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
@@ -57,6 +64,7 @@ struct Data {
     attempt: Option<u32>,
     error: Option<String>,
     usage: Option<Json>,
+    retry_at: Option<String>,
 }
 
 /// The attempts that a task's events tell of, oldest first. A history that begins in the middle gives those that
@@ -104,6 +112,8 @@ fn begin(attempts: &mut Vec<Attempt>, seen: &Seen, state: State) {
         outcome: None,
         error: None,
         usage: None,
+        retry_at: None,
+        retry_delay_ms: None,
     });
 }
 
@@ -122,8 +132,11 @@ fn end(attempts: &mut [Attempt], seen: &Seen, state: State) {
         (State::Suspended, _) if attempt.started_at.is_none() => Outcome::Released,
         _ => return,
     };
-    let data = data(seen);
-    attempt.finished_at = Some(Time(seen.event.fact.at));
+    let (data, at) = (data(seen), seen.event.fact.at);
+    let retry_at = data.retry_at.and_then(|text| Timestamp::parse(&text, at).ok());
+    attempt.retry_at = retry_at.map(Time);
+    attempt.retry_delay_ms = retry_at.map(|then| then.since(at).as_millis() as u64);
+    attempt.finished_at = Some(Time(at));
     attempt.outcome = Some(outcome);
     attempt.error = data.error;
     attempt.usage = data.usage;
@@ -161,7 +174,7 @@ mod tests {
                 3,
                 State::Retrying,
                 None,
-                r#"{"attempt":1,"error":"boom","retry_at":"x"}"#,
+                r#"{"attempt":1,"error":"boom","retry_at":"1970-01-01T00:00:02.003Z"}"#,
             ),
             entered(4, State::Ready, None, ""),
             entered(5, State::Assigned, None, r#"{"attempt":2}"#),
@@ -171,6 +184,8 @@ mod tests {
         assert_eq!(fold(&history), ["1 w failed 2..3", "2 w completed 6..7"]);
         let attempts = attempts(&history);
         assert_eq!(attempts[0].error.as_deref(), Some("boom"));
+        assert_eq!(attempts[0].retry_delay_ms, Some(2_000));
+        assert_eq!(attempts[1].retry_at, None);
         assert_eq!(attempts[1].usage.as_ref().unwrap().get(), r#"{"tokens":9}"#);
     }
 

@@ -22,6 +22,7 @@ pub mod queue;
 pub mod rule;
 pub mod run;
 pub mod schedule;
+pub mod stats;
 pub mod task;
 pub mod time;
 pub mod token;

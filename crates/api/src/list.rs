@@ -1,10 +1,11 @@
 //! Lists: at most a thousand entries, how many there are here, and where the next page begins.
 
-use domain::id::{Key, Project, RunId, TaskId};
+use domain::id::{Key, Project, RunId, TaskId, WorkerId};
 use domain::store;
 use domain::task::lock::Mode;
 use domain::task::spec::{Verdict, Work};
 use domain::task::state::Reason;
+use domain::time::Now;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -98,19 +99,46 @@ pub struct Lock {
     pub mode: Mode,
     /// The task that holds it.
     pub holder: TaskId,
+    pub worker: Option<WorkerId>,
+    /// When the holder's attempt was started.
+    pub since: Option<Time>,
+    /// When the holder's lease ends, unless it is renewed.
+    pub expires_at: Option<Time>,
     /// How many tasks wait for it.
     pub waiting: usize,
+    /// The first of them, by insertion.
+    pub waiters: Vec<TaskId>,
 }
 
-impl From<store::HeldLock> for Lock {
-    fn from(lock: store::HeldLock) -> Lock {
+impl Lock {
+    /// `held` is the lease of the holder.
+    pub fn new(lock: store::HeldLock, held: Option<&store::Held>, waiters: Vec<TaskId>, now: Now) -> Lock {
         Lock {
             name: lock.name,
             mode: lock.mode,
             holder: lock.holder,
+            worker: held.map(|held| held.worker.clone()),
+            since: held.and_then(|held| held.started_at).map(Time),
+            expires_at: held.map(|held| Time::of_lease(held.expires, now)),
             waiting: lock.waiting,
+            waiters,
         }
     }
+}
+
+/// A lock that was taken from those who held it.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct Broken {
+    pub lock: String,
+    pub holders: Vec<Evicted>,
+}
+
+/// Who held a lock that was broken.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct Evicted {
+    pub task: TaskId,
+    /// When the lock is free at the latest; `null` if it is free.
+    pub free_at: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]

@@ -2,8 +2,9 @@
 
 use domain::id::{AgentName, Capability, Key, Kind, RunId, TaskId, WorkerId};
 use domain::store::{Neighbours, Seen, View};
+use domain::task::order::Order;
 use domain::task::record;
-use domain::task::score::{self, Explanation, Score, Weights};
+use domain::task::score::{Explanation, Score};
 use domain::task::spec::{Json, Priority, Source, When};
 use domain::task::state::{Reason, State};
 use domain::time::Now;
@@ -134,7 +135,15 @@ pub fn score(task: &record::Task, now: Now) -> Score {
 }
 
 pub fn explain(task: &record::Task, now: Now) -> Explanation {
-    score::explain(&task.facts(), &Weights::default(), now.wall)
+    Order::default().explain(&task.facts(), now.wall)
+}
+
+/// The score of this moment in a project with an order of its own.
+pub fn score_in(order: &Order, task: &record::Task, now: Now) -> Score {
+    match task.state.is_terminal() {
+        true => task.score,
+        false => order.score(&task.facts(), now.wall),
+    }
 }
 
 #[cfg(test)]

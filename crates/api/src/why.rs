@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::id::{AgentName, Capability, Key, TaskId};
 use domain::store::{HeldLock, Neighbours, View};
 use domain::task::lock::{Lock, Mode};
+use domain::task::order::Order;
 use domain::task::score::{Explanation, Score};
 use domain::task::spec::{Spec, When};
 use domain::task::state::{Reason, State};
@@ -103,6 +104,14 @@ impl Why {
     }
 }
 
+impl Why {
+    /// The same in a project with an order of its own.
+    pub fn ordered(self, order: &Order, task: &domain::task::record::Task, now: Now) -> Why {
+        let score = rounded(&order.explain(&task.facts(), now.wall));
+        Why { score, ..self }
+    }
+}
+
 fn waits_for(state: State, neighbours: &Neighbours) -> Vec<Waits> {
     let matters = matches!(state, State::Pending | State::Blocked | State::Cancelled);
     let waits = neighbours.after.iter().filter(|on| {
@@ -141,12 +150,15 @@ fn asked(lock: &Lock, task: &domain::task::record::Task, held: &[HeldLock]) -> L
 
 fn rounded(parts: &Explanation) -> Explanation {
     let round = |part: f64| Score::of(part).value();
+    let signed = |part: f64| part.signum() * round(part.abs());
     Explanation {
         base: round(parts.base),
         depth: round(parts.depth),
         urgency: round(parts.urgency),
         blocking: round(parts.blocking),
         source: round(parts.source),
+        retry: signed(parts.retry),
+        ageing: round(parts.ageing),
         score: round(parts.score),
     }
 }

@@ -54,7 +54,7 @@ fn run(command: Command, context: &Context) -> Result {
         Command::Submit(args) => wait(args.run(context)),
         Command::Plan(args) => args.run(context),
         Command::Explain(args) => args.run(context),
-        Command::Config(args) => args.run(context),
+        Command::Config(args) => wait(args.run(context)),
         Command::Completions(args) => args.run(context),
         Command::Task(args) => wait(args.run(context)),
         Command::Runs(args) => wait(args.run(context)),

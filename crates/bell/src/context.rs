@@ -86,6 +86,11 @@ impl Context {
         }
     }
 
+    /// Whether a store was named or found; one that was named may still be out of reach.
+    pub(crate) fn has_store(&self) -> bool {
+        self.settings.store().is_some() || self.ground.found.is_some()
+    }
+
     /// Opens the store that exists.
     pub(crate) async fn engine(&self) -> Result<Engine> {
         self.open(Access::Existing).await

@@ -91,6 +91,8 @@ kinds! {
     LockBroken = 132 "lock.broken",
     TokenCreated = 200 "token.created",
     TokenRevoked = 201 "token.revoked",
+    /// Of the project, for all who work in it.
+    SettingChanged = 160 "setting.changed",
 }
 
 impl Kind {
@@ -191,6 +193,20 @@ impl Digest {
             .update(fact.actor.as_bytes())
             .update(data.as_bytes());
         Digest(*hasher.finalize().as_bytes())
+    }
+}
+
+impl Digest {
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str) -> Option<Digest> {
+        let mut digest = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        for (at, byte) in digest.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+        }
+        Some(Digest(digest))
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::curb::Scope;
 use crate::curb::breaker::{Breaker, State as Stance};
+use crate::deadlock::{Waiting, deadlocks};
 use crate::store::{Held, HeldLock, View};
 use crate::task::record::{Class, Wait};
 use crate::task::state::{Reason, State};
@@ -30,6 +31,8 @@ pub struct Sight {
     pub breakers: Vec<(Scope, Breaker)>,
     /// Schedules whose time has passed, with that time.
     pub overdue: Vec<(String, Timestamp)>,
+    /// Who waits for whom, as far as locks have to do with it.
+    pub waiting: Vec<Waiting>,
 }
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -54,11 +57,21 @@ pub enum Kind {
     BudgetExhausted,
     WaitsForRetry,
     ScheduleMissed,
+    /// Tasks wait for each other in a circle.
+    Deadlock,
 }
 
 /// Everything that is looked for.
-pub const DETECTORS: &[fn(&Sight) -> Vec<Problem>] =
-    &[expired, locks, breakers, unclaimed, asked, failed_before, missed];
+pub const DETECTORS: &[fn(&Sight) -> Vec<Problem>] = &[
+    circles,
+    expired,
+    locks,
+    breakers,
+    unclaimed,
+    asked,
+    failed_before,
+    missed,
+];
 
 /// A lock that others wait for is held too long after this.
 const LOCK_HELD: Duration = Duration::from_secs(60 * 60);
@@ -69,6 +82,10 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 pub fn problems(sight: &Sight) -> Vec<Problem> {
     DETECTORS.iter().flat_map(|detect| detect(sight)).collect()
+}
+
+fn circles(sight: &Sight) -> Vec<Problem> {
+    deadlocks(&sight.waiting)
 }
 
 fn expired(sight: &Sight) -> Vec<Problem> {
@@ -236,6 +253,7 @@ mod tests {
             busy: Vec::new(),
             breakers: Vec::new(),
             overdue: Vec::new(),
+            waiting: Vec::new(),
         }
     }
 

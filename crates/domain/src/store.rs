@@ -434,6 +434,13 @@ pub enum Command {
     Reprioritize {
         priority: crate::task::spec::Priority,
     },
+    /// Takes a lock from a task that holds it, and its lease with it; see [`crate::decide::lease::break_lock`].
+    BreakLock {
+        name: String,
+        why: String,
+        /// Whoever asks answers for it that the holder has stopped.
+        at_once: bool,
+    },
 }
 
 /// Subtasks that an attempt leaves behind when it completes.

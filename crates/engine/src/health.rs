@@ -1,13 +1,15 @@
 //! A look at a project for work that is stuck; what counts as stuck is said in [`domain::problem`].
 
 use domain::book::Book;
-use domain::id::Seq;
+use domain::deadlock::{How, Waiting};
+use domain::id::{Seq, TaskId};
 use domain::limits::PAGE_MAX;
 use domain::problem::{Problem, Sight, problems};
-use domain::store::{Filter, Result, View};
+use domain::store::{Filter, Held, HeldLock, Result, View};
 use domain::task::record::{Class, Wait};
 use domain::task::state::State;
 use domain::time::Timestamp;
+use rustc_hash::FxHashMap;
 
 use crate::engine::Engine;
 
@@ -20,10 +22,13 @@ pub async fn stuck(engine: &Engine) -> Result<Vec<Problem>> {
     let mut busy: Vec<Class> = views.into_iter().flatten().map(|view| view.class).collect();
     busy.sort_unstable();
     busy.dedup();
+    let locks = store.locks(project).await?;
+    let waiting = waiting(engine, &leased, &locks).await?;
     let sight = Sight {
         now: engine.now(),
         leased,
-        locks: store.locks(project).await?,
+        locks,
+        waiting,
         awaiting: in_state(engine, State::Awaiting).await?,
         blocked: in_state(engine, State::Blocked).await?,
         ready: ready(engine).await?,
@@ -32,6 +37,64 @@ pub async fn stuck(engine: &Engine) -> Result<Vec<Problem>> {
         overdue: overdue(engine).await?,
     };
     Ok(problems(&sight))
+}
+
+/// Who waits for whom, if anybody waits for a lock: without one there is no circle.
+async fn waiting(engine: &Engine, leased: &[Held], locks: &[HeldLock]) -> Result<Vec<Waiting>> {
+    let (store, project) = (&engine.store, &engine.project);
+    if locks.iter().all(|lock| lock.waiting == 0) {
+        return Ok(Vec::new());
+    }
+    let mut waiting = Vec::new();
+    let mut seen: FxHashMap<Seq, TaskId> = FxHashMap::default();
+    for view in in_state(engine, State::Ready).await? {
+        let Wait::Parked(thing) = &view.task.wait else {
+            continue;
+        };
+        waiting.extend(
+            locks
+                .iter()
+                .filter(|lock| lock.name == **thing)
+                .map(|lock| Waiting {
+                    task: view.task.id.clone(),
+                    on: lock.holder.clone(),
+                    how: How::Lock(lock.name.clone()),
+                }),
+        );
+        seen.insert(view.task.seq, view.task.id);
+    }
+    for state in [State::Blocked, State::Awaiting] {
+        let views = in_state(engine, state).await?;
+        seen.extend(views.into_iter().map(|view| (view.task.seq, view.task.id)));
+    }
+    let ids: Vec<TaskId> = leased.iter().take(PAGE_MAX).map(|held| held.id.clone()).collect();
+    for view in store.views(project, &ids).await?.into_iter().flatten() {
+        if view.task.children > 0 {
+            let near = store.neighbours(project, &view.task.id, PAGE_MAX).await?;
+            let open = near
+                .children
+                .into_iter()
+                .filter(|child| !child.state.is_terminal());
+            waiting.extend(open.map(|child| Waiting {
+                task: view.task.id.clone(),
+                on: child.id,
+                how: How::Subtask,
+            }));
+        }
+        seen.insert(view.task.seq, view.task.id);
+    }
+    let seqs: Vec<Seq> = seen.keys().copied().collect();
+    // All of these are open, so every edge among them is waited for.
+    for (on, task, _) in store.edges(project, &seqs).await? {
+        if let (Some(on), Some(task)) = (seen.get(&on), seen.get(&task)) {
+            waiting.push(Waiting {
+                task: task.clone(),
+                on: on.clone(),
+                how: How::Edge,
+            });
+        }
+    }
+    Ok(waiting)
 }
 
 async fn in_state(engine: &Engine, state: State) -> Result<Vec<View>> {

@@ -14,6 +14,7 @@ pub mod health;
 pub mod home;
 pub mod ids;
 pub mod outside;
+pub mod order;
 pub mod process;
 pub mod recover;
 pub mod rules;

@@ -19,6 +19,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::engine::Engine;
 use crate::ids;
+use crate::order::order;
 
 /// Which run a plan goes into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub struct Submitted {
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub into: Into,
+    /// Of this plan, where the project has no profile of its own.
     pub profile: Profile,
     /// Another process is working on this run right now; see [`crate::recover::is_worked_on`].
     pub joins: fn(&Engine, RunId) -> bool,
@@ -112,7 +114,11 @@ const MEETINGS: usize = 20;
 
 async fn try_submit(engine: &Engine, plan: &Plan, file: &Path, options: &Options) -> Result<Submitted> {
     let identity = identity(plan, file);
-    let work = prepare(engine, plan, file, options.profile)?;
+    let profile = match order(engine).await?.profile {
+        Profile::CriticalPath => Profile::CriticalPath,
+        Profile::Classic | Profile::Boosts => options.profile,
+    };
+    let work = prepare(engine, plan, file, profile)?;
     let mut newest = None;
     let run = match options.into {
         Into::New => None,
@@ -154,7 +160,7 @@ pub(crate) fn prepare(engine: &Engine, plan: &Plan, file: &Path, profile: Profil
         .map(|(i, task)| (&task.key, i as u32))
         .collect();
     let shares = match profile {
-        Profile::Classic => Vec::new(),
+        Profile::Classic | Profile::Boosts => Vec::new(),
         Profile::CriticalPath => path_shares(plan),
     };
     let now = engine.now().wall;

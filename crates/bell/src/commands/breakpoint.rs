@@ -45,7 +45,7 @@ struct List {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell breakpoint show approve")]
 struct Show {
-    /// The task's id or key
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
 }
 
@@ -56,7 +56,7 @@ struct Show {
   bell breakpoint resolve approve --answer '{\"go\": true}'
   bell breakpoint resolve approve --reject --answer '\"the tests are red\"'")]
 struct Resolve {
-    /// The task's id or key
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
     /// The answer: tasks that wait for this one get it as its result; @FILE reads a file, - reads stdin
     #[arg(long, value_name = "JSON", value_parser = parse::document)]

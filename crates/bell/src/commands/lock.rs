@@ -1,16 +1,27 @@
 //! `bell lock`
 
-use api::list::{Lock, Locks};
+use api::list::{Broken, Evicted, Lock, Locks};
+use api::time::Time;
 use clap::Subcommand;
-use domain::task::lock::Mode;
+use domain::code::{Code, Refusal, nearest};
+use domain::id::{Seq, TaskId};
+use domain::limits::PAGE_MAX;
+use domain::store::{Command as Deed, Filter, HeldLock, Request, Target};
+use domain::task::lock::{self, LIMIT, Mode};
+use domain::task::record::Wait;
+use domain::task::state::State;
+use domain::time::Timestamp;
+use engine::engine::Engine;
+use rustc_hash::FxHashMap;
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::lookup;
 use crate::output::table::Table;
+use crate::output::time;
+use crate::{lookup, parse};
 
-/// See which locks are held
+/// See which locks are held, and break one
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -20,49 +31,202 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(List),
+    Break(Break),
 }
 
-/// List the locks that are held, who holds them and how many wait
+/// List the locks that are held: who holds them, and who waits
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell lock list")]
 struct List {}
 
+/// Take a lock from whoever holds it
+///
+/// The holder can do nothing more with its task from now on; the task goes back into the line, and no try is counted.
+/// The lock is free when the holder confirms that it has stopped, as a worker does within moments, or when its lease
+/// ends. With --now it is free at once, and it is you who knows that the holder has stopped.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  bell lock break db:migrations --reason 'the agent hangs'
+  bell lock break path:src --now --reason 'its machine is gone'")]
+struct Break {
+    /// The lock, as `bell lock list` writes it
+    name: String,
+    /// Say why; the log keeps it
+    #[arg(long, value_name = "TEXT", value_parser = parse::text)]
+    reason: String,
+    /// Do not wait until the holder has stopped
+    #[arg(long)]
+    now: bool,
+}
+
+/// Waiting tasks that are named for each lock.
+const NAMED: usize = 10;
+/// Pages of ready tasks that are searched for them.
+const PAGES: usize = 10;
+
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
-        let Command::List(_) = self.command;
         let engine = context.engine().await?;
         lookup::catch_up(&engine).await?;
-        let locks: Vec<Lock> = engine
-            .store
-            .locks(&engine.project)
-            .await?
-            .into_iter()
-            .map(Lock::from)
-            .collect();
-        let list = Locks {
-            count: locks.len(),
-            locks,
+        match self.command {
+            Command::List(_) => list(context, &engine).await,
+            Command::Break(asked) => asked.run(context, &engine).await,
+        }
+    }
+}
+
+async fn list(context: &Context, engine: &Engine) -> Result {
+    let held = engine.store.locks(&engine.project).await?;
+    let leased = engine.store.leased(&engine.project, None).await?;
+    let leases: FxHashMap<_, _> = leased.iter().map(|lease| (&lease.id, lease)).collect();
+    let mut waiters = waiters(engine, &held).await?;
+    let now = engine.now();
+    let lock = |lock: HeldLock| {
+        let waiters = waiters.remove(lock.name.as_str()).unwrap_or_default();
+        let lease = leases.get(&lock.holder).copied();
+        Lock::new(lock, lease, waiters, now)
+    };
+    let locks: Vec<Lock> = held.into_iter().map(lock).collect();
+    let list = Locks {
+        count: locks.len(),
+        locks,
+    };
+    context.ui.answer(&list, |list| people(list, now.wall))?;
+    Ok(Exit::DONE)
+}
+
+/// The first tasks that wait for each lock, as far as a bounded look finds them.
+async fn waiters(engine: &Engine, held: &[HeldLock]) -> Result<FxHashMap<String, Vec<TaskId>>> {
+    let mut found: FxHashMap<String, Vec<TaskId>> = FxHashMap::default();
+    let (mut after, mut pages) = (Seq(0), PAGES);
+    while pages > 0 && held.iter().any(|lock| lock.waiting > 0) {
+        let filter = Filter {
+            states: vec![State::Ready],
+            ..Filter::default()
         };
-        context.ui.answer(&list, people)?;
+        let page = engine
+            .store
+            .list(&engine.project, filter, after, PAGE_MAX)
+            .await?;
+        pages = if page.len() < PAGE_MAX { 0 } else { pages - 1 };
+        for view in page {
+            after = view.task.seq;
+            if let Wait::Parked(thing) = &view.task.wait {
+                let waiters = found.entry(thing.to_string()).or_default();
+                if waiters.len() < NAMED {
+                    waiters.push(view.task.id);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+impl Break {
+    async fn run(self, context: &Context, engine: &Engine) -> Result {
+        let name = match self.name.starts_with(LIMIT) {
+            true => self.name,
+            false => lock::Lock::new(&self.name, Mode::Exclusive)?.name,
+        };
+        let held = engine.store.locks(&engine.project).await?;
+        let request = |lock: &HeldLock| Request {
+            target: Target::Id(lock.holder.clone()),
+            command: Deed::BreakLock {
+                name: name.clone(),
+                why: self.reason.clone(),
+                at_once: self.now,
+            },
+            actor: engine.actor.clone(),
+            idempotency_key: None,
+        };
+        let requests: Vec<Request> = held
+            .iter()
+            .filter(|lock| lock.name == name)
+            .map(request)
+            .collect();
+        if requests.is_empty() {
+            return Err(not_held(engine, &name, &held).into());
+        }
+        let replies = engine
+            .store
+            .change(&engine.project, requests, engine.now())
+            .await?;
+        let mut broken = Broken {
+            lock: name,
+            holders: Vec::new(),
+        };
+        for reply in replies {
+            match reply {
+                Ok(reply) => broken.holders.push(Evicted {
+                    task: reply.task,
+                    free_at: reply.expires_at.map(Time),
+                }),
+                // It has let go by itself meanwhile.
+                Err(refusal) if refusal.code == Code::LockNotHeld => {}
+                Err(refusal) => return Err(refusal.into()),
+            }
+        }
+        let now = engine.now().wall;
+        context.ui.answer(&broken, |broken| told(broken, now))?;
+        if broken.holders.iter().any(|holder| holder.free_at.is_some()) {
+            context
+                .ui
+                .hint("if you know that it has stopped, --now does not wait")?;
+        }
         Ok(Exit::DONE)
     }
 }
 
-fn people(list: &Locks) -> String {
+fn not_held(engine: &Engine, name: &str, held: &[HeldLock]) -> Refusal {
+    let detail = format!(
+        "nobody in project {} holds the lock `{}`",
+        engine.project,
+        name.escape_debug()
+    );
+    let refusal = Refusal::new(Code::LockNotHeld, detail);
+    match nearest(name, held.iter().map(|lock| lock.name.as_str())) {
+        Some(near) => refusal.help(format!("did you mean `{near}`? `bell lock list` shows all")),
+        None => refusal.help("`bell lock list` shows the locks that are held"),
+    }
+}
+
+fn told(broken: &Broken, now: Timestamp) -> String {
+    let line = |holder: &Evicted| match holder.free_at {
+        None => format!("{} has lost {}, which is free\n", holder.task, broken.lock),
+        Some(at) => format!(
+            "{} has lost {}, which is free when it has stopped, {} at the latest\n",
+            holder.task,
+            broken.lock,
+            time::both(at, now)
+        ),
+    };
+    match broken.holders.is_empty() {
+        true => format!("{} was let go meanwhile\n", broken.lock),
+        false => broken.holders.iter().map(line).collect(),
+    }
+}
+
+fn people(list: &Locks, now: Timestamp) -> String {
     if list.locks.is_empty() {
         return "no lock is held\n".to_owned();
     }
-    let mut table = Table::new(&["MODE", "HOLDER", "NAME", ">WAITING"]);
+    let mut table = Table::new(&["MODE", "HOLDER", "WORKER", ">FOR", "NAME", ">WAITING", "FIRST"]);
     for lock in &list.locks {
         let mode = match lock.mode {
             Mode::Exclusive => "exclusive",
             Mode::Shared => "shared",
         };
+        let worker = lock.worker.as_ref().map_or_else(String::new, ToString::to_string);
+        let since = lock.since.map(|since| time::age(since.0, now));
+        let first = lock.waiters.first().map_or_else(String::new, ToString::to_string);
         table.row([
             mode.into(),
             lock.holder.to_string().into(),
+            worker.into(),
+            since.unwrap_or_default().into(),
             lock.name.as_str().into(),
             lock.waiting.to_string().into(),
+            first.into(),
         ]);
     }
     table.render()

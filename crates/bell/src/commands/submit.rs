@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use api::run::Run;
-use domain::id::RunId;
 use domain::task::score::Profile;
+use engine::engine::Engine;
 use engine::recover;
 use engine::submit::{self, How, Into, Submitted};
 
@@ -27,9 +27,9 @@ pub(crate) struct Args {
     /// Begin a new run
     #[arg(long, conflicts_with = "resume")]
     new: bool,
-    /// Continue this run
-    #[arg(long, value_name = "RUN", value_parser = parse::name::<RunId>)]
-    resume: Option<RunId>,
+    /// Continue this run: its id or the beginning of it, or the name of its plan
+    #[arg(long, value_name = "RUN")]
+    resume: Option<String>,
     /// Say what goes first: classic or critical-path
     #[arg(long, value_parser = parse::profile, default_value = "classic")]
     profile: Profile,
@@ -40,7 +40,7 @@ impl Args {
         let loaded = load(context, &self.plan)?;
         let engine = context.open(Access::Create).await?;
         let options = submit::Options {
-            into: into(self.new, self.resume),
+            into: into(&engine, self.new, self.resume.as_deref()).await?,
             profile: self.profile,
             joins: recover::is_worked_on,
         };
@@ -57,12 +57,12 @@ impl Args {
 }
 
 /// Which run a plan goes into.
-pub(super) fn into(new: bool, resume: Option<RunId>) -> Into {
-    match (new, resume) {
-        (_, Some(run)) => Into::Run(run),
+pub(super) async fn into(engine: &Engine, new: bool, resume: Option<&str>) -> Result<Into> {
+    Ok(match (new, resume) {
+        (_, Some(run)) => Into::Run(lookup::run_named(engine, run).await?.id),
         (true, None) => Into::New,
         (false, None) => Into::Newest,
-    }
+    })
 }
 
 /// What became of a submission, in a line.

@@ -147,6 +147,9 @@ fn checked(layer: Layer, known: &Layer) -> Result<Layer, Refusal> {
         let Some(default) = known.get(name) else {
             let detail = format!("{}: there is no option `{name}`", setting.origin);
             let refusal = Refusal::new(Code::ConfigInvalid, detail);
+            if name.starts_with("order.") || name == "retry" {
+                return Err(refusal.help("the project keeps it for all: `bell config set`"));
+            }
             return Err(match nearest(name, known.keys().map(String::as_str)) {
                 Some(near) => refusal.help(format!("did you mean `{near}`?")),
                 None => refusal.help("`bell config defaults` lists every option"),

@@ -14,6 +14,7 @@ use domain::code::{Code, Refusal};
 use domain::id::Project;
 use domain::store::Durability;
 use engine::outside::{Outside, Policy};
+use engine::worker;
 use toml::Value;
 
 pub(crate) use layers::Sources;
@@ -79,6 +80,10 @@ impl Settings {
         self.parsed("claim.ttl", span)?;
         self.parsed("run.jobs", |_| jobs(self.number("run.jobs")))?;
         self.parsed("http.allow", str::parse::<Policy>)?;
+        for name in ["worker.lease", "worker.timeout", "worker.drain"] {
+            self.parsed(name, span)?;
+        }
+        self.parsed("worker.heartbeat", |text| beat(text, self.span("worker.lease")))?;
         Ok(())
     }
 
@@ -149,7 +154,27 @@ impl Settings {
     }
 
     pub(crate) fn claim_ttl(&self) -> Duration {
-        self.parsed("claim.ttl", span).unwrap_or_default()
+        self.span("claim.ttl")
+    }
+
+    fn span(&self, name: &str) -> Duration {
+        self.parsed(name, span).unwrap_or_default()
+    }
+
+    /// A worker as the settings want it.
+    pub(crate) fn worker(&self) -> worker::Options {
+        let lease = self.span("worker.lease");
+        worker::Options {
+            jobs: self.jobs(),
+            lease,
+            heartbeat: self
+                .parsed("worker.heartbeat", |text| beat(text, lease))
+                .unwrap_or(lease / 3),
+            timeout: self.span("worker.timeout"),
+            drain: self.span("worker.drain"),
+            outside: self.outside(),
+            ..worker::Options::default()
+        }
     }
 }
 
@@ -180,6 +205,19 @@ fn span(text: &str) -> Result<Duration, Refusal> {
         return Err(wrong("shorter than a second", "write a duration of at least 1s"));
     }
     Ok(span)
+}
+
+/// A renewal that is late once must not cost the lease.
+fn beat(text: &str, lease: Duration) -> Result<Duration, Refusal> {
+    const LEAST: Duration = Duration::from_millis(100);
+    let beat = domain::time::parse_duration(text).map_err(|why| Refusal::new(Code::ConfigInvalid, why))?;
+    match (LEAST..=lease / 2).contains(&beat) {
+        true => Ok(beat),
+        false => Err(wrong(
+            "out of range",
+            "write at least 100ms, and at most half of worker.lease",
+        )),
+    }
 }
 
 /// More than this many processes at once is a typing error.
@@ -218,12 +256,26 @@ pub(crate) fn without_password(url: &str) -> String {
     format!("{scheme}://{user}:***{}", &rest[at..])
 }
 
-/// Where configuration files may lie: first the team's, then this machine's, which counts more.
+/// Where configuration files may lie, from the weakest: the user's, the team's, this machine's.
 pub(crate) fn files(team: Option<PathBuf>, store_folder: Option<&Path>) -> Vec<PathBuf> {
-    let machine = store_folder
-        .map(|dir| dir.join("config.toml"))
-        .filter(|file| file.is_file());
-    team.into_iter().chain(machine).collect()
+    let user = user_folder().map(|dir| dir.join("config.toml"));
+    let machine = store_folder.map(|dir| dir.join("config.toml"));
+    let lying = |file: &PathBuf| file.is_file();
+    let user = user.filter(lying);
+    user.into_iter()
+        .chain(team)
+        .chain(machine.filter(lying))
+        .collect()
+}
+
+fn user_folder() -> Option<PathBuf> {
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
+    let config = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?;
+    Some(config.join("bellwether"))
 }
 
 #[cfg(test)]

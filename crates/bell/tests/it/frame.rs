@@ -111,6 +111,10 @@ fn settings_tell_where_they_come_from() {
     project     web    DIR/bell.toml
     run.jobs    3      DIR/bell.toml
     store       –      default
+    worker.drain SPAN default
+    worker.heartbeat SPAN default
+    worker.lease SPAN default
+    worker.timeout SPAN default
 
     store in force: sqlite:DIR/.bellwether/bell.db
     ");

@@ -89,3 +89,36 @@ fn what_is_stuck_is_told_with_its_cure() {
     let said = bench.bell(&[&["queue", "problems", "--json"][..], &other].concat());
     assert!(said.out.contains("lease_expired"), "{said:?}");
 }
+
+// proves: SPEC 4.1
+#[test]
+fn a_deadlock_is_told_with_its_circle_and_a_way_out() {
+    let bench = Bench::new();
+    bench.json(&["task", "add", "parent", "--id", "parent", "--lock", "path:src"]);
+    bench.json(&["task", "claim", "--worker", "w"]);
+    // The parent's program waits for the report, which waits for a build that needs what the parent holds.
+    bench.json(&["task", "add", "build", "--id", "build", "--lock", "path:src/api"]);
+    bench.json(&[
+        "task", "add", "report", "--id", "report", "--after", "build", "--parent", "parent",
+    ]);
+    assert_eq!(
+        bench.json(&["task", "claim", "--worker", "v"])["leases"],
+        json!([])
+    );
+    let said = bench.bell(&["queue", "problems", "--json"]);
+    assert_eq!(said.exit, 1);
+    let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(told["problems"][0]["kind"], "deadlock", "{told}");
+    let cause = told["problems"][0]["cause"].as_str().unwrap();
+    for step in [
+        "parent waits for its subtask report",
+        "report waits for the end of build",
+        "build waits for the lock path:src of parent",
+    ] {
+        assert!(cause.contains(step), "{cause}");
+    }
+    bench.json(&["lock", "break", "path:src", "--now", "--reason", "deadlock"]);
+    bench.json(&["task", "cancel", "parent"]);
+    assert_eq!(lease(&bench.json(&["task", "claim", "--worker", "v"])).0, "build");
+    assert_eq!(bench.bell(&["queue", "problems"]).exit, 0);
+}

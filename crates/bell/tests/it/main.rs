@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod anchors;
 mod bench;
 mod chaos;
 
@@ -9,14 +10,18 @@ mod curbs;
 mod errors;
 mod frame;
 mod health;
+mod ids;
 mod letters;
 mod lists;
+mod locks;
 mod moves;
 mod plans;
 mod runs;
 mod schedules;
 mod serve;
+mod settings;
 mod shared;
 mod shell_flock;
+mod stats;
 mod tasks;
 mod workers;

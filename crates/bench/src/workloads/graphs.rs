@@ -140,6 +140,8 @@ pub(crate) async fn scores(lab: &Lab) -> Result<Vec<Row>> {
         deadline: Some(Timestamp(i as i64 * 60_000)),
         estimate: Some(Duration::from_secs(600)),
         dependents,
+        failures: 0,
+        submitted_at: Timestamp(0),
     };
     let weights = Weights::default();
     let one = |i: usize, dependents| score(black_box(&facts(i, dependents)), &weights, Timestamp(1_000_000));

@@ -1,7 +1,7 @@
 //! Requests of people, programs and lease holders.
 
 use crate::code::{Code, Refusal};
-use crate::decide::lease::{attempt_data, check_holder};
+use crate::decide::lease::{attempt_data, break_lock, check_holder, was_broken_for};
 use crate::decide::{Change, refuse};
 use crate::id::Token;
 use crate::limits;
@@ -68,6 +68,7 @@ pub fn command(task: &Task, command: &Command, ctx: &Context<'_>) -> Result<Chan
         Command::DropLetter => drop_letter(task),
         Command::Assign { .. } => assign(task),
         Command::Reprioritize { priority } => reprioritize(task, *priority, now),
+        Command::BreakLock { at_once, .. } => break_lock(task, *at_once),
     }
 }
 
@@ -232,10 +233,11 @@ fn truncate(text: &mut String, max: usize) {
 }
 
 fn release(task: &Task, ctx: &Context<'_>) -> Result<Change, Refusal> {
-    // On a cancelled task the release confirms that the work has stopped, even past the lease's end.
+    // On a cancelled task, or one whose lock was broken, the release confirms that the work has stopped.
+    let was_broken = ctx.token.is_some_and(|token| was_broken_for(task, token));
     let confirms =
         task.state == State::Cancelled && task.token().is_some_and(|token| ctx.token == Some(&token));
-    if !confirms {
+    if !confirms && !was_broken {
         held(task, ctx)?;
     }
     let mut change = Change::none(task);
@@ -245,7 +247,11 @@ fn release(task: &Task, ctx: &Context<'_>) -> Result<Change, Refusal> {
         change.task.left = None;
         change.enter(
             State::Ready,
-            Some(Reason::Released),
+            Some(if was_broken {
+                Reason::LockBroken
+            } else {
+                Reason::Released
+            }),
             Some(attempt_data(lease.attempt)),
         )?;
     }

@@ -60,6 +60,7 @@ pub fn check_holder(task: &Task, token: &Token, now: Now) -> Result<(), Refusal>
     };
     match &task.lease {
         None => lost("has ended"),
+        Some(lease) if is_broken(lease) => lost("was ended by somebody who broke its lock"),
         Some(lease) if lease.fence != token.fence || lease.secret != token.secret => {
             lost("has passed to another worker")
         }
@@ -82,6 +83,10 @@ pub fn lose(task: &Task, now: Now) -> Result<Change, Refusal> {
     let data = Json::of(&serde_json::json!({ "attempt": lease.attempt, "worker": lease.worker }));
     match task.state {
         State::Cancelled => {}
+        _ if is_broken(&lease) => {
+            change.task.left = None;
+            change.enter(State::Ready, Some(Reason::LockBroken), Some(data))?;
+        }
         State::Suspended => {
             change.task.left = None;
             change.enter(State::Ready, Some(Reason::Lost), Some(data))?;
@@ -98,4 +103,55 @@ pub fn lose(task: &Task, now: Now) -> Result<Change, Refusal> {
         }
     }
     Ok(change)
+}
+
+/// Takes the lease, and with it every lock, from an attempt.
+///
+/// At once, the locks are free with this change. Otherwise the lease is only broken: its holder can do nothing with it
+/// any more but confirm that it has stopped, by handing it back, and the locks are free when it does so or when the
+/// lease ends. A worker's guard ends its processes by then, so that no two holders work at the same time. Nobody is to
+/// blame, so no try is counted.
+pub fn break_lock(task: &Task, at_once: bool) -> Result<Change, Refusal> {
+    let mut change = Change::none(task);
+    let Some(lease) = &mut change.task.lease else {
+        return Err(Refusal::new(
+            Code::LockNotHeld,
+            format!("task {} holds no lock", task.id),
+        ));
+    };
+    if !at_once {
+        if !is_broken(lease) && task.state != State::Cancelled {
+            lease.secret = broken(lease.secret);
+            lease.ttl = Duration::ZERO;
+        }
+        return Ok(change);
+    }
+    let attempt = lease.attempt;
+    change.task.lease = None;
+    change.task.attempts = attempt;
+    change.task.left = None;
+    if task.state != State::Cancelled {
+        change.enter(
+            State::Ready,
+            Some(Reason::LockBroken),
+            Some(attempt_data(attempt)),
+        )?;
+    }
+    Ok(change)
+}
+
+/// No lease is handed out or renewed for no time at all.
+fn is_broken(lease: &Lease) -> bool {
+    lease.ttl.is_zero()
+}
+
+/// What takes the place of a secret, so that its token fits no more.
+fn broken(secret: u64) -> u64 {
+    mix(secret ^ 0x6272_6f6b_656e)
+}
+
+/// Whether this was the token of a lease that somebody has broken since.
+pub(super) fn was_broken_for(task: &Task, token: &Token) -> bool {
+    let lease = task.lease.as_ref().filter(|lease| is_broken(lease));
+    lease.is_some_and(|lease| lease.fence == token.fence && lease.secret == broken(token.secret))
 }

@@ -440,6 +440,11 @@ mod tests {
                 outcome: Outcome::default()
             }),
             Just(Command::DropLetter),
+            any::<bool>().prop_map(|at_once| Command::BreakLock {
+                name: "db".to_owned(),
+                why: String::new(),
+                at_once
+            }),
         ]
     }
 

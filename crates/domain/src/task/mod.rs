@@ -2,6 +2,7 @@
 
 pub mod lock;
 pub mod outside;
+pub mod order;
 pub mod record;
 pub mod retry;
 pub mod score;

@@ -214,6 +214,8 @@ impl Task {
             deadline: self.deadline,
             estimate: self.estimate,
             dependents: self.dependents,
+            failures: self.failures,
+            submitted_at: self.submitted_at,
         }
     }
 }

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::millis;
 
+/// The entry of [`crate::book::Book::Setting`] that tasks go by which have no policy of their own.
+pub const RETRY: &str = "retry";
+
 /// How the delay grows from one failed attempt to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]

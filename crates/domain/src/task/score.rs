@@ -38,6 +38,20 @@ pub enum Profile {
     Classic,
     /// Tasks with the longest way still before them first, relative to the longest of the plan.
     CriticalPath,
+    /// By priority, with a few boosts, and nothing else; see [`crate::task::order`].
+    Boosts,
+}
+
+impl Profile {
+    pub const ALL: [Profile; 3] = [Profile::Classic, Profile::CriticalPath, Profile::Boosts];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Profile::Classic => "classic",
+            Profile::CriticalPath => "critical-path",
+            Profile::Boosts => "boosts",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,6 +106,9 @@ pub struct Facts {
     pub estimate: Option<Duration>,
     /// Direct dependents that have not ended.
     pub dependents: u32,
+    /// Failed tries that count against its retry policy.
+    pub failures: u32,
+    pub submitted_at: Timestamp,
 }
 
 /// The parts of a score, each already multiplied by its weight.
@@ -103,7 +120,16 @@ pub struct Explanation {
     pub urgency: f64,
     pub blocking: f64,
     pub source: f64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retry: f64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub ageing: f64,
     pub score: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(part: &f64) -> bool {
+    *part == 0.0
 }
 
 pub fn explain(facts: &Facts, weights: &Weights, now: Timestamp) -> Explanation {
@@ -122,6 +148,8 @@ pub fn explain(facts: &Facts, weights: &Weights, now: Timestamp) -> Explanation 
         urgency,
         blocking,
         source,
+        retry: 0.0,
+        ageing: 0.0,
         score,
     }
 }
@@ -174,7 +202,7 @@ fn urgency(deadline: Option<Timestamp>, estimate: Option<Duration>, now: Timesta
 }
 
 /// Below this many points of urgency a change of the score is not worth rewriting a row for.
-const QUANTUM: f64 = 2.0;
+pub(super) const QUANTUM: f64 = 2.0;
 
 /// When the score next changes by itself, if it ever does; strictly after `now`.
 pub fn next_change(facts: &Facts, now: Timestamp) -> Option<Timestamp> {
@@ -231,6 +259,8 @@ mod tests {
             deadline: None,
             estimate: None,
             dependents: 0,
+            failures: 0,
+            submitted_at: NOW,
         }
     }
 

@@ -208,6 +208,8 @@ pub enum Reason {
     Breakpoint,
     /// A budget is used up, or somebody is to say that it may be used further.
     Budget,
+    /// Somebody broke the lock that it held.
+    LockBroken,
 }
 
 impl Reason {
@@ -230,6 +232,7 @@ impl Reason {
         Reason::Suspended,
         Reason::Breakpoint,
         Reason::Budget,
+        Reason::LockBroken,
     ];
 
     pub fn from_u8(number: u8) -> Option<Reason> {
@@ -256,6 +259,7 @@ impl Reason {
             Reason::Suspended => "suspended",
             Reason::Breakpoint => "breakpoint",
             Reason::Budget => "budget",
+            Reason::LockBroken => "lock_broken",
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Locks and limits: who runs beside whom, and who is woken when (DESIGN 4).
 
-use domain::store::{Claim, Leased};
+use domain::code::Code;
+use domain::event::Kind;
+use domain::store::{Claim, Command, Leased};
 use domain::task::lock::Mode;
 use domain::task::record::Wait;
-use domain::task::state::State;
+use domain::task::state::{Reason, State};
 
 use super::lab::{Lab, SECOND, TTL};
 use super::new::{New, task};
-use super::words::ids;
+use super::words::{code, completion, failure, ids};
 
 /// What can run together, in order of the line.
 async fn together(lab: &Lab) -> (Vec<String>, Vec<Leased>) {
@@ -266,6 +268,100 @@ async fn assert_apart(lab: &Lab) {
             assert!(!clash, "{one:?} beside {other:?}");
         }
     }
+}
+
+fn breaking(at_once: bool) -> Command {
+    Command::BreakLock {
+        name: "db".to_owned(),
+        why: "it hangs".to_owned(),
+        at_once,
+    }
+}
+
+/// The holder is fenced at once, and the lock waits until it has stopped.
+// proves: DESIGN 4, DESIGN 6
+pub async fn a_broken_lock_waits_for_its_holder_to_stop(lab: Lab) {
+    lab.add(&two()).await;
+    let leased = lab.begin("a").await;
+    let reply = lab.try_do("a", breaking(false)).await.unwrap();
+    assert!(reply.expires_at.is_some(), "free by then at the latest");
+    for command in [
+        Command::Start,
+        Command::Renew {
+            ttl: Some(TTL),
+            progress: None,
+        },
+        completion(),
+        failure("it broke"),
+    ] {
+        assert_eq!(code(lab.try_held(&leased, command).await), Code::LeaseLost);
+    }
+    assert!(lab.next().await.is_none(), "its process may still be writing");
+    let forged = lab.view("a").await.task.token().unwrap();
+    let forged = Leased {
+        token: forged,
+        ..leased.clone()
+    };
+    assert_eq!(code(lab.try_held(&forged, completion()).await), Code::LeaseLost);
+    // Again changes nothing.
+    lab.try_do("a", breaking(false)).await.unwrap();
+
+    lab.release(&leased).await;
+    let row = lab.view("a").await.task;
+    assert_eq!((row.state, row.reason), (State::Ready, Some(Reason::LockBroken)));
+    assert_eq!((row.failures, row.lost), (0, 0));
+    lab.done("a").await;
+    lab.done("b").await;
+    let broken = lab.log().await.into_iter();
+    let broken: Vec<_> = broken
+        .filter(|seen| seen.event.fact.kind == Kind::LockBroken)
+        .collect();
+    assert_eq!(broken.len(), 2);
+    assert_eq!(
+        broken[0].event.fact.data.as_ref().unwrap().get(),
+        r#"{"at_once":false,"lock":"db","why":"it hangs"}"#
+    );
+}
+
+pub async fn a_broken_lock_is_free_when_its_lease_ends(lab: Lab) {
+    lab.add(&two()).await;
+    for round in 0..4 {
+        lab.begin("a").await;
+        lab.try_do("a", breaking(false)).await.unwrap();
+        lab.pass(TTL - SECOND);
+        lab.tick().await;
+        assert!(lab.next().await.is_none());
+        lab.pass(SECOND);
+        lab.tick().await;
+        assert_eq!(
+            lab.view("a").await.task.lost,
+            0,
+            "round {round}: nobody is to blame"
+        );
+    }
+    lab.done("a").await;
+    lab.done("b").await;
+}
+
+pub async fn a_lock_may_be_broken_at_once(lab: Lab) {
+    lab.add(&[
+        task("a").lock("db").share("x"),
+        task("b").lock("db").lock("x").priority(10),
+    ])
+    .await;
+    lab.add(&[task("c").limit("k", 1)]).await;
+    let b = lab.begin("b").await;
+    lab.suspend("b").await;
+    assert_eq!(lab.claim_up_to(9).await.len(), 1, "c");
+    lab.try_do("b", breaking(true)).await.unwrap();
+    assert_eq!(code(lab.try_held(&b, completion()).await), Code::LeaseLost);
+    assert_eq!(code(lab.try_held(&b, Command::Release).await), Code::LeaseLost);
+    lab.done("b").await;
+    lab.done("a").await;
+
+    let refused = lab.try_do("c", breaking(true)).await;
+    assert_eq!(code(refused), Code::LockNotHeld);
+    assert_eq!(code(lab.try_do("a", breaking(false)).await), Code::LockNotHeld);
 }
 
 pub async fn held_names_are_listed(lab: Lab) {

@@ -30,6 +30,7 @@ pub mod lists;
 pub mod locks;
 pub mod moves;
 pub mod new;
+pub mod orders;
 pub mod races;
 pub mod runs;
 pub mod time;
@@ -173,7 +174,17 @@ macro_rules! conformance {
                 limits_count
                 waiters_go_by_their_place
                 everybody_gets_through
-                held_names_are_listed;
+                held_names_are_listed
+                a_broken_lock_waits_for_its_holder_to_stop
+                a_broken_lock_is_free_when_its_lease_ends
+                a_lock_may_be_broken_at_once;
+            orders:
+                one_order_holds_for_all
+                a_new_order_is_for_those_in_line_too
+                more_are_in_line_than_a_tick_scores
+                waiting_lifts
+                an_order_that_makes_no_sense_is_refused
+                tries_that_a_task_does_not_name;
             runs:
                 counts_follow_the_tasks
                 a_run_finishes_once

@@ -12,6 +12,7 @@ use domain::time::{Now, millis};
 use serde::{Deserialize, Serialize};
 
 use super::curb;
+use super::setting;
 use super::step::Step;
 use super::tx::Tx;
 
@@ -25,6 +26,7 @@ pub fn edit(tx: &mut dyn Tx, project: &Project, edits: &[Edit], actor: &Arc<str>
         check_expected(edit, found.as_ref())?;
         step.write_entry(edit.book, &edit.key, edit.to.clone());
         curb::edited(&mut step, edit)?;
+        setting::edited(&mut step, edit)?;
         if let Some((kind, data)) = &edit.event {
             step.emit_other(*kind, Some(data.clone()));
         }

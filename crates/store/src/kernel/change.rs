@@ -22,6 +22,8 @@ use super::admit::{self, repeated};
 use super::claim::run_not_found;
 use super::curb;
 use super::letters;
+use super::locks;
+use super::setting;
 use super::settle::{self, Settled};
 use super::step::Step;
 use super::tx::{ProjectNo, Remembered, Tx};
@@ -118,9 +120,10 @@ fn policies(
             .ok()
             .and_then(|policy| policy.retry)
     };
+    let default = setting::retry(step)?;
     Ok(bodies
         .into_iter()
-        .filter_map(|(seq, body)| Some((seq, policy(&body.spec)?)))
+        .filter_map(|(seq, body)| Some((seq, policy(&body.spec).or_else(|| default.clone())?)))
         .collect())
 }
 
@@ -199,6 +202,9 @@ fn carry(
         retry: policy,
         now: step.now,
     };
+    if let Command::BreakLock { name, .. } = &request.command {
+        locks::check_held(step, &task, name)?;
+    }
     let mut change = decide::command(&task, &request.command, &ctx)?;
     if let Command::Resolve {
         accept: true,
@@ -219,6 +225,10 @@ fn carry(
         let mut row = change.task;
         step.emit_task(&mut row, Kind::TaskDropped, None, None);
         change.task = row;
+    }
+    if let Command::BreakLock { name, why, at_once } = &request.command {
+        let data = serde_json::json!({ "lock": name, "why": why, "at_once": at_once });
+        step.emit_task(&mut change.task, Kind::LockBroken, None, Some(Json::of(&data)));
     }
     if let Command::Assign { agent } = &request.command {
         pin(step, agent.as_ref(), &mut change)?;

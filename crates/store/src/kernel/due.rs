@@ -7,13 +7,13 @@ use domain::id::{Project, Seq, TaskId, WorkerId};
 use domain::limits;
 use domain::store::{Command, Result, Ticked};
 use domain::task::record::{Failure, Outcome, Task};
-use domain::task::score::{self, Weights};
 use domain::task::spec::Stop;
 use domain::task::state::{Reason, State};
 use domain::time::Now;
 use serde::Deserialize;
 
 use super::curb;
+use super::setting;
 use super::settle::{self, Settled};
 use super::step::Step;
 use super::tx::Tx;
@@ -30,9 +30,10 @@ pub fn tick(tx: &mut dyn Tx, project: &Project, now: Now) -> Result<Ticked> {
     let expired = tx.expired(no, now.mono, CHUNK)?;
     let (due, next) = tx.due(no, now.wall, CHUNK)?;
     let curbs = tx.entries_due(no, Book::Gauge, now.wall, CHUNK)?;
+    let settings = tx.entries_due(no, Book::Setting, now.wall, 1)?;
     let unsettled = !tx.unsettled(no, 1)?.is_empty();
-    let ticked = Ticked {
-        moved: expired.len() + due.len() + curbs.len(),
+    let mut ticked = Ticked {
+        moved: expired.len() + due.len() + curbs.len() + settings.len(),
         more: expired.len() == CHUNK || due.len() == CHUNK || curbs.len() == CHUNK || unsettled,
         next,
     };
@@ -41,6 +42,7 @@ pub fn tick(tx: &mut dyn Tx, project: &Project, now: Now) -> Result<Ticked> {
     }
     let mut step = Step::new(tx, no, now, "system".into())?;
     curb::classes::wake(&mut step, &curbs)?;
+    ticked.more |= setting::rescore(&mut step, &settings)?;
     take_back(&mut step, &expired)?;
     step.load(&due)?;
     let mut budget = limits::SETTLE_EDGES;
@@ -65,7 +67,7 @@ fn wake(step: &mut Step<'_>, seq: Seq) -> Result<Change> {
     let mut change = Change::none(&task);
     match task.state {
         State::Pending | State::Retrying => change.belong(now)?,
-        State::Ready => change.task.score = score::score(&task.facts(), &Weights::default(), now),
+        State::Ready => change.task.score = step.order.score(&task.facts(), now),
         _ => {}
     }
     Ok(change)

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use domain::code::{Code, Refusal};
 use domain::curb::budget::Cap;
 use domain::id::Seq;
 use domain::store::Result;
@@ -103,6 +104,20 @@ fn conflicting(step: &mut Step<'_>, lock: &Lock) -> Result<Option<String>> {
             .map(|(name, _, _)| name));
     }
     Ok(None)
+}
+
+/// Refuses unless the task holds a lock of exactly this name.
+pub(super) fn check_held(step: &mut Step<'_>, task: &Task, name: &str) -> Result<()> {
+    let held = step.tx.held_by(step.project, task.seq)?;
+    if task.lease.is_some() && held.iter().any(|(known, _)| known == name) {
+        return Ok(());
+    }
+    let detail = format!(
+        "task {} does not hold the lock `{}`",
+        task.id,
+        name.escape_debug()
+    );
+    Err(Refusal::new(Code::LockNotHeld, detail))
 }
 
 pub(super) fn park(step: &mut Step<'_>, task: &Task, thing: Arc<str>) -> Result<()> {

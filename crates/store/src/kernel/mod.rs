@@ -11,6 +11,7 @@ mod curb;
 mod due;
 mod letters;
 mod locks;
+mod setting;
 mod settle;
 mod step;
 mod transfer;

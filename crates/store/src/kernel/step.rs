@@ -9,11 +9,12 @@ use domain::event::{Draft, Event, Kind};
 use domain::id::{EventNo, Seq};
 use domain::run::{Run, RunNo, RunState};
 use domain::store::Result;
+use domain::task::order::{ORDER, Order};
 use domain::task::record::{Class, ClassNo, Task, Wait};
-use domain::task::score::{self, Weights};
 use domain::task::spec::Json;
 use domain::task::state::{Reason, State};
 use domain::time::{Now, Timestamp};
+use domain::transfer::MOVED;
 use rustc_hash::FxHashMap;
 
 use super::curb::{self, Curbs};
@@ -37,6 +38,7 @@ pub(super) struct Step<'a> {
     pub(super) freed: Vec<Arc<str>>,
     pub(super) curbs: Curbs,
     pub(super) letters: Letters,
+    pub(super) order: Order,
     classes: Option<Arc<Vec<(ClassNo, Class)>>>,
 }
 
@@ -51,7 +53,11 @@ impl<'a> Step<'a> {
     pub(super) fn new(tx: &'a mut dyn Tx, project: ProjectNo, now: Now, actor: Arc<str>) -> Result<Step<'a>> {
         let now = tx.now(now)?;
         let head = tx.head(project)?;
-        super::transfer::check_open(tx, project, &head)?;
+        let settings = match head.has(Book::Setting) {
+            true => tx.entries(project, Book::Setting, &[MOVED.into(), ORDER.into()])?,
+            false => Vec::new(),
+        };
+        super::transfer::check_open(&settings)?;
         Ok(Step {
             tx,
             project,
@@ -65,6 +71,7 @@ impl<'a> Step<'a> {
             freed: Vec::new(),
             curbs: Curbs::default(),
             letters: Letters::default(),
+            order: super::setting::order(&settings)?,
             classes: None,
         })
     }
@@ -151,7 +158,7 @@ impl<'a> Step<'a> {
     /// Adds a row that is not stored yet; counted at once, written by the caller as a new row.
     pub(super) fn create(&mut self, task: Task) -> Result<()> {
         let mut task = self.finished(task, None);
-        task.timer = timer(&task, self.now);
+        task.timer = timer(&task, &self.order, self.now);
         let head = self.head();
         head.counts.add(task.state);
         head.score_sum += i64::from(task.score.0);
@@ -176,7 +183,7 @@ impl<'a> Step<'a> {
         let seq = task.seq;
         let before = self.task(seq)?.clone();
         let mut task = self.finished(task, Some(&before));
-        task.timer = timer(&task, self.now);
+        task.timer = timer(&task, &self.order, self.now);
         let head = self.head();
         if before.state != task.state {
             head.counts.remove(before.state);
@@ -219,7 +226,7 @@ impl<'a> Step<'a> {
     /// that is not ready waits in no line.
     fn finished(&self, mut task: Task, before: Option<&Task>) -> Task {
         if task.state == State::Ready && before.is_none_or(|before| before.state != State::Ready) {
-            task.score = score::score(&task.facts(), &Weights::default(), self.now.wall);
+            task.score = self.order.score(&task.facts(), self.now.wall);
         }
         if task.state != State::Ready {
             task.wait = Wait::No;
@@ -472,11 +479,11 @@ impl<'a> Step<'a> {
 }
 
 /// When a row next changes by itself.
-fn timer(task: &Task, now: Now) -> Option<Timestamp> {
+fn timer(task: &Task, order: &Order, now: Now) -> Option<Timestamp> {
     match task.state {
         State::Pending | State::Retrying => task.run_at,
         State::Awaiting if task.asks && task.guarded => task.deadline,
-        State::Ready if task.deadline.is_some() => score::next_change(&task.facts(), now.wall),
+        State::Ready => order.next_change(&task.facts(), now.wall),
         _ => None,
     }
 }

@@ -13,14 +13,11 @@ use domain::time::{Now, millis};
 use domain::transfer::{Answer, Carried, Closed, MOVED, Next, Piece, Totals};
 use rustc_hash::FxHashMap;
 
-use super::tx::{Head, NewRow, ProjectNo, Remembered, Tx, WriteSet};
+use super::tx::{NewRow, ProjectNo, Remembered, Tx, WriteSet};
 
 /// Refuses to write to a project that is on its way.
-pub(super) fn check_open(tx: &mut dyn Tx, project: ProjectNo, head: &Head) -> Result<()> {
-    if !head.has(Book::Setting) {
-        return Ok(());
-    }
-    match closed(tx, project)? {
+pub(super) fn check_open(settings: &[Entry]) -> Result<()> {
+    match closed_by(settings)? {
         None => Ok(()),
         Some(Closed::Leaving { to }) => Err(Refusal::new(
             Code::ProjectMoved,
@@ -34,9 +31,13 @@ pub(super) fn check_open(tx: &mut dyn Tx, project: ProjectNo, head: &Head) -> Re
     }
 }
 
+fn closed_by(settings: &[Entry]) -> Result<Option<Closed>> {
+    let found = settings.iter().find(|entry| &*entry.key == MOVED);
+    found.map(Entry::read).transpose()
+}
+
 fn closed(tx: &mut dyn Tx, project: ProjectNo) -> Result<Option<Closed>> {
-    let found = tx.entries(project, Book::Setting, &[MOVED.into()])?.pop();
-    found.as_ref().map(Entry::read).transpose()
+    closed_by(&tx.entries(project, Book::Setting, &[MOVED.into()])?)
 }
 
 /// Closes a project for everything but its transfer, or opens it again.

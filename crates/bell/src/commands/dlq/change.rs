@@ -37,7 +37,7 @@ pub(super) struct Drop {
 
 #[derive(Debug, clap::Args)]
 struct Which {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     #[arg(required_unless_present_any = FILTERS, conflicts_with_all = FILTERS)]
     id: Option<String>,
     /// Every dead letter

@@ -12,7 +12,7 @@ use domain::time::Timestamp;
 use engine::engine::Engine;
 
 use crate::error::Result;
-use crate::{commands, parse};
+use crate::{lookup, parse};
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Select {
@@ -47,7 +47,7 @@ pub(super) struct Letters<'a> {
 impl Select {
     pub(super) async fn letters(self, engine: &Engine) -> Result<Letters<'_>> {
         let run = match &self.run {
-            Some(run) => Some(commands::runs::find(engine, run).await?.id),
+            Some(run) => Some(lookup::run_named(engine, run).await?.id),
             None => None,
         };
         let filter = Filter {

@@ -12,7 +12,7 @@ use crate::lookup;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell dlq show build")]
 pub(super) struct Args {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
 }
 

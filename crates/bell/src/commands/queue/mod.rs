@@ -2,6 +2,7 @@
 
 mod problems;
 mod stale;
+mod stats;
 
 use api::queue::{Plan, Status};
 use clap::Subcommand;
@@ -30,6 +31,7 @@ enum Command {
     Status(StatusArgs),
     Plan(PlanArgs),
     Stale(stale::Args),
+    Stats(stats::Args),
     Problems(problems::Args),
 }
 
@@ -69,6 +71,7 @@ impl Args {
                 context.ui.answer(&plan, order)?;
             }
             Command::Stale(args) => return args.run(context, &engine).await,
+            Command::Stats(args) => return args.run(context, &engine).await,
             Command::Problems(_) => {}
         }
         Ok(Exit::DONE)

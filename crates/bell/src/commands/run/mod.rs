@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::code::{Code, Refusal};
-use domain::id::RunId;
 use domain::task::score::Profile;
 use engine::engine::Engine;
 use engine::runner::{self, Update};
@@ -43,9 +42,9 @@ pub(crate) struct Args {
     /// Begin a new run
     #[arg(long, conflicts_with = "resume")]
     new: bool,
-    /// Continue this run
-    #[arg(long, value_name = "RUN", value_parser = parse::name::<RunId>)]
-    resume: Option<RunId>,
+    /// Continue this run: its id or the beginning of it, or the name of its plan
+    #[arg(long, value_name = "RUN")]
+    resume: Option<String>,
     /// Stay while only a person or an agent can go on
     #[arg(long)]
     wait: bool,
@@ -72,7 +71,7 @@ impl Args {
         let jobs = self.jobs.unwrap_or(context.settings.jobs());
         let options = runner::Options {
             submit: submit::Options {
-                into: into(self.new, self.resume),
+                into: into(&engine, self.new, self.resume.as_deref()).await?,
                 profile: self.profile,
                 joins: recover::is_worked_on,
             },
@@ -81,8 +80,7 @@ impl Args {
                 offers: self.offer.iter().cloned().collect(),
                 guard: std::env::current_exe().ok(),
                 store_url: context.place()?.1,
-                outside: context.settings.outside(),
-                ..worker::Options::default()
+                ..context.settings.worker()
             },
             wait: self.wait,
             refresh: REFRESH,

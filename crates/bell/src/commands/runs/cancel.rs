@@ -8,17 +8,17 @@ use domain::task::state::{Reason, State};
 use engine::engine::Engine;
 use serde::Serialize;
 
-use super::find;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::lookup;
 use crate::output::theme;
 
 /// Cancel a run with every task of it that has not ended
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell runs cancel release")]
 pub(super) struct Args {
-    /// The run's id, or the name of its plan
+    /// The run: its id or the beginning of it, or the name of its plan
     run: String,
 }
 
@@ -40,7 +40,7 @@ fn is_zero(number: &u64) -> bool {
 
 impl Args {
     pub(super) async fn run(self, context: &Context, engine: &Engine) -> Result {
-        let run = find(engine, &self.run).await?.id;
+        let run = lookup::run_named(engine, &self.run).await?.id;
         // The run first: from then on it stays cancelled, whatever happens between two batches.
         change(engine, vec![Target::Run(run)]).await?;
         let mut ended = Ended {

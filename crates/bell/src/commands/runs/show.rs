@@ -7,9 +7,9 @@ use domain::run::RunState;
 use domain::store::Filter;
 use domain::time::Timestamp;
 use engine::engine::Engine;
+use engine::order::order;
 use serde::Serialize;
 
-use super::find;
 use crate::commands::task;
 use crate::context::Context;
 use crate::error::Result;
@@ -25,7 +25,7 @@ use crate::output::time;
   bell runs show release        (the newest run of that plan)
   bell runs show 0196b2c4-5d5e-7c1f-a3de-2f3c4a5b6c7d")]
 pub(super) struct Args {
-    /// The run's id, or the name of its plan
+    /// The run: its id or the beginning of it, or the name of its plan
     run: String,
 }
 
@@ -42,7 +42,7 @@ struct Shown {
 impl Args {
     pub(super) async fn run(self, context: &Context, engine: &Engine) -> Result {
         lookup::catch_up(engine).await?;
-        let run = find(engine, &self.run).await?;
+        let run = lookup::run_named(engine, &self.run).await?;
         let filter = Filter {
             run: Some(run.id),
             ..Filter::default()
@@ -54,9 +54,11 @@ impl Args {
         let run = Run::from(run);
         if !context.ui.json {
             let now = engine.now();
-            context
-                .ui
-                .text(&format!("{}\n{}", head(&run, now.wall), task::table(&views, now)))?;
+            context.ui.text(&format!(
+                "{}\n{}",
+                head(&run, now.wall),
+                task::table(&views, &order(engine).await?, now)
+            ))?;
             next(context, &run)?;
             return Ok(Exit::DONE);
         }

@@ -240,7 +240,11 @@ async fn prerequisite(engine: &Engine, text: &str) -> Result<TaskId> {
         Ok(key) => engine.store.by_key(&engine.project, &key).await?,
         Err(_) => None,
     };
-    Ok(keyed.unwrap_or(id))
+    if let Some(keyed) = keyed {
+        return Ok(keyed);
+    }
+    let begun = lookup::by_prefix(engine, text).await?;
+    Ok(begun.map_or(id, |view| view.task.id))
 }
 
 /// People may do what agents may not.

@@ -18,7 +18,7 @@ use crate::{lookup, parse};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell task cancel deploy")]
 pub(crate) struct Cancel {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
     #[command(flatten)]
     once: Once,
@@ -30,7 +30,7 @@ pub(crate) struct Cancel {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell task suspend build")]
 pub(crate) struct Suspend {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
     #[command(flatten)]
     once: Once,
@@ -42,7 +42,7 @@ pub(crate) struct Suspend {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell task resume build")]
 pub(crate) struct Resume {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
     #[command(flatten)]
     once: Once,
@@ -54,7 +54,7 @@ pub(crate) struct Resume {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bell task retry build\n  bell task retry build --at 10m")]
 pub(crate) struct Retry {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
     /// Not now but then: a time, or a duration from now
     #[arg(long, value_name = "WHEN", value_parser = parse::moment)]
@@ -71,7 +71,7 @@ pub(crate) struct Retry {
     after_help = "Examples:\n  bell task assign review --agent ann\n  bell task assign review --anybody"
 )]
 pub(crate) struct Assign {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
     /// Only this agent may take it
     #[arg(long, value_name = "NAME", value_parser = parse::name::<AgentName>, required_unless_present = "anybody")]

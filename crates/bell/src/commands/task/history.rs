@@ -15,7 +15,7 @@ use crate::{lookup, parse};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell task history test")]
 pub(crate) struct Args {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
     /// Only the newest ones
     #[arg(long, default_value_t = PAGE_MAX, value_parser = parse::limit)]

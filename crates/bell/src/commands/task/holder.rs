@@ -19,7 +19,7 @@ use crate::{lookup, parse};
 /// Which lease is meant.
 #[derive(Debug, clap::Args)]
 pub(super) struct Held {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     pub(super) id: String,
     /// What `bell task claim` printed
     #[arg(long, value_parser = parse::name::<Token>)]

@@ -1,21 +1,23 @@
 //! `bell task list`
 
 use api::list::Tasks;
-use api::task::score;
+use api::task::score_in;
 use domain::id::{AgentName, Kind, Seq};
 use domain::limits::PAGE_MAX;
 use domain::store::{Filter, View};
+use domain::task::order::Order;
 use domain::task::spec::Source;
 use domain::task::state::State;
 use domain::time::Now;
 use engine::engine::Engine;
+use engine::order::order;
 
 use crate::context::Context;
 use crate::error::{Result, invalid};
 use crate::exit::Exit;
 use crate::output::table::Table;
 use crate::output::{theme, time};
-use crate::{commands, lookup, parse};
+use crate::{lookup, parse};
 
 /// List tasks in the order in which they were added
 #[derive(Debug, clap::Args)]
@@ -63,7 +65,7 @@ impl Args {
 
     async fn filter(self, engine: &Engine) -> Result<Filter> {
         let run = match &self.run {
-            Some(run) => Some(commands::runs::find(engine, run).await?.id),
+            Some(run) => Some(lookup::run_named(engine, run).await?.id),
             None => None,
         };
         let parent = match &self.parent {
@@ -97,7 +99,9 @@ pub(crate) async fn page(context: &Context, engine: &Engine, views: Vec<View>, l
         .filter(|_| views.len() == limit)
         .map(|view| view.task.seq.0.to_string());
     if !context.ui.json {
-        context.ui.text(&table(&views, engine.now()))?;
+        context
+            .ui
+            .text(&table(&views, &order(engine).await?, engine.now()))?;
         if let Some(cursor) = cursor {
             context
                 .ui
@@ -117,7 +121,7 @@ pub(crate) async fn page(context: &Context, engine: &Engine, views: Vec<View>, l
 }
 
 /// Tasks for people.
-pub(crate) fn table(views: &[View], now: Now) -> String {
+pub(crate) fn table(views: &[View], order: &Order, now: Now) -> String {
     if views.is_empty() {
         return "no tasks\n".to_owned();
     }
@@ -133,7 +137,7 @@ pub(crate) fn table(views: &[View], now: Now) -> String {
             task.id.to_string().into(),
             name.into(),
             view.class.kind.as_str().into(),
-            format!("{:.1}", score(task, now).value()).into(),
+            format!("{:.1}", score_in(order, task, now).value()).into(),
             time::age(task.submitted_at, now.wall).into(),
         ]);
     }

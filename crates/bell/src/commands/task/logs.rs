@@ -22,7 +22,7 @@ use crate::lookup;
   bell task logs test --attempt 1
   bell task logs test --follow")]
 pub(crate) struct Args {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
     /// Of this attempt [default: the latest]
     #[arg(long, value_name = "N")]

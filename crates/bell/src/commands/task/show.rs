@@ -1,5 +1,7 @@
 //! `bell task show`
 
+use std::time::Duration;
+
 use api::task::Task;
 use domain::task::lock::{Lock, Mode};
 use domain::task::spec::{Spec, Work};
@@ -20,7 +22,7 @@ use crate::output::time;
   bell task show test          (the key of a plan's task)
   bell task show test --json | jq .result")]
 pub(crate) struct Args {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
 }
 
@@ -136,11 +138,15 @@ fn work(spec: &Spec) -> String {
     }
 }
 
+fn delay(ms: Option<u64>) -> String {
+    ms.map_or_else(String::new, |ms| show_duration(Duration::from_millis(ms)))
+}
+
 fn attempts(task: &Task) -> String {
     if task.attempts.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(&[">TRY", "OUTCOME", "WORKER", ">TOOK", "ERROR"]);
+    let mut table = Table::new(&[">TRY", "OUTCOME", "WORKER", ">TOOK", ">NEXT AFTER", "ERROR"]);
     for attempt in &task.attempts {
         let took = match (attempt.started_at, attempt.finished_at) {
             (Some(from), Some(to)) => show_duration(to.0.since(from.0)),
@@ -154,6 +160,7 @@ fn attempts(task: &Task) -> String {
                 .into(),
             attempt.worker.as_deref().unwrap_or("").into(),
             took.into(),
+            delay(attempt.retry_delay_ms).into(),
             attempt.error.as_deref().unwrap_or("").into(),
         ]);
     }

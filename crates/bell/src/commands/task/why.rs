@@ -7,6 +7,8 @@ use domain::task::lock::Mode;
 use domain::task::state::State;
 use domain::time::Timestamp;
 
+use engine::order::order;
+
 use crate::commands::curbs;
 use crate::context::Context;
 use crate::error::Result;
@@ -22,7 +24,7 @@ use crate::output::time;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell task why ship")]
 pub(crate) struct Args {
-    /// The task's id, or its key in the newest run
+    /// The task: its id or the beginning of it, or its key in the newest run
     id: String,
 }
 
@@ -47,7 +49,8 @@ impl Args {
             true => Some(engine.store.ahead(project, id, PAGE_MAX).await?),
             false => None,
         };
-        let mut why = Why::new(&view, spec, &neighbours, &held, ahead, engine.now());
+        let (order, now) = (order(&engine).await?, engine.now());
+        let mut why = Why::new(&view, spec, &neighbours, &held, ahead, now).ordered(&order, &view.task, now);
         if view.task.in_line() {
             why.held_back = curbs::holding(&engine, &view.class).await?;
         }
@@ -79,9 +82,15 @@ fn people(why: &Why, now: Timestamp) -> String {
     if !why.state.is_terminal() {
         let score = &why.score;
         text += &format!(
-            "  score {} = base {} + depth {} + urgency {} + blocking {} + source {}\n",
+            "  score {} = base {} + depth {} + urgency {} + blocking {} + source {}",
             score.score, score.base, score.depth, score.urgency, score.blocking, score.source
         );
+        for (name, part) in [("retry", score.retry), ("ageing", score.ageing)] {
+            if part != 0.0 {
+                text += &format!(" + {name} {part}");
+            }
+        }
+        text += "\n";
         text += &format!("  {}\n", takers(&why.takers));
     }
     text

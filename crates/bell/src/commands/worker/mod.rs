@@ -86,8 +86,7 @@ impl Args {
             capabilities: self.capability,
             guard: std::env::current_exe().ok(),
             store_url: context.place()?.1,
-            outside: context.settings.outside(),
-            ..Options::default()
+            ..context.settings.worker()
         };
         context
             .ui

@@ -8,7 +8,6 @@ use domain::limits;
 use domain::run::{Counts, Run, RunNo, RunState};
 use domain::store::{Admission, IntoRun, NewTask, Result};
 use domain::task::record::{Body, Task};
-use domain::task::score::{Weights, score};
 use domain::task::spec::{Json, When};
 use domain::task::state::{Reason, State};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -62,7 +61,7 @@ pub(in crate::kernel) fn insert(
         task.dependents = dependents[i];
         let (state, reason) = derive(&task, step.now.wall);
         (task.state, task.reason) = (state, reason);
-        task.score = score(&task.facts(), &Weights::default(), step.now.wall);
+        task.score = step.order.score(&task.facts(), step.now.wall);
         let data = submitted(new, state);
         step.emit_task(&mut task, Kind::TaskSubmitted, reason, Some(data));
         step.writes
@@ -193,7 +192,7 @@ fn count_dependents(step: &mut Step<'_>, plan: &Plan) -> Result<()> {
         task.dependents += dependents;
         task.children += children;
         if task.state == State::Ready {
-            task.score = score(&task.facts(), &Weights::default(), step.now.wall);
+            task.score = step.order.score(&task.facts(), step.now.wall);
         }
         step.put(task)?;
     }

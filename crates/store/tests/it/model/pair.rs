@@ -143,6 +143,18 @@ impl Pair {
                 .await;
             }
             Step::DropLetter(task) => self.ask(*task, Command::DropLetter).await,
+            Step::BreakLock { lock, at_once } => {
+                let lab = &self.labs[0];
+                let held = lab.store.locks(&lab.project).await.unwrap();
+                if let Some(held) = pick(&held, *lock) {
+                    let command = Command::BreakLock {
+                        name: held.name.clone(),
+                        why: "why not".to_owned(),
+                        at_once: *at_once,
+                    };
+                    self.request(ask(&held.holder.to_string(), command)).await;
+                }
+            }
             Step::Pass(seconds) => self.pass(Duration::from_secs(*seconds)),
             Step::Jump(seconds) => self.labs.iter().for_each(|lab| lab.jump(seconds * 1_000)),
             Step::Tick => drop(self.tick().await),

@@ -41,6 +41,10 @@ pub(super) enum Step {
     RetryLater(usize),
     Resolve(usize, bool),
     DropLetter(usize),
+    BreakLock {
+        lock: usize,
+        at_once: bool,
+    },
     Pass(u64),
     Jump(i64),
     Tick,
@@ -136,6 +140,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => which().prop_map(Step::RetryLater),
         2 => (which(), any::<bool>()).prop_map(|(task, accept)| Step::Resolve(task, accept)),
         1 => which().prop_map(Step::DropLetter),
+        1 => (which(), any::<bool>()).prop_map(|(lock, at_once)| Step::BreakLock { lock, at_once }),
         3 => (1u64..40).prop_map(Step::Pass),
         1 => (-7_200i64..7_200).prop_map(Step::Jump),
         4 => Just(Step::Tick),

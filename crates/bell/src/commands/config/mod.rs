@@ -1,5 +1,7 @@
 //! `bell config`
 
+mod project;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -21,10 +23,13 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Show(Show),
+    Set(project::Set),
     Defaults(Defaults),
 }
 
 /// Show every setting with its value and where that comes from
+///
+/// Where there is a store, those that its project keeps for all who work in it stand last.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell config show --json")]
 struct Show {}
@@ -50,22 +55,30 @@ struct Line {
 }
 
 impl Args {
-    pub(crate) fn run(self, context: &Context) -> Result {
+    pub(crate) async fn run(self, context: &Context) -> Result {
         match self.command {
             Command::Show(_) => {
                 let (folder, url) = context.place()?;
-                let settings = context.settings.iter().map(|(name, setting)| Line {
-                    name: name.to_owned(),
-                    value: value(&setting.value),
-                    origin: setting.origin.to_string(),
-                });
+                let mut settings: Vec<Line> = context
+                    .settings
+                    .iter()
+                    .map(|(name, setting)| Line {
+                        name: name.to_owned(),
+                        value: value(&setting.value),
+                        origin: setting.origin.to_string(),
+                    })
+                    .collect();
+                if context.has_store() {
+                    settings.extend(project::lines(&context.engine().await?).await?);
+                }
                 let shown = Shown {
-                    settings: settings.collect(),
+                    settings,
                     store: crate::settings::without_password(&url),
                     folder,
                 };
-                context.ui.answer(&shown, |shown| people(shown, context))?;
+                context.ui.answer(&shown, people)?;
             }
+            Command::Set(set) => return set.run(context).await,
             Command::Defaults(_) => context.ui.text(DEFAULTS)?,
         }
         Ok(Exit::DONE)
@@ -80,18 +93,23 @@ fn value(value: &toml::Value) -> serde_json::Value {
     }
 }
 
-fn people(list: &Shown, context: &Context) -> String {
+fn people(list: &Shown) -> String {
     let mut table = Table::new(&["SETTING", "VALUE", "FROM"]);
-    for (name, setting) in context.settings.iter() {
-        let from = match setting.origin {
-            Origin::Default => (setting.origin.to_string(), crate::output::theme::DIM),
-            _ => (setting.origin.to_string(), crate::output::theme::PLAIN),
+    for line in &list.settings {
+        let style = match line.origin == Origin::Default.to_string() {
+            true => crate::output::theme::DIM,
+            false => crate::output::theme::PLAIN,
         };
-        let value = match shown(&setting.value) {
-            empty if empty.is_empty() => "–".to_owned(),
-            value => value,
+        let value = match &line.value {
+            serde_json::Value::String(text) if text.is_empty() => "–".to_owned(),
+            serde_json::Value::String(text) => text.clone(),
+            value => value.to_string(),
         };
-        table.row([name.into(), value.into(), from.into()]);
+        table.row([
+            line.name.as_str().into(),
+            value.into(),
+            (line.origin.clone(), style).into(),
+        ]);
     }
     format!("{}\nstore in force: {}\n", table.render(), list.store)
 }
