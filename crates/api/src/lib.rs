@@ -6,8 +6,9 @@
 //! In reading order: moments ([`time`]), what is asked ([`ask`]), a task ([`task`]) with its tries ([`attempt`]) and why it stands where
 //! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`], [`letter`]), what happened ([`event`]), runs,
 //! curbs ([`curb`]), the queue and lists ([`run`], [`queue`], [`list`]), what works and when ([`worker`],
-//! [`schedule`], [`rule`]), who may ask ([`token`]), and every "no" ([`problem`]).
+//! [`schedule`], [`rule`]), who is registered ([`agent`]), who may ask ([`token`]), and every "no" ([`problem`]).
 
+pub mod agent;
 pub mod answer;
 pub mod ask;
 pub mod attempt;

@@ -74,6 +74,7 @@ pub(crate) enum Command {
     Queue(commands::queue::Args),
     Events(commands::events::Args),
     Dlq(commands::dlq::Args),
+    Agent(commands::agent::Args),
     Worker(commands::worker::Args),
     Pool(commands::pool::Args),
     Schedule(commands::schedule::Args),

@@ -60,6 +60,8 @@ kinds! {
     TaskReplanned = 37 "task.replanned",
     /// It was given to an agent.
     TaskPinned = 38 "task.pinned",
+    /// An agent was chosen for it, or the choice was taken back; the data tells why.
+    TaskRouted = 39 "task.routed",
     RunSubmitted = 64 "run.submitted",
     /// A finished or interrupted run goes on.
     RunResumed = 65 "run.resumed",
@@ -93,6 +95,11 @@ kinds! {
     TokenRevoked = 201 "token.revoked",
     /// Of the project, for all who work in it.
     SettingChanged = 160 "setting.changed",
+    AgentRegistered = 136 "agent.registered",
+    AgentEdited = 137 "agent.edited",
+    AgentDeregistered = 138 "agent.deregistered",
+    /// An outcome of its work was told from outside.
+    AgentReported = 139 "agent.reported",
 }
 
 impl Kind {

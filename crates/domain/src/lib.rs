@@ -6,6 +6,7 @@
 //! ([`graph`]) and are declared ([`plan`]), what every store must do ([`store`]) and how a project moves from one to another
 //! ([`transfer`]).
 
+pub mod agent;
 pub mod anchor;
 pub mod book;
 pub mod code;
@@ -14,6 +15,7 @@ pub mod deadlock;
 pub mod decide;
 pub mod event;
 pub mod graph;
+pub mod habit;
 pub mod id;
 pub mod limits;
 pub mod plan;

@@ -47,3 +47,11 @@ pub const OUTPUT_HEAD: u64 = 256 * 1024;
 pub const OUTPUT_TAIL: u64 = 768 * 1024;
 /// An address on the web; longer ones are refused by many servers, too.
 pub const URL_BYTES: usize = 2_048;
+/// Agents of one project: routing keeps them all in memory.
+pub const AGENTS: usize = 10_000;
+/// Tasks that one agent may hold at once.
+pub const AGENT_CAPACITY: u32 = 10_000;
+/// Skills of one agent; more are a list that nobody reads.
+pub const AGENT_SKILLS: usize = 512;
+/// What an agent wants remembered about itself.
+pub const AGENT_METADATA_BYTES: usize = 16 * 1024;

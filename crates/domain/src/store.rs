@@ -441,6 +441,13 @@ pub enum Command {
         /// Whoever asks answers for it that the holder has stopped.
         at_once: bool,
     },
+    /// Gives a task that nobody works on to the registered agent that was chosen for it, or takes that back. Refused
+    /// when the agent is full, or when the task's author has named one.
+    Route {
+        agent: Option<AgentName>,
+        /// Kept with the event: who else there was, and why this one.
+        decision: Json,
+    },
 }
 
 /// Subtasks that an attempt leaves behind when it completes.

@@ -5,6 +5,7 @@
 //! the dead ([`recover`]) and from time to time ([`duties`], among them [`rules`], which call out by [`outside`]); a process that stays up ([`service`]); and a plan from beginning to end ([`runner`], watched by [`follow`], forecast by
 //! [`simulate`]).
 
+pub mod agents;
 pub mod clock;
 pub mod duties;
 pub mod engine;

@@ -155,6 +155,7 @@ fn admit(tx: &mut dyn Tx, tasks: std::ops::Range<usize>, dist: usize) -> Result<
         work: "command".to_owned(),
         handler: None,
         agent: None,
+        routed: false,
         needs: Vec::new(),
         breaker: None,
         resources: Default::default(),

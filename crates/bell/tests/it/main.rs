@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod anchors;
+mod agents;
 mod bench;
 mod chaos;
 

@@ -66,7 +66,7 @@ pub fn command(task: &Task, command: &Command, ctx: &Context<'_>) -> Result<Chan
         Command::Retry { at } => retry(task, *at, now),
         Command::Resolve { accept, outcome } => resolve(task, *accept, outcome, now),
         Command::DropLetter => drop_letter(task),
-        Command::Assign { .. } => assign(task),
+        Command::Assign { .. } | Command::Route { .. } => assign(task),
         Command::Reprioritize { priority } => reprioritize(task, *priority, now),
         Command::BreakLock { at_once, .. } => break_lock(task, *at_once),
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::code::{Code, Refusal};
 use crate::decide::Change;
-use crate::id::{EventNo, Token, WorkerId};
+use crate::id::{AgentName, EventNo, Token, WorkerId};
 use crate::limits;
 use crate::task::record::{Lease, Task};
 use crate::task::retry::mix;
@@ -15,6 +15,8 @@ use crate::time::{Now, millis};
 #[derive(Clone, Debug)]
 pub struct Terms<'a> {
     pub worker: &'a WorkerId,
+    /// The registered agent that the attempt is told of.
+    pub agent: Option<&'a AgentName>,
     pub ttl: Duration,
     pub start: bool,
     pub seed: u64,
@@ -29,7 +31,11 @@ pub fn grant(task: &Task, terms: &Terms<'_>, fence: EventNo, now: Now) -> Result
     } else {
         State::Assigned
     };
-    change.enter(to, None, Some(attempt_data(attempt)))?;
+    let data = match terms.agent {
+        Some(agent) => Json::of(&serde_json::json!({ "attempt": attempt, "agent": agent })),
+        None => attempt_data(attempt),
+    };
+    change.enter(to, None, Some(data))?;
     if terms.start {
         change.task.started_at = Some(now.wall);
     }

@@ -144,6 +144,7 @@ mod tests {
         let worker = worker();
         let terms = Terms {
             worker: &worker,
+            agent: None,
             ttl: TTL,
             start,
             seed: 7,
@@ -469,7 +470,7 @@ mod tests {
                 }
                 if then == 0 && task.state == State::Ready {
                     let worker = worker();
-                    let terms = Terms { worker: &worker, ttl: TTL, start: true, seed: 1 };
+                    let terms = Terms { worker: &worker, agent: None, ttl: TTL, start: true, seed: 1 };
                     task = grant(&task, &terms, EventNo(9), NOW).unwrap().task;
                     token = task.token().unwrap();
                 }

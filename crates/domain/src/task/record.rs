@@ -245,6 +245,9 @@ pub struct Class {
     pub handler: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentName>,
+    /// The agent was chosen for it, by routing or because it asked: any other will do as well once it gives the task up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub routed: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Capability>,
     /// The breaker that the task names.
@@ -265,9 +268,29 @@ impl Class {
                 _ => None,
             },
             agent: spec.agent.clone(),
+            routed: false,
             needs: spec.needs.clone(),
             breaker: spec.breaker.clone(),
             resources: spec.resources.clone(),
+        }
+    }
+
+    /// The same, given to this agent by choice.
+    pub fn routed_to(&self, agent: &AgentName) -> Class {
+        Class {
+            agent: Some(agent.clone()),
+            routed: true,
+            ..self.clone()
+        }
+    }
+
+    /// The same for any agent again, if only a choice has given it to one.
+    pub fn unrouted(&self) -> Class {
+        let agent = self.agent.clone().filter(|_| !self.routed);
+        Class {
+            agent,
+            routed: false,
+            ..self.clone()
         }
     }
 }

@@ -3,6 +3,7 @@
     reason = "helpers of tests fail by panicking, as tests do"
 )]
 
+mod agents;
 mod duties;
 mod endpoint;
 mod lab;

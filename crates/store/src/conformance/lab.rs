@@ -375,6 +375,7 @@ impl Lab {
             .iter()
             .for_each(|view| counts.add(view.task.state));
         assert_eq!(self.counts().await, counts);
+        super::agents::assert_counted(self).await;
         let letters: u64 = self.tallies().await.iter().map(|(_, tally)| tally.count).sum();
         assert_eq!(
             self.store.status(&self.project).await.unwrap().dead_letters,

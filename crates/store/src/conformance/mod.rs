@@ -15,6 +15,7 @@
 )]
 
 pub mod admit;
+pub mod agents;
 pub mod books;
 pub mod cache;
 pub mod change;
@@ -249,6 +250,14 @@ macro_rules! conformance {
                 a_soft_limit_asks_somebody
                 an_attempt_that_goes_over_its_cap_waits
                 settings_that_make_no_sense_are_refused;
+            agents:
+                an_agent_is_found_what_it_can_do
+                an_agent_holds_no_more_than_its_capacity
+                what_an_agent_gives_up_is_for_anybody
+                work_is_routed_to_who_has_room
+                an_agent_that_comes_late_has_what_it_has
+                a_lock_is_handed_on_past_an_agent
+                profiles_that_make_no_sense_are_refused;
             books:
                 entries_are_kept_in_order_of_their_keys
                 what_is_due_is_found

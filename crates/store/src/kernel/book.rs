@@ -11,6 +11,7 @@ use domain::store::Result;
 use domain::time::{Now, millis};
 use serde::{Deserialize, Serialize};
 
+use super::agents;
 use super::curb;
 use super::setting;
 use super::step::Step;
@@ -27,6 +28,7 @@ pub fn edit(tx: &mut dyn Tx, project: &Project, edits: &[Edit], actor: &Arc<str>
         step.write_entry(edit.book, &edit.key, edit.to.clone());
         curb::edited(&mut step, edit)?;
         setting::edited(&mut step, edit)?;
+        agents::edited(&mut step, edit, found.is_some())?;
         if let Some((kind, data)) = &edit.event {
             step.emit_other(*kind, Some(data.clone()));
         }

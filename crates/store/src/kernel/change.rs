@@ -19,6 +19,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
 use super::admit::{self, repeated};
+use super::agents;
 use super::claim::run_not_found;
 use super::curb;
 use super::letters;
@@ -239,6 +240,9 @@ fn carry(
         let data = Json::of(&serde_json::json!({ "from": task.priority, "to": priority }));
         step.emit_task(&mut change.task, Kind::TaskReprioritized, None, Some(data));
     }
+    if let Command::Route { agent, decision } = &request.command {
+        agents::route(step, agent.as_ref(), decision, &mut change)?;
+    }
     let moved = !change.moves.is_empty();
     step.carry_out(change)?;
     let after = step.task(seq)?.clone();
@@ -257,11 +261,12 @@ fn carry(
 /// Moves a task into the class of an agent's tasks.
 fn pin(step: &mut Step<'_>, agent: Option<&AgentName>, change: &mut Change) -> Result<()> {
     let class = step.class(change.task.class)?;
-    if class.agent.as_ref() == agent {
+    if class.agent.as_ref() == agent && !class.routed {
         return Ok(());
     }
     let pinned = Class {
         agent: agent.cloned(),
+        routed: false,
         ..class
     };
     change.task.class = step.tx.class(step.project, &pinned)?;

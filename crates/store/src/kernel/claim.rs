@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use domain::book::Book;
 use domain::code::{Code, Refusal};
 use domain::decide::lease::{self, Terms};
-use domain::id::{Project, Seq};
+use domain::id::{AgentName, Project, Seq};
 use domain::limits;
 use domain::store::{Claim, Leased, Result};
 use domain::task::record::{Class, ClassNo, Task};
 use domain::time::Now;
 use rustc_hash::FxHashMap;
 
+use super::agents;
 use super::curb;
 use super::locks;
 use super::step::Step;
@@ -31,21 +32,26 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
         },
     };
     let all = tx.classes(no)?;
-    let mut classes: Vec<(ClassNo, &Class)> = all
-        .iter()
-        .filter(|(_, class)| claim.wants.takes(class))
-        .map(|(no, class)| (*no, class))
-        .collect();
-    if classes.is_empty() {
+    let nobody = claim.wants.agent.is_none();
+    if nobody && !all.iter().any(|(_, class)| claim.wants.takes(class)) {
         return Ok(Vec::new());
     }
     let max = claim.max.clamp(1, limits::CLAIM_MAX);
     let mut step = Step::new(tx, no, now, format!("worker:{}", claim.worker).into())?;
-    let mut free = claim.wants.free.clone();
+    let wants = agents::widen(&mut step, &claim.wants)?;
+    let mut classes: Vec<(ClassNo, &Class)> = all
+        .iter()
+        .filter(|(_, class)| wants.takes(class))
+        .map(|(no, class)| (*no, class))
+        .collect();
+    let mut free = wants.free;
     let mut taken: Vec<Seq> = Vec::new();
     while taken.len() < max {
-        leave_out(&mut step, &mut classes, &free)?;
+        leave_out(&mut step, &mut classes, &free, wants.agent.as_ref())?;
         let open: Vec<ClassNo> = classes.iter().map(|(no, _)| *no).collect();
+        if open.is_empty() {
+            break;
+        }
         let room = max - taken.len();
         let line = step.tx.line(no, run, &open, room)?;
         let mut all_seen = line.len() < room && !step.has(Book::Budget);
@@ -56,12 +62,12 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
             all_seen &= !task.guarded;
             let class = classes.iter().find(|(no, _)| *no == task.class);
             let (_, class) = class.expect("only tasks of these classes were asked for");
-            if !fits(class, &free) || curbed(&mut step) && curb::classes::room(&mut step, class)? == 0 {
+            if !fits(class, &free) || !open_to(&mut step, class, wants.agent.as_ref())? {
                 all_seen = false;
                 continue;
             }
             step.adopt(task.clone());
-            if take(&mut step, &task, claim, &mut taken)? {
+            if take(&mut step, &task, class, claim, &mut taken)? {
                 use_up(class, &mut free);
             }
         }
@@ -75,22 +81,26 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
     answer(&mut step, &taken)
 }
 
-fn curbed(step: &mut Step<'_>) -> bool {
-    curb::classes::any(step)
+/// Whether an attempt of this class may begin now.
+fn open_to(step: &mut Step<'_>, class: &Class, claimer: Option<&AgentName>) -> Result<bool> {
+    Ok(agents::has_room(step, class, claimer)?
+        && (!curb::classes::any(step) || curb::classes::room(step, class)? > 0))
 }
 
 /// Classes that nothing may begin of now are not asked for again.
-fn leave_out(step: &mut Step<'_>, classes: &mut Vec<(ClassNo, &Class)>, free: &Amounts) -> Result<()> {
-    classes.retain(|(_, class)| fits(class, free));
-    if curbed(step) {
-        let mut open = Vec::with_capacity(classes.len());
-        for (no, class) in classes.drain(..) {
-            if curb::classes::room(step, class)? > 0 {
-                open.push((no, class));
-            }
+fn leave_out(
+    step: &mut Step<'_>,
+    classes: &mut Vec<(ClassNo, &Class)>,
+    free: &Amounts,
+    claimer: Option<&AgentName>,
+) -> Result<()> {
+    let mut open = Vec::with_capacity(classes.len());
+    for (no, class) in classes.drain(..) {
+        if fits(class, free) && open_to(step, class, claimer)? {
+            open.push((no, class));
         }
-        *classes = open;
     }
+    *classes = open;
     Ok(())
 }
 
@@ -113,7 +123,13 @@ fn use_up(class: &Class, free: &mut Amounts) {
 }
 
 /// Leases a task, or puts it aside under what is in its way. Returns whether it was leased.
-fn take(step: &mut Step<'_>, task: &Task, claim: &Claim, taken: &mut Vec<Seq>) -> Result<bool> {
+fn take(
+    step: &mut Step<'_>,
+    task: &Task,
+    class: &Class,
+    claim: &Claim,
+    taken: &mut Vec<Seq>,
+) -> Result<bool> {
     if task.guarded || step.has(Book::Budget) {
         let guards = locks::guards(step, task.seq)?;
         if let Some(thing) = locks::obstacle(step, &guards)? {
@@ -126,13 +142,18 @@ fn take(step: &mut Step<'_>, task: &Task, claim: &Claim, taken: &mut Vec<Seq>) -
         }
         locks::acquire(step, task.seq, guards);
     }
+    let agent = agents::doer(step, class, claim.wants.agent.as_ref())?;
     let terms = Terms {
         worker: &claim.worker,
+        agent,
         ttl: claim.ttl,
         start: claim.start,
         seed: claim.seed,
     };
-    let change = lease::grant(task, &terms, step.next_event(), step.now)?;
+    let mut change = lease::grant(task, &terms, step.next_event(), step.now)?;
+    if let (Some(agent), None) = (agent, &class.agent) {
+        change.task.class = step.tx.class(step.project, &class.routed_to(agent))?;
+    }
     taken.push(task.seq);
     step.carry_out(change)?;
     Ok(true)

@@ -4,6 +4,7 @@
 //! (`settle` for edges, `locks` for what waits in line), and writes everything as one set.
 
 mod admit;
+mod agents;
 mod book;
 mod change;
 mod claim;

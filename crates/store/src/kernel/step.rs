@@ -17,6 +17,7 @@ use domain::time::{Now, Timestamp};
 use domain::transfer::MOVED;
 use rustc_hash::FxHashMap;
 
+use super::agents::{self, Agents};
 use super::curb::{self, Curbs};
 use super::letters::{self, Letters};
 use super::tx::{Group, Head, ProjectNo, Tx, WriteSet};
@@ -37,6 +38,7 @@ pub(super) struct Step<'a> {
     /// Other things that tasks are parked under, which may let some of them go now.
     pub(super) freed: Vec<Arc<str>>,
     pub(super) curbs: Curbs,
+    pub(super) agents: Agents,
     pub(super) letters: Letters,
     pub(super) order: Order,
     classes: Option<Arc<Vec<(ClassNo, Class)>>>,
@@ -70,6 +72,7 @@ impl<'a> Step<'a> {
             batons: Vec::new(),
             freed: Vec::new(),
             curbs: Curbs::default(),
+            agents: Agents::default(),
             letters: Letters::default(),
             order: super::setting::order(&settings)?,
             classes: None,
@@ -203,7 +206,11 @@ impl<'a> Step<'a> {
             && task.wait != before.wait
             && task.wait != Wait::Parked(thing.clone())
         {
-            self.batons.push((thing.clone(), (task.class, task.run)));
+            // The group that it stood for, even where its class has changed.
+            self.batons.push((thing.clone(), (before.class, before.run)));
+        }
+        if self.has(Book::Agent) {
+            agents::follow(self, &before, &mut task)?;
         }
         if before.lease.is_some() != task.lease.is_some() && self.is_curbed(&task) {
             curb::follow(self, &before, &task)?;
@@ -434,6 +441,7 @@ impl<'a> Step<'a> {
     pub(super) fn finish(&mut self) -> Result<()> {
         super::locks::hand_on(self)?;
         curb::save(self);
+        agents::save(self);
         letters::save(self);
         self.close_runs();
         self.flush()

@@ -45,6 +45,7 @@ fn class() -> Class {
         work: "command".to_owned(),
         handler: None,
         agent: None,
+        routed: false,
         needs: Vec::new(),
         breaker: None,
         resources: Default::default(),

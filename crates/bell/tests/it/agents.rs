@@ -1,0 +1,179 @@
+//! Agents as people and shells meet them.
+
+use serde_json::{Value, json};
+
+use crate::bench::Bench;
+
+fn leases(bench: &Bench, agent: &str, max: &str) -> Vec<Value> {
+    let answer = bench.json(&["task", "claim", "--worker", agent, "--max", max]);
+    answer["leases"].as_array().unwrap().clone()
+}
+
+fn end(bench: &Bench, verb: &str, lease: &Value, more: &[&str]) {
+    let (task, token) = (lease["task"].as_str().unwrap(), lease["token"].as_str().unwrap());
+    bench.json(&[&["task", verb, task, "--token", token][..], more].concat());
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    let agents = list["agents"].as_array().unwrap();
+    agents
+        .iter()
+        .map(|agent| agent["name"].as_str().unwrap())
+        .collect()
+}
+
+// proves: SPEC 2.5, SPEC 3.3, DESIGN 9
+#[test]
+fn an_agent_registers_works_and_leaves() {
+    let bench = Bench::new();
+    let said = [
+        "--capability",
+        "review",
+        "--language",
+        "python",
+        "--capacity",
+        "2",
+    ];
+    let ann = bench.json(&[&["agent", "register", "ann"][..], &said].concat());
+    assert_eq!(
+        (&ann["capacity"], &ann["status"]),
+        (&json!(2), &json!("available"))
+    );
+    assert_eq!(ann["record"]["success_rate"], Value::Null);
+    for id in ["t1", "t2", "t3"] {
+        bench.json(&["task", "add", "x", "--id", id, "--needs", "python"]);
+    }
+    bench.json(&["task", "add", "x", "--id", "java", "--needs", "java"]);
+    bench.json(&[
+        "task",
+        "add",
+        "x",
+        "--id",
+        "hers",
+        "--agent",
+        "ann",
+        "--priority",
+        "low",
+    ]);
+    assert!(
+        leases(&bench, "bob", "9").is_empty(),
+        "nobody says that bob can do anything"
+    );
+    let held = leases(&bench, "ann", "9");
+    assert_eq!(held.len(), 2);
+    assert_eq!(bench.json(&["task", "show", "t1"])["agent"], "ann");
+    let ann = bench.json(&["agent", "show", "ann"]);
+    assert_eq!(
+        (&ann["status"], &ann["load"]["active"]),
+        (&json!("offline"), &json!(2))
+    );
+    end(&bench, "complete", &held[0], &[]);
+    let ann = bench.json(&["agent", "show", "ann"]);
+    assert_eq!(
+        (&ann["record"]["completed"], &ann["record"]["by_skill"][0]["name"]),
+        (&json!(1), &json!("python"))
+    );
+    bench.json(&["agent", "report", "ann", "--failure", "--duration", "1s"]);
+    let health = bench.json(&["agent", "health", "ann"]);
+    assert_eq!(
+        (&health["status"], &health["success_rate"]),
+        (&json!("degraded"), &json!(0.5))
+    );
+    let gone = bench.json(&["agent", "deregister", "ann"]);
+    assert_eq!(
+        (&gone["returned"], &gone["orphaned"]),
+        (&json!(["t2"]), &json!(["hers"]))
+    );
+    assert_eq!(bench.json(&["task", "show", "t2"])["agent"], Value::Null);
+    assert_eq!(
+        bench.problem(&["agent", "show", "ann"]),
+        ("agent-not-found".to_owned(), 2)
+    );
+    let again = bench.json(&[
+        "task",
+        "claim",
+        "--worker",
+        "eve",
+        "--capability",
+        "python",
+        "--max",
+        "9",
+    ]);
+    assert_eq!(again["leases"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn agents_are_found_by_what_they_can_do() {
+    let bench = Bench::new();
+    for (name, rate, skills) in [
+        ("java", "0.9", &["--capability", "java"][..]),
+        ("script", "0.7", &["--capability", "javascript"]),
+        (
+            "versed",
+            "0.8",
+            &["--specialisation", "auth:expert", "--capability", "java"],
+        ),
+    ] {
+        let prior = ["--success-rate", rate, "--tasks", "100"];
+        bench.json(&[&["agent", "register", name][..], skills, &prior].concat());
+    }
+    assert_eq!(
+        names(&bench.json(&["agent", "list"])),
+        ["java", "versed", "script"]
+    );
+    assert_eq!(
+        names(&bench.json(&["agent", "list", "--capability", "java"])),
+        ["java", "versed"]
+    );
+    assert_eq!(
+        names(&bench.json(&["agent", "list", "--specialisation", "auth:expert"])),
+        ["versed"]
+    );
+    assert_eq!(
+        names(&bench.json(&["agent", "list", "--specialisation", "auth:master"])),
+        [""; 0]
+    );
+    assert_eq!(
+        names(&bench.json(&["agent", "list", "--min-success", "85%"])),
+        ["java"]
+    );
+    let flock = bench.json(&["agent", "health"]);
+    assert_eq!(
+        flock["skill_distribution"],
+        json!({ "auth": 1, "java": 2, "javascript": 1 })
+    );
+    let table = bench.bell(&["agent", "list"]).out;
+    assert!(table.contains("auth:expert"), "{table}");
+    bench.json(&["agent", "learn", "script", "java", "--confidence", "0.6"]);
+    assert_eq!(bench.json(&["agent", "list", "--capability", "java"])["count"], 3);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_the_way() {
+    let bench = Bench::new();
+    assert_eq!(
+        bench.problem(&["agent", "register", "ann", "--capacity", "0"]).1,
+        2
+    );
+    assert!(
+        !bench.path().join(".bellwether").exists(),
+        "a mistake leaves nothing behind"
+    );
+    bench.json(&["agent", "register", "ann"]);
+    let (code, exit) = bench.problem(&["agent", "register", "ann"]);
+    assert_eq!((code.as_str(), exit), ("agent-exists", 2));
+    let said = bench.bell(&["agent", "show", "anm"]);
+    assert!(said.err.contains("did you mean `ann`?"), "{}", said.err);
+    for bad in [
+        &["agent", "edit", "ann"][..],
+        &["agent", "learn", "ann", "x", "--confidence", "2"],
+        &["agent", "register", "bob", "--specialisation", "a b:expert"],
+        &["agent", "heartbeat", "eve"],
+        &["agent", "report", "ann", "--duration", "1s"],
+    ] {
+        assert_eq!(bench.problem(bad).1, 2, "{bad:?}");
+    }
+    bench.json(&["agent", "edit", "ann", "--capacity", "9", "--language", "go"]);
+    let ann = bench.json(&["agent", "show", "ann"]);
+    assert_eq!((&ann["capacity"], &ann["languages"]), (&json!(9), &json!(["go"])));
+}

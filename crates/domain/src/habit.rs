@@ -1,0 +1,304 @@
+//! What finished work teaches: how agents do ([`crate::agent::Record`]) and what kinds of tasks usually take.
+//!
+//! It follows from the log alone: attempt by attempt, in the order of the events. Whoever reads the log again from
+//! its beginning, in pieces of whatever size, comes to the same.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::profile::Prior;
+use crate::agent::record::{Done, Record};
+use crate::event::Kind as Fact;
+use crate::id::{AgentName, Capability, Kind};
+use crate::task::state::{Reason, State};
+use crate::time::Timestamp;
+
+/// How many of the latest durations of a kind are kept.
+const LATEST: usize = 64;
+
+/// What a kind of task usually takes; an entry of [`crate::book::Book::Habit`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Habit {
+    pub completed: u64,
+    pub failed: u64,
+    /// Milliseconds of the latest attempts that succeeded, oldest first.
+    pub latest: Vec<u64>,
+    /// Tokens of the latest attempts that told them, oldest first.
+    pub tokens: Vec<u64>,
+}
+
+impl Habit {
+    fn keep(list: &mut Vec<u64>, value: u64) {
+        if list.len() == LATEST {
+            list.remove(0);
+        }
+        list.push(value);
+    }
+
+    /// The duration in milliseconds that so large a share of the latest did not exceed.
+    pub fn duration(&self, share: f64) -> Option<u64> {
+        quantile(&self.latest, share)
+    }
+
+    pub fn used_tokens(&self, share: f64) -> Option<u64> {
+        quantile(&self.tokens, share)
+    }
+
+    pub fn failure_rate(&self) -> Option<f64> {
+        let count = self.completed + self.failed;
+        (count > 0).then(|| self.failed as f64 / count as f64)
+    }
+}
+
+fn quantile(list: &[u64], share: f64) -> Option<u64> {
+    let mut sorted = list.to_vec();
+    sorted.sort_unstable();
+    let last = sorted.len().checked_sub(1)?;
+    sorted.get(((last as f64) * share).round() as usize).copied()
+}
+
+/// What events of attempts tell in their data.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Told {
+    #[serde(default)]
+    pub attempt: Option<u32>,
+    /// The registered agent that took the task.
+    #[serde(default)]
+    pub agent: Option<AgentName>,
+    #[serde(default)]
+    pub usage: Option<Usage>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+pub struct Usage {
+    #[serde(default)]
+    pub tokens: Option<f64>,
+    /// How good the work is, from 0 to 1, as far as somebody has judged it.
+    #[serde(default)]
+    pub quality: Option<f64>,
+}
+
+/// How an attempt ended, as its event tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Success,
+    Failure,
+    /// With its worker.
+    Lost,
+}
+
+/// What an event says about the end of an attempt; `None` when it says nothing, or nobody is to be judged by it.
+pub fn end(fact: Fact, reason: Option<Reason>, told: &Told) -> Option<End> {
+    told.attempt?;
+    match (fact, reason) {
+        (Fact::TaskEntered(State::Completed), Some(Reason::Cached)) => None,
+        (Fact::TaskEntered(State::Completed), _) => Some(End::Success),
+        (Fact::TaskEntered(State::Ready | State::Failed), Some(Reason::Lost)) => Some(End::Lost),
+        (Fact::TaskEntered(State::Retrying | State::Failed), _) => Some(End::Failure),
+        _ => None,
+    }
+}
+
+/// One thing to learn from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lesson {
+    /// An agent is registered: its record begins.
+    Came {
+        at: Timestamp,
+        agent: AgentName,
+        prior: Option<Prior>,
+    },
+    Left {
+        agent: AgentName,
+    },
+    /// An outcome that was told from outside.
+    Reported {
+        at: Timestamp,
+        agent: AgentName,
+        success: bool,
+        ms: f64,
+        quality: Option<f64>,
+    },
+    Ended {
+        at: Timestamp,
+        end: End,
+        /// When it began.
+        began: Option<Timestamp>,
+        agent: Option<AgentName>,
+        kind: Kind,
+        needs: Vec<Capability>,
+        usage: Usage,
+    },
+}
+
+impl Lesson {
+    /// Whose record it changes.
+    pub fn agent(&self) -> Option<&AgentName> {
+        match self {
+            Lesson::Came { agent, .. } | Lesson::Left { agent } | Lesson::Reported { agent, .. } => {
+                Some(agent)
+            }
+            Lesson::Ended { agent, .. } => agent.as_ref(),
+        }
+    }
+
+    pub fn kind(&self) -> Option<&Kind> {
+        match self {
+            Lesson::Ended { kind, .. } => Some(kind),
+            _ => None,
+        }
+    }
+}
+
+/// What is known before and after some lessons. Only who is registered has a record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    pub agents: BTreeMap<AgentName, Record>,
+    pub kinds: BTreeMap<Kind, Habit>,
+}
+
+impl Known {
+    pub fn learn(&mut self, lesson: &Lesson) {
+        match lesson {
+            Lesson::Came { at, agent, prior } => {
+                let record = Record::beginning(prior.as_ref(), *at);
+                self.agents.insert(agent.clone(), record);
+            }
+            Lesson::Left { agent } => drop(self.agents.remove(agent)),
+            Lesson::Reported {
+                at,
+                agent,
+                success,
+                ms,
+                quality,
+            } => {
+                if let Some(record) = self.agents.get_mut(agent) {
+                    record.done(&Done {
+                        at: *at,
+                        kind: None,
+                        needs: &[],
+                        success: *success,
+                        ms: Some(*ms),
+                        quality: *quality,
+                    });
+                }
+            }
+            Lesson::Ended {
+                at,
+                end,
+                began,
+                agent,
+                kind,
+                needs,
+                usage,
+            } => {
+                let ms = began.map(|began| at.since(began).as_millis() as u64);
+                if let Some(record) = agent.as_ref().and_then(|agent| self.agents.get_mut(agent)) {
+                    match end {
+                        End::Lost => record.lose(*at),
+                        _ => record.done(&Done {
+                            at: *at,
+                            kind: Some(kind),
+                            needs,
+                            success: *end == End::Success,
+                            ms: ms.map(|ms| ms as f64),
+                            quality: usage.quality,
+                        }),
+                    }
+                }
+                let habit = self.kinds.entry(kind.clone()).or_default();
+                match end {
+                    End::Success => {
+                        habit.completed += 1;
+                        if let Some(ms) = ms {
+                            Habit::keep(&mut habit.latest, ms);
+                        }
+                    }
+                    End::Failure => habit.failed += 1,
+                    End::Lost => {}
+                }
+                if let Some(tokens) = usage.tokens.filter(|tokens| (0.0..1e15).contains(tokens)) {
+                    Habit::keep(&mut habit.tokens, tokens as u64);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(at: i64, end: End, agent: &str) -> Lesson {
+        Lesson::Ended {
+            at: Timestamp(at),
+            end,
+            began: Some(Timestamp(at - 100)),
+            agent: Some(AgentName::new(agent).unwrap()),
+            kind: Kind::new("review").unwrap(),
+            needs: vec![Capability::new("python").unwrap()],
+            usage: Usage::default(),
+        }
+    }
+
+    fn came(agent: &str) -> Lesson {
+        Lesson::Came {
+            at: Timestamp(1),
+            agent: AgentName::new(agent).unwrap(),
+            prior: None,
+        }
+    }
+
+    #[test]
+    fn only_the_registered_have_records_and_every_kind_its_habit() {
+        let mut known = Known::default();
+        let lessons = [
+            ended(200, End::Success, "ann"),
+            came("ann"),
+            ended(300, End::Success, "ann"),
+            ended(400, End::Failure, "ann"),
+            ended(500, End::Lost, "ann"),
+            ended(600, End::Success, "eve"),
+        ];
+        lessons.iter().for_each(|lesson| known.learn(lesson));
+        let ann = &known.agents[&AgentName::new("ann").unwrap()];
+        assert_eq!((ann.sum.completed, ann.sum.failed, ann.lost), (1, 1, 1));
+        assert_eq!(known.agents.len(), 1);
+        let habit = &known.kinds[&Kind::new("review").unwrap()];
+        assert_eq!(
+            (habit.completed, habit.failed, habit.duration(0.5)),
+            (3, 1, Some(100))
+        );
+    }
+
+    #[test]
+    fn a_habit_is_what_was_usual_lately() {
+        let mut habit = Habit::default();
+        assert_eq!((habit.duration(0.5), habit.failure_rate()), (None, None));
+        (0..1_000).for_each(|ms| Habit::keep(&mut habit.latest, ms));
+        assert_eq!(habit.latest.len(), LATEST);
+        assert_eq!((habit.duration(0.0), habit.duration(1.0)), (Some(936), Some(999)));
+    }
+
+    #[test]
+    fn ends_that_judge_nobody_teach_nothing() {
+        let told = Told {
+            attempt: Some(1),
+            ..Told::default()
+        };
+        let of = |state, reason| end(Fact::TaskEntered(state), reason, &told);
+        assert_eq!(of(State::Completed, None), Some(End::Success));
+        assert_eq!(of(State::Completed, Some(Reason::Cached)), None);
+        assert_eq!(of(State::Ready, Some(Reason::Released)), None);
+        assert_eq!(of(State::Ready, Some(Reason::Lost)), Some(End::Lost));
+        assert_eq!(of(State::Failed, Some(Reason::Lost)), Some(End::Lost));
+        assert_eq!(of(State::Retrying, None), Some(End::Failure));
+        assert_eq!(of(State::Awaiting, Some(Reason::Budget)), None);
+        assert_eq!(
+            end(Fact::TaskEntered(State::Completed), None, &Told::default()),
+            None
+        );
+    }
+}
