@@ -4,8 +4,8 @@ use domain::event::Kind;
 use domain::store::Seen;
 use domain::task::spec::Json;
 use domain::task::state::{Reason, State};
-use schemars::JsonSchema;
 use domain::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Time;

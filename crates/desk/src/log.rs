@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use api::ask;
-use api::event::{Event, Pattern};
+use api::event::Event;
 use api::list::Events;
-use domain::event::Kind;
+use domain::event::pattern::Pattern;
 use domain::id::EventNo;
 use domain::limits::PAGE_MAX;
 use domain::store::{Result, Seen};
@@ -40,17 +40,15 @@ impl Types {
     }
 }
 
+/// The list shows events without their tasks, so a name that is about tasks of one kind cannot be told from the others.
 fn pattern(text: &str) -> Result<Pattern> {
-    let pattern = Pattern::new(text);
-    if Kind::all().any(|kind| pattern.matches(kind.as_str())) {
-        return Ok(pattern);
+    let pattern: Pattern = text.parse()?;
+    match pattern.of() {
+        None => Ok(pattern),
+        Some(kind) => Err(invalid(format!(
+            "`{text}` is about tasks of kind {kind}; rules understand it"
+        ))),
     }
-    let known: Vec<&str> = Kind::all().map(Kind::as_str).collect();
-    let refusal = invalid(format!("no event has the type `{}`", text.escape_debug()));
-    Err(match domain::code::nearest(text, known.iter().copied()) {
-        Some(near) => refusal.help(format!("did you mean `{near}`?")),
-        None => refusal.help(format!("known are {}", known.join(", "))),
-    })
 }
 
 /// Events after a number, or the newest ones. With none to tell it waits as long as was asked.

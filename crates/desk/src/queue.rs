@@ -3,17 +3,25 @@
 use std::time::Duration;
 
 use api::ask;
-use api::list::{Locks, Problems};
+use api::list::{Lock, Locks, Problems};
 use api::queue::{Plan, Stale, StaleTask, Status};
 use domain::code::{Code, Refusal};
 use domain::graph::{Dag, Graph};
 use domain::id::{Seq, TaskId};
 use domain::limits::PAGE_MAX;
-use domain::store::Result;
+use domain::store::{Filter, HeldLock, Result};
+use domain::task::record::Wait;
+use domain::task::state::State;
 use engine::engine::Engine;
 use rustc_hash::FxHashMap;
 
 use crate::{find, invalid};
+
+/// Waiting tasks that are named for each lock.
+const NAMED: usize = 10;
+
+/// Pages of ready tasks that are searched for them.
+const PAGES: usize = 10;
 
 pub async fn status(engine: &Engine) -> Result<Status> {
     find::catch_up(engine).await?;
@@ -32,11 +40,47 @@ pub async fn problems(engine: &Engine) -> Result<Problems> {
 pub async fn locks(engine: &Engine) -> Result<Locks> {
     find::catch_up(engine).await?;
     let held = engine.store.locks(&engine.project).await?;
-    let locks: Vec<_> = held.into_iter().map(api::list::Lock::from).collect();
+    let leased = engine.store.leased(&engine.project, None).await?;
+    let leases: FxHashMap<_, _> = leased.iter().map(|lease| (&lease.id, lease)).collect();
+    let mut waiters = waiters(engine, &held).await?;
+    let now = engine.now();
+    let lock = |lock: HeldLock| {
+        let waiters = waiters.remove(lock.name.as_str()).unwrap_or_default();
+        let lease = leases.get(&lock.holder).copied();
+        Lock::new(lock, lease, waiters, now)
+    };
+    let locks: Vec<Lock> = held.into_iter().map(lock).collect();
     Ok(Locks {
         count: locks.len(),
         locks,
     })
+}
+
+/// The first tasks that wait for each lock, as far as a bounded look finds them.
+async fn waiters(engine: &Engine, held: &[HeldLock]) -> Result<FxHashMap<String, Vec<TaskId>>> {
+    let mut found: FxHashMap<String, Vec<TaskId>> = FxHashMap::default();
+    let (mut after, mut pages) = (Seq(0), PAGES);
+    while pages > 0 && held.iter().any(|lock| lock.waiting > 0) {
+        let filter = Filter {
+            states: vec![State::Ready],
+            ..Filter::default()
+        };
+        let page = engine
+            .store
+            .list(&engine.project, filter, after, PAGE_MAX)
+            .await?;
+        pages = if page.len() < PAGE_MAX { 0 } else { pages - 1 };
+        for view in page {
+            after = view.task.seq;
+            if let Wait::Parked(thing) = &view.task.wait {
+                let waiters = found.entry(thing.to_string()).or_default();
+                if waiters.len() < NAMED {
+                    waiters.push(view.task.id);
+                }
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Attempts that have been under way for too long, the oldest first.

@@ -1,18 +1,13 @@
 //! `bell lock`
 
-use api::list::{Broken, Evicted, Lock, Locks};
+use api::list::{Broken, Evicted, Locks};
 use api::time::Time;
 use clap::Subcommand;
 use domain::code::{Code, Refusal, nearest};
-use domain::id::{Seq, TaskId};
-use domain::limits::PAGE_MAX;
-use domain::store::{Command as Deed, Filter, HeldLock, Request, Target};
+use domain::store::{Command as Deed, HeldLock, Request, Target};
 use domain::task::lock::{self, LIMIT, Mode};
-use domain::task::record::Wait;
-use domain::task::state::State;
 use domain::time::Timestamp;
 use engine::engine::Engine;
-use rustc_hash::FxHashMap;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -59,11 +54,6 @@ struct Break {
     now: bool,
 }
 
-/// Waiting tasks that are named for each lock.
-const NAMED: usize = 10;
-/// Pages of ready tasks that are searched for them.
-const PAGES: usize = 10;
-
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
@@ -76,50 +66,10 @@ impl Args {
 }
 
 async fn list(context: &Context, engine: &Engine) -> Result {
-    let held = engine.store.locks(&engine.project).await?;
-    let leased = engine.store.leased(&engine.project, None).await?;
-    let leases: FxHashMap<_, _> = leased.iter().map(|lease| (&lease.id, lease)).collect();
-    let mut waiters = waiters(engine, &held).await?;
+    let list = desk::queue::locks(engine).await?;
     let now = engine.now();
-    let lock = |lock: HeldLock| {
-        let waiters = waiters.remove(lock.name.as_str()).unwrap_or_default();
-        let lease = leases.get(&lock.holder).copied();
-        Lock::new(lock, lease, waiters, now)
-    };
-    let locks: Vec<Lock> = held.into_iter().map(lock).collect();
-    let list = Locks {
-        count: locks.len(),
-        locks,
-    };
     context.ui.answer(&list, |list| people(list, now.wall))?;
     Ok(Exit::DONE)
-}
-
-/// The first tasks that wait for each lock, as far as a bounded look finds them.
-async fn waiters(engine: &Engine, held: &[HeldLock]) -> Result<FxHashMap<String, Vec<TaskId>>> {
-    let mut found: FxHashMap<String, Vec<TaskId>> = FxHashMap::default();
-    let (mut after, mut pages) = (Seq(0), PAGES);
-    while pages > 0 && held.iter().any(|lock| lock.waiting > 0) {
-        let filter = Filter {
-            states: vec![State::Ready],
-            ..Filter::default()
-        };
-        let page = engine
-            .store
-            .list(&engine.project, filter, after, PAGE_MAX)
-            .await?;
-        pages = if page.len() < PAGE_MAX { 0 } else { pages - 1 };
-        for view in page {
-            after = view.task.seq;
-            if let Wait::Parked(thing) = &view.task.wait {
-                let waiters = found.entry(thing.to_string()).or_default();
-                if waiters.len() < NAMED {
-                    waiters.push(view.task.id);
-                }
-            }
-        }
-    }
-    Ok(found)
 }
 
 impl Break {

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod anchors;
 mod agents;
+mod anchors;
 mod bench;
 mod chaos;
 

@@ -90,7 +90,7 @@ pub(super) const HTTP: &[Key<Call>] = &[
                     );
                 }
                 if let Some(value) = at.scalar(found, "text") {
-                    if value.chars().any(|c| c.is_control()) {
+                    if value.chars().any(char::is_control) {
                         at.wrong(found, "control characters cannot be sent", "write it on one line");
                     }
                     call.headers.insert(at.key().to_owned(), value.to_owned());

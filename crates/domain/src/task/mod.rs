@@ -1,8 +1,8 @@
 //! What a task is: its specification, its record, its states, its place in line.
 
 pub mod lock;
-pub mod outside;
 pub mod order;
+pub mod outside;
 pub mod record;
 pub mod retry;
 pub mod score;

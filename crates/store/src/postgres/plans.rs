@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use super::link::{Link, Order};
 use super::{Options, PgDriver, WRITING, apply, desk, names, query, rows};
-use crate::driver::Driver;
 
 /// Every statement of a writing session that goes over tables which grow.
 fn statements() -> Vec<(&'static str, &'static str)> {

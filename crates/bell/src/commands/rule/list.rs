@@ -100,7 +100,11 @@ impl Show {
 }
 
 fn on(rule: &Rule) -> String {
-    let on: Vec<&str> = rule.on.iter().map(|pattern| pattern.as_str()).collect();
+    let on: Vec<&str> = rule
+        .on
+        .iter()
+        .map(domain::event::pattern::Pattern::as_str)
+        .collect();
     on.join(", ")
 }
 

@@ -58,7 +58,7 @@ impl Waits {
         let timeout = job.spec.timeout.unwrap_or(self.timeout);
         tokio::select! {
             found = self.find(engine, job, &awaited) => match found {
-                Ok(found) => completed(found),
+                Ok(found) => completed(&found),
                 Err(failure) => Finish::failed(failure),
             },
             () = job.steering.cancelled() => Finish::Stopped,
@@ -116,8 +116,8 @@ fn shown(awaited: &Awaited) -> String {
     }
 }
 
-fn completed(found: Value) -> Finish {
-    let mut result = Json::of(&found);
+fn completed(found: &Value) -> Finish {
+    let mut result = Json::of(found);
     if result.get().len() > limits::RESULT_BYTES {
         result = Json::of(&serde_json::json!({ "cut": true }));
     }
