@@ -4,6 +4,7 @@
 
 mod anchors;
 mod agents;
+mod analyses;
 mod bench;
 mod chaos;
 
