@@ -53,6 +53,7 @@ fn run(command: Command, context: &Context) -> Result {
         Command::Run(args) => args.run(context),
         Command::Submit(args) => wait(args.run(context)),
         Command::Plan(args) => args.run(context),
+        Command::Analyze(args) => args.run(context),
         Command::Explain(args) => args.run(context),
         Command::Config(args) => wait(args.run(context)),
         Command::Completions(args) => args.run(context),

@@ -70,6 +70,7 @@ pub(crate) enum Command {
     Submit(commands::submit::Args),
     Runs(commands::runs::Args),
     Plan(commands::plan::Args),
+    Analyze(commands::analyze::Args),
     Task(commands::task::Args),
     Queue(commands::queue::Args),
     Events(commands::events::Args),

@@ -91,6 +91,11 @@ impl Context {
         self.settings.store().is_some() || self.ground.found.is_some()
     }
 
+    /// The folder of this project that exists, if any.
+    pub(crate) fn home_folder(&self) -> Option<&Path> {
+        self.ground.found.as_deref()
+    }
+
     /// Opens the store that exists.
     pub(crate) async fn engine(&self) -> Result<Engine> {
         self.open(Access::Existing).await

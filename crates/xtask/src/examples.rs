@@ -67,6 +67,13 @@ const EXAMPLES: &[Example] = &[
         promises: python_package,
     },
     Example {
+        plan: "affected/plan.yaml",
+        slow: true,
+        needs: machine::python,
+        completed: 8,
+        promises: affected,
+    },
+    Example {
         plan: "selfcheck.yaml",
         slow: true,
         needs: || Ok(()),
@@ -118,6 +125,22 @@ fn python_package(run: &Run) -> Result<()> {
     Ok(())
 }
 
+fn affected(run: &Run) -> Result<()> {
+    let report = run.task("report")?["result"].take();
+    let checked = |round: &str| report["checked"][round].as_u64().unwrap_or(0);
+    ensure!(
+        checked("first") == report["components"],
+        "the first round says {report}"
+    );
+    ensure!(checked("again") == 0, "the second round says {report}");
+    ensure!(
+        (1..checked("first")).contains(&checked("affected")),
+        "after the change {} components were checked",
+        checked("affected")
+    );
+    Ok(())
+}
+
 /// Lines shown of what a failed task printed.
 const LOG_LINES: usize = 40;
 
@@ -154,7 +177,12 @@ impl Run {
 
     fn bell(&self, args: &[&str]) -> Result<Said> {
         let mut command = Command::new(&self.bell);
+        // Tasks that call `bell` mean this one.
+        let own = self.bell.parent().map(Path::to_owned).into_iter();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(own.chain(std::env::split_paths(&path)))?;
         command
+            .env("PATH", path)
             .current_dir(&self.folder)
             .args(args)
             .args(["--json", "--store", &self.store]);

@@ -3,6 +3,7 @@
 //! Each answers with a type of the `api` crate, printed as JSON or rendered for people from that same value.
 
 pub(crate) mod agent;
+pub(crate) mod analyze;
 pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod breaker;

@@ -4,6 +4,7 @@
 
 mod agents;
 mod anchors;
+mod analyses;
 mod bench;
 mod chaos;
 

@@ -50,6 +50,15 @@ impl Graph {
         cycles
     }
 
+    /// The tasks that all wait for each other, two or more together, ascending; the groups by their first task.
+    pub fn knots(&self) -> Vec<Vec<u32>> {
+        let mut knots = self.groups(&self.order());
+        knots.retain(|group| group.len() > 1);
+        knots.iter_mut().for_each(|group| group.sort_unstable());
+        knots.sort();
+        knots
+    }
+
     /// Strongly connected groups among the tasks that have no place in the order (Tarjan 1972), with a stack
     /// of our own instead of recursion.
     fn groups(&self, ordered: &[u32]) -> Vec<Vec<u32>> {
@@ -152,6 +161,13 @@ mod tests {
             paths(2, &[(0, 1), (1, 0), (1, 1)]),
             [(vec![0, 1], 2), (vec![1], 1)]
         );
+    }
+
+    #[test]
+    fn knots_hold_every_task_of_a_circle() {
+        let graph = Graph::build(6, [(5, 1), (1, 5), (0, 1), (4, 2), (2, 3), (3, 4), (0, 0)]);
+        assert_eq!(graph.knots(), [vec![1, 5], vec![2, 3, 4]]);
+        assert!(Graph::build(2, [(0, 1)]).knots().is_empty());
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod yaml;
 pub use analysis::{Analysis, Report, analyse, durations};
 pub use fault::{FAULTS_MAX, Fault, Faults, Place, Warning};
 pub use model::{Format, Plan, PlanTask};
-pub use read::read;
+pub use read::{document, read};
 pub use request::{Asked, request, requests, schema as request_schema};
 pub use rules::read_rules;
 pub use schema::schema;

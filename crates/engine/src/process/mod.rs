@@ -10,6 +10,7 @@
 //!
 //! Nothing here knows of tasks, leases or stores: callers bring paths, names and deadlines.
 
+pub mod ask;
 pub mod guard;
 pub mod output;
 pub mod presence;

@@ -15,6 +15,7 @@ struct Arrows {
 /// `store` and `engine` are siblings that meet in `domain`; only the binary knows every room.
 const ROOMS: &[Arrows] = &[
     room("domain", &[]),
+    room("analyze", &["domain"]),
     room("draw", &[]),
     room("api", &["domain"]),
     Arrows {
@@ -30,7 +31,7 @@ const ROOMS: &[Arrows] = &[
         ..room(
             "bell",
             &[
-                "api", "bench", "desk", "domain", "draw", "engine", "server", "store",
+                "analyze", "api", "bench", "desk", "domain", "draw", "engine", "server", "store",
             ],
         )
     },

@@ -1,0 +1,24 @@
+//! Reads source trees: which file needs which, and what follows from it.
+//!
+//! In reading order: [`walk`](mod@walk) finds the files, [`lang`] takes out of each what it asks for
+//! ([`facts`]), [`resolve`] turns that into files, [`tree`] puts it together. From the finished [`Tree`] come
+//! its [`order`], its circles ([`cycle`]), what a change touches ([`affected`]), the [`report`], and
+//! a [`plan`] of tasks over its [`units`].
+//!
+//! Files are read and nothing else: no clock, no network, no process; the same files give the same answer.
+
+pub mod affected;
+pub mod cache;
+pub mod cycle;
+pub mod facts;
+mod lang;
+pub mod order;
+pub mod plan;
+pub mod priority;
+pub mod report;
+mod resolve;
+pub mod tree;
+pub mod units;
+mod walk;
+
+pub use tree::{Options, Tree, analyse};

@@ -1,0 +1,238 @@
+//! A source tree that has been read: its files and which needs which.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+use serde::Serialize;
+
+use crate::cache::{Cache, Key};
+use crate::facts::{FILE_BYTES_MAX, Facts, Fault, Kind, Language, Problem};
+use crate::resolve::{Files, Need, Target, resolve};
+use crate::{lang, walk};
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub languages: Vec<Language>,
+    /// How many files are parsed at once.
+    pub threads: usize,
+}
+
+/// Files are numbered in the order of their paths.
+#[derive(Clone, Debug, Default)]
+pub struct Tree {
+    pub root: PathBuf,
+    pub files: Vec<File>,
+    /// One for each pair of files, by importer, then imported.
+    pub edges: Vec<Edge>,
+    pub externals: Vec<External>,
+    pub links: usize,
+    /// What could not be read besides files, and whether there was too much.
+    pub notes: Vec<String>,
+    /// Files that were parsed, and those whose facts the cache knew.
+    pub parsed: usize,
+    pub known: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct File {
+    pub path: String,
+    pub language: Language,
+    /// Of its content.
+    pub digest: [u8; 32],
+    pub fault: Option<Fault>,
+}
+
+/// `from` needs `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    pub from: u32,
+    pub to: u32,
+    /// The most binding of all imports between the two, and where it stands.
+    pub kind: Kind,
+    pub line: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// Ought to be in this tree and is not: a mistake, or made by a build.
+    Missing,
+    Package,
+    Standard,
+}
+
+/// What is needed from outside the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    pub name: String,
+    pub origin: Origin,
+    pub language: Language,
+    /// How many files need it, and where it is needed first.
+    pub files: usize,
+    pub first: (u32, u32),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{path} cannot be analysed: {source}", path = path.display())]
+    Root { path: PathBuf, source: std::io::Error },
+    #[error("no threads can be started: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// Reads the tree below a folder. Files that the cache knows by their content are not parsed.
+pub fn analyse(root: &Path, options: &Options, cache: &mut Cache) -> Result<Tree, Error> {
+    let root = walk::root(root).map_err(|source| Error::Root {
+        path: root.to_owned(),
+        source,
+    })?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads.max(1))
+        .stack_size(lang::STACK_BYTES)
+        .build()?;
+    Ok(pool.install(|| read(root, options, cache)))
+}
+
+/// What was read of one file.
+struct Reading {
+    key: Key,
+    digest: [u8; 32],
+    facts: Facts,
+    known: bool,
+}
+
+fn read(root: PathBuf, options: &Options, cache: &mut Cache) -> Tree {
+    let found = walk::walk(&root, &options.languages, options.threads);
+    let one = |(path, language): &(String, Language)| reading(&root, path, *language, cache);
+    let readings: Vec<Reading> = found.files.par_iter().map(one).collect();
+    let (mut facts, mut keys, mut digests) = (Vec::new(), Vec::new(), Vec::new());
+    let known = readings.iter().filter(|reading| reading.known).count();
+    for reading in readings {
+        facts.push(reading.facts);
+        keys.push(reading.key);
+        digests.push(reading.digest);
+    }
+    let needs = {
+        let paths = found
+            .files
+            .iter()
+            .map(|(path, language)| (path.as_str(), *language));
+        resolve(&Files::new(&root, paths, &found.manifests), &facts)
+    };
+    cache.keep(keys.into_iter().zip(&facts));
+    let faults = facts.into_iter().map(|facts| facts.fault);
+    let files: Vec<File> = found
+        .files
+        .into_iter()
+        .zip(faults.zip(digests))
+        .map(|((path, language), (fault, digest))| File {
+            path,
+            language,
+            digest,
+            fault,
+        })
+        .collect();
+    let mut notes = found.errors;
+    if found.more {
+        notes.push(format!("only the first {} files were read", walk::FILES_MAX));
+    }
+    Tree {
+        edges: edges(&needs),
+        externals: externals(&files, &needs),
+        parsed: files.len() - known,
+        known,
+        links: found.links,
+        notes,
+        files,
+        root,
+    }
+}
+
+fn reading(root: &Path, path: &str, language: Language, cache: &Cache) -> Reading {
+    let file = root.join(path);
+    let huge = std::fs::metadata(&file).is_ok_and(|meta| meta.len() > FILE_BYTES_MAX);
+    if huge {
+        // Its size and name stand for its content: reading it is what the bound is there to avoid.
+        let detail = format!("more than {FILE_BYTES_MAX} bytes: not parsed");
+        return unread(path, Problem::Huge, detail);
+    }
+    let bytes = match std::fs::read(&file) {
+        Ok(bytes) => bytes,
+        Err(error) => return unread(path, Problem::Unreadable, error.to_string()),
+    };
+    let digest = *blake3::hash(&bytes).as_bytes();
+    let key = Key::of(path, &digest);
+    if let Some(facts) = cache.facts(&key) {
+        return Reading {
+            key,
+            digest,
+            facts,
+            known: true,
+        };
+    }
+    let facts = lang::facts(language, path, &bytes);
+    Reading {
+        key,
+        digest,
+        facts,
+        known: false,
+    }
+}
+
+fn unread(path: &str, problem: Problem, detail: String) -> Reading {
+    let digest = *blake3::hash(detail.as_bytes()).as_bytes();
+    Reading {
+        key: Key::of(path, &digest),
+        digest,
+        facts: lang::unread(problem, detail),
+        known: false,
+    }
+}
+
+fn edges(needs: &[Vec<Need>]) -> Vec<Edge> {
+    let mut edges = Vec::new();
+    for (from, needs) in needs.iter().enumerate() {
+        let from = from as u32;
+        let to_files = needs.iter().filter_map(|need| match need.target {
+            Target::File(to) if to != from => Some((to, need.kind, need.line)),
+            _ => None,
+        });
+        let mut mine: Vec<(u32, Kind, u32)> = to_files.collect();
+        mine.sort_by_key(|(to, kind, line)| (*to, std::cmp::Reverse(*kind), *line));
+        mine.dedup_by_key(|(to, _, _)| *to);
+        edges.extend(
+            mine.into_iter()
+                .map(|(to, kind, line)| Edge { from, to, kind, line }),
+        );
+    }
+    edges
+}
+
+fn externals(files: &[File], needs: &[Vec<Need>]) -> Vec<External> {
+    let mut all: FxHashMap<(Origin, &str, Language), External> = FxHashMap::default();
+    let mut last: FxHashMap<(Origin, &str, Language), u32> = FxHashMap::default();
+    for (from, needs) in (0..).zip(needs) {
+        let language = files[from as usize].language;
+        for need in needs {
+            let (origin, name) = match &need.target {
+                Target::File(_) => continue,
+                Target::Standard(name) => (Origin::Standard, name),
+                Target::Package(name) => (Origin::Package, name),
+                Target::Missing(name) => (Origin::Missing, name),
+            };
+            let key = (origin, name.as_str(), language);
+            let external = all.entry(key).or_insert_with(|| External {
+                name: name.clone(),
+                origin,
+                language,
+                files: 0,
+                first: (from, need.line),
+            });
+            external.files += usize::from(last.insert(key, from) != Some(from));
+        }
+    }
+    let mut all: Vec<External> = all.into_values().collect();
+    all.sort_by(|a, b| (a.origin, a.language, &a.name).cmp(&(b.origin, b.language, &b.name)));
+    all
+}

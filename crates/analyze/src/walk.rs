@@ -1,0 +1,127 @@
+//! Finds the files of a tree, as version control sees it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use ignore::{DirEntry, WalkBuilder, WalkState};
+
+use crate::facts::Language;
+use crate::resolve::base;
+
+/// Files of one tree that are looked at.
+pub(crate) const FILES_MAX: usize = 1_000_000;
+
+const MANIFESTS: [&str; 8] = [
+    "package.json",
+    "tsconfig.json",
+    "jsconfig.json",
+    "Cargo.toml",
+    "go.mod",
+    "pyproject.toml",
+    "setup.py",
+    "setup.cfg",
+];
+/// Folders of installed and made things; ignore files name them too, as a rule.
+const LEFT_OUT: [&str; 5] = [
+    "node_modules",
+    "__pycache__",
+    "site-packages",
+    "bower_components",
+    "CVS",
+];
+
+/// What a walk finds, sorted by path.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Sources with their language, by path from the root with `/` between parts.
+    pub(crate) files: Vec<(String, Language)>,
+    pub(crate) manifests: Vec<String>,
+    /// Links are not followed, so that no file counts twice and no circle is walked.
+    pub(crate) links: usize,
+    /// Folders and names that cannot be read, as said by the system.
+    pub(crate) errors: Vec<String>,
+    /// There were more than [`FILES_MAX`].
+    pub(crate) more: bool,
+}
+
+/// Walks a folder, or takes a single file for a tree of one. Ignore files count, hidden files do not.
+pub(crate) fn walk(root: &Path, languages: &[Language], threads: usize) -> Found {
+    let found = Mutex::new(Found::default());
+    let walker = WalkBuilder::new(root)
+        .require_git(false)
+        .parents(true)
+        .follow_links(false)
+        .threads(threads)
+        .filter_entry(|entry| !left_out(entry))
+        .build_parallel();
+    walker.run(|| {
+        Box::new(|entry| {
+            let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            match entry {
+                Ok(entry) => note(&mut found, root, &entry, languages),
+                Err(error) => found.errors.push(error.to_string()),
+            }
+            if found.files.len() < FILES_MAX {
+                return WalkState::Continue;
+            }
+            found.more = true;
+            WalkState::Quit
+        })
+    });
+    let mut found = found
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    found.files.sort();
+    found.manifests.sort();
+    found.errors.sort();
+    found
+}
+
+fn note(found: &mut Found, root: &Path, entry: &DirEntry, languages: &[Language]) {
+    let Some(kind) = entry.file_type() else { return };
+    if kind.is_symlink() {
+        found.links += 1;
+        return;
+    }
+    if !kind.is_file() {
+        return;
+    }
+    let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+    let Some(path) = relative.to_str() else {
+        found
+            .errors
+            .push(format!("{}: the name is not UTF-8", relative.display()));
+        return;
+    };
+    let name = base(path);
+    if MANIFESTS.contains(&name) {
+        found.manifests.push(path.to_owned());
+    }
+    // What was packed for browsers imports nothing any more.
+    if name.ends_with(".min.js") {
+        return;
+    }
+    if let Some(language) = Language::of(name).filter(|language| languages.contains(language)) {
+        found.files.push((path.to_owned(), language));
+    }
+}
+
+fn left_out(entry: &DirEntry) -> bool {
+    if entry.depth() == 0 || !entry.file_type().is_some_and(|kind| kind.is_dir()) {
+        return false;
+    }
+    let name = entry.file_name().to_str().unwrap_or_default();
+    let has = |file: &str| entry.path().join(file).exists();
+    LEFT_OUT.contains(&name)
+        || matches!(name, "venv" | "env") && has("pyvenv.cfg")
+        || matches!(name, "target") && has("CACHEDIR.TAG")
+}
+
+/// The folder as the system names it, links resolved.
+pub(crate) fn root(path: &Path) -> std::io::Result<PathBuf> {
+    let root = path.canonicalize()?;
+    if root.is_dir() {
+        return Ok(root);
+    }
+    Err(std::io::Error::other("it is not a folder"))
+}
