@@ -28,7 +28,7 @@ pub fn by_keyword(text: &str) -> Priority {
             before.is_none_or(|c| !c.is_alphanumeric())
         })
     };
-    let has = |list: &[&str]| list.iter().any(|keyword| begins(&keyword));
+    let has = |list: &[&str]| list.iter().any(&begins);
     match () {
         () if has(&CRITICAL) => Priority::CRITICAL,
         () if has(&HIGH) => Priority::HIGH,

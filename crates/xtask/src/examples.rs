@@ -70,6 +70,7 @@ const EXAMPLES: &[Example] = &[
         plan: "affected/plan.yaml",
         slow: true,
         needs: machine::python,
+        before: &[],
         completed: 8,
         promises: affected,
     },

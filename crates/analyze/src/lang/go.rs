@@ -104,7 +104,7 @@ fn declared(node: Node<'_>, source: &str, names: &mut Vec<String>) {
         "const_spec" | "var_spec" => {
             let all = node.children_by_field_name("name", &mut cursor);
             names.extend(
-                all.filter(|name| name.is_named())
+                all.filter(Node::is_named)
                     .map(|name| syntax::text(name, source).to_owned()),
             );
         }

@@ -33,10 +33,7 @@ pub(super) fn facts(text: &str, path: &str) -> Facts {
     let lines = Lines::of(text);
     let fault = parsed.diagnostics.first().map(|error| Fault {
         problem: Problem::Syntax,
-        line: error
-            .labels
-            .first()
-            .map_or(0, |label| lines.line(label.offset() as u32)),
+        line: error.labels.first().map_or(0, |label| lines.line(label.offset())),
         detail: error.message.to_string(),
     });
     let mut collector = Collector {
@@ -88,7 +85,7 @@ fn constant<'a>(expression: &'a Expression<'_>) -> Option<&'a str> {
             .value
             .cooked
             .as_ref()
-            .map(|text| text.as_str()),
+            .map(oxc_ast::ast::Str::as_str),
         _ => None,
     }
 }
@@ -173,7 +170,7 @@ impl<'a> Visit<'a> for Collector {
 
     fn visit_arrow_function_expression(&mut self, arrow: &ArrowFunctionExpression<'a>) {
         self.weaker(Kind::Deferred, |this| {
-            walk::walk_arrow_function_expression(this, arrow)
+            walk::walk_arrow_function_expression(this, arrow);
         });
     }
 
@@ -187,13 +184,13 @@ impl<'a> Visit<'a> for Collector {
 
     fn visit_conditional_expression(&mut self, choice: &ConditionalExpression<'a>) {
         self.weaker(Kind::Conditional, |this| {
-            walk::walk_conditional_expression(this, choice)
+            walk::walk_conditional_expression(this, choice);
         });
     }
 
     fn visit_logical_expression(&mut self, choice: &LogicalExpression<'a>) {
         self.weaker(Kind::Conditional, |this| {
-            walk::walk_logical_expression(this, choice)
+            walk::walk_logical_expression(this, choice);
         });
     }
 }

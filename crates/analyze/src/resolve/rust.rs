@@ -112,9 +112,7 @@ impl<'a> Rust<'a> {
 
     fn path(&self, from: u32, inside: &[String], segments: &[String], used: bool) -> Option<Target> {
         let first = segments.first()?.as_str();
-        let Some((at, module)) = self.places.get(&from) else {
-            return None;
-        };
+        let (at, module) = self.places.get(&from)?;
         let here: Vec<&str> = module
             .split("::")
             .filter(|part| !part.is_empty())

@@ -97,7 +97,7 @@ impl<'a> Script<'a> {
                 return Some(file);
             }
             let with = |extension: &&str| self.files.file(&format!("{path}{extension}"));
-            if let Some(file) = extensions.iter().find_map(|extension| with(extension)) {
+            if let Some(file) = extensions.iter().find_map(with) {
                 return Some(file);
             }
             for (made, of) in MADE_OF {

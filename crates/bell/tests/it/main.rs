@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod agents;
-mod anchors;
 mod analyses;
+mod anchors;
 mod bench;
 mod chaos;
 

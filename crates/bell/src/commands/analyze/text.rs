@@ -33,7 +33,10 @@ pub(super) fn people(report: &Report<'_>) -> String {
     if let Some(affected) = &report.affected {
         let changed = affected.changed.len();
         let head = format!("affected by {changed} changed: {} files", affected.files.len());
-        text += &list(&head, affected.files.iter().map(ToString::to_string).collect());
+        text += &list(
+            &head,
+            &affected.files.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        );
         return text;
     }
     text += &most("NEEDED BY", &statistics.most_required_files);
@@ -41,7 +44,11 @@ pub(super) fn people(report: &Report<'_>) -> String {
     let head = format!("critical path: {} files", statistics.critical_path_length);
     text += &list(
         &head,
-        statistics.critical_path.iter().map(ToString::to_string).collect(),
+        &statistics
+            .critical_path
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
     );
     text += &circles(report);
     let conflicts = report.conflicts.iter().map(|conflict| {
@@ -52,7 +59,7 @@ pub(super) fn people(report: &Report<'_>) -> String {
             conflict.pairs
         )
     });
-    text += &list("conflicts", conflicts.collect());
+    text += &list("conflicts", &conflicts.collect::<Vec<_>>());
     let of = |origin: Origin| {
         report
             .externals
@@ -62,18 +69,18 @@ pub(super) fn people(report: &Report<'_>) -> String {
     let packages =
         of(Origin::Package).map(|external| format!("{} ({} files)", external.name, external.files));
     let head = format!("needs from outside: {} packages", of(Origin::Package).count());
-    text += &list(&head, packages.collect());
+    text += &list(&head, &packages.collect::<Vec<_>>());
     let missing =
         of(Origin::Missing).map(|external| format!("{}:{} {}", external.first, external.line, external.name));
-    text += &list("not found", missing.collect());
+    text += &list("not found", &missing.collect::<Vec<_>>());
     let faults = report.faults.iter().map(|fault| {
         format!(
             "{}:{} {}: {}",
             fault.file, fault.line, fault.problem, fault.detail
         )
     });
-    text += &list("read with faults", faults.collect());
-    text + &list("notes", report.notes.clone())
+    text += &list("read with faults", &faults.collect::<Vec<_>>());
+    text + &list("notes", &report.notes)
 }
 
 fn circles(report: &Report<'_>) -> String {
@@ -88,7 +95,7 @@ fn circles(report: &Report<'_>) -> String {
             .cuts
             .iter()
             .map(|cut| format!("{} -> {}: {}", cut.from, cut.to, cut.why));
-        text += &list(&head, cuts.collect());
+        text += &list(&head, &cuts.collect::<Vec<_>>());
     }
     if report.cycles.len() > LINES {
         text += &format!("and {} more circles\n", report.cycles.len() - LINES);
@@ -108,7 +115,7 @@ fn most(column: &'static str, files: &[Named<'_>]) -> String {
 }
 
 /// Nothing, if there is nothing in the list.
-fn list(head: &str, lines: Vec<String>) -> String {
+fn list(head: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
     }
