@@ -77,7 +77,33 @@ fn what_is_wrong_with_rules_is_told_at_its_place() {
         "rules.yaml",
         "rules:\n  a: { on: task.compelted, pause: all }\n  b: { on: task.failed, if: task.knd == 1, pause: all }\n  c: { on: task.failed, submit: { tasks: { t: { rnu: x } } } }\n  d: { on: task.failed, pause: all, resume: all }\n",
     );
-    insta::assert_snapshot!(bench.shown(&["rule", "add", "--file", "rules.yaml"]), @"");
+    insta::assert_snapshot!(bench.shown(&["rule", "add", "--file", "rules.yaml"]), @r"
+    exit 2
+    -- stderr
+    error[plan-invalid-value]: `rules.a.on`: no event is called `task.compelted`
+     --> rules.yaml:2:12
+    2 |   a: { on: task.compelted, pause: all }
+      |            ^
+    help: did you mean `task.completed`?
+
+    error[plan-invalid-value]: `rules.b.if`: the condition at column 1: `task` has no `knd`
+     --> rules.yaml:3:29
+    3 |   b: { on: task.failed, if: task.knd == 1, pause: all }
+      |                             ^
+    help: did you mean `task.kind`?
+
+    error[plan-unknown-key]: unknown key `rnu` in task `t`
+     --> rules.yaml:4:49
+    4 |   c: { on: task.failed, submit: { tasks: { t: { rnu: x } } } }
+      |                                                 ^
+    help: did you mean `run`?
+
+    error[plan-invalid-value]: `rules.d`: does several things: pause, resume
+     --> rules.yaml:5:6
+    5 |   d: { on: task.failed, pause: all, resume: all }
+      |      ^
+    help: make a rule of each
+    ");
     for args in [
         &["rule", "add", "x", "--on", "task.failed"][..],
         &[
