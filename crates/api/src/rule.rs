@@ -123,3 +123,35 @@ pub struct RemovedRule {
 pub struct ChangedLetters {
     pub count: usize,
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::rule::Standing;
+
+    use super::*;
+
+    #[test]
+    fn a_rule_is_flat_and_keeps_what_is_secret() {
+        let stored =
+            r#"{"on":["run.*"],"webhook":{"url":"https://x.org","headers":{"authorization":"abc"}}}"#;
+        let standing = Standing {
+            after: EventNo(7),
+            fired: 3,
+            failed: 1,
+            last: None,
+        };
+        let rule = Rule::new(
+            &RuleName::new("r").unwrap(),
+            &serde_json::from_str(stored).unwrap(),
+            &standing,
+        );
+        assert_eq!(
+            serde_json::to_string(&rule).unwrap(),
+            concat!(
+                r#"{"name":"r","on":["run.*"],"if":null,"does":"webhook","#,
+                r#""webhook":{"url":"https://x.org","headers":{"authorization":"***"},"timeout":10000},"#,
+                r#""depth":20,"after":7,"lag":0,"pending":0,"letters":0,"fired":3,"failed":1,"failure_rate":25.0,"last":null}"#
+            )
+        );
+    }
+}

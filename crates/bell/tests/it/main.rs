@@ -18,6 +18,7 @@ mod lists;
 mod locks;
 mod moves;
 mod plans;
+mod rules;
 mod runs;
 mod schedules;
 mod serve;

@@ -71,16 +71,18 @@ impl Router {
         Ok(())
     }
 
-    /// Waits a while for what was begun, and notes what has ended.
+    /// Waits a while for what was begun, and notes what has ended; says whether anything has.
     pub(super) async fn settle(
         &mut self,
         engine: &Engine,
         rules: &mut [Known],
         owed: &mut Owed,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let first = tokio::time::timeout(AWHILE, self.ends.join_next()).await;
         let first = first.ok().flatten();
-        self.note(engine, rules, owed, first).await
+        let some = first.is_some();
+        self.note(engine, rules, owed, first).await?;
+        Ok(some)
     }
 
     /// Notes what has ended.

@@ -94,15 +94,14 @@ impl Duty for Router {
         self.gather(engine, &mut rules, &mut owed).await?;
         let more = self.read(engine, lead, &mut rules, &mut owed).await?;
         self.begin(engine, lead, &rules, &mut owed).await?;
-        if !self.ends.is_empty() {
-            self.settle(engine, &mut rules, &mut owed).await?;
-        }
+        let done = !self.ends.is_empty() && self.settle(engine, &mut rules, &mut owed).await?;
         let now = engine.now().wall;
         let waits = owed.iter().filter(|(key, _)| !self.under_way.contains_key(*key));
         let due = waits.filter_map(|(_, (entry, _))| entry.due).min();
         let look = (!self.ends.is_empty()).then(|| now.after(LOOK));
         let unwritten = (!self.ahead.is_empty()).then(|| now.after(read::AHEAD));
-        Ok(match more {
+        // What was done has events of its own.
+        Ok(match more || done {
             true => Some(now),
             false => [due, look, unwritten].into_iter().flatten().min(),
         })

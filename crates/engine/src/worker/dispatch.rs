@@ -101,7 +101,7 @@ impl Dispatch {
             }
             activity.send_if_modified(|seen| {
                 let now = Activity {
-                    running: self.slots.len(),
+                    running: self.slots.values().filter(|slot| !slot.is_wait()).count(),
                     idle: !self.hungry && self.slots.is_empty(),
                 };
                 std::mem::replace(seen, now) != now

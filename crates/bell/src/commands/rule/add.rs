@@ -87,8 +87,8 @@ struct Does {
     #[arg(long, value_name = "FILTER", value_parser = parse::name::<Filter>)]
     resume: Option<Filter>,
     /// Give failed tasks another go
-    #[arg(long = "try-again", value_name = "FILTER", value_parser = parse::name::<Filter>)]
-    retry: Option<Filter>,
+    #[arg(long, value_name = "FILTER", value_parser = parse::name::<Filter>)]
+    try_again: Option<Filter>,
 }
 
 fn fact(text: &str) -> std::result::Result<(String, Way), String> {
@@ -172,7 +172,7 @@ impl Args {
             .or_else(|| does.reprioritize.clone().map(Action::Reprioritize))
             .or_else(|| does.pause.clone().map(Action::Pause))
             .or_else(|| does.resume.clone().map(Action::Resume))
-            .or_else(|| does.retry.clone().map(Action::Retry));
+            .or_else(|| does.try_again.clone().map(Action::Retry));
         if let Some(action) = action {
             self.nothing_asked(
                 context,

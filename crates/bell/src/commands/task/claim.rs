@@ -76,6 +76,8 @@ impl Args {
                 kinds: self.kind,
                 agent,
                 free: self.offer.into_iter().collect(),
+                // Calls and waits are done by workers.
+                works: vec!["agent", "command"],
                 ..Wants::default()
             },
             max: self.max,
