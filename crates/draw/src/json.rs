@@ -15,24 +15,25 @@ pub fn json(graph: &Graph) -> Value {
         let nodes: Vec<&str> = cluster.nodes.iter().filter_map(id).collect();
         json!({ "label": cluster.label, "nodes": nodes })
     });
+    // In the order of the alphabet, which a map may or may not keep by itself.
     let mut value = Map::new();
-    put(&mut value, "title", graph.title.as_ref());
-    value.insert("nodes".into(), graph.nodes.iter().map(node).collect());
+    value.insert("clusters".into(), clusters.collect());
     value.insert(
         "edges".into(),
         graph.sound_edges().map(|it| edge(graph, it)).collect(),
     );
-    value.insert("clusters".into(), clusters.collect());
+    value.insert("nodes".into(), graph.nodes.iter().map(node).collect());
+    put(&mut value, "title", graph.title.as_ref());
     Value::Object(value)
 }
 
 fn node(node: &Node) -> Value {
     let mut value = Map::new();
+    value.insert("critical".into(), node.critical.into());
     value.insert("id".into(), node.id.as_str().into());
     value.insert("label".into(), node.label.as_str().into());
-    put(&mut value, "sublabel", node.sublabel.as_ref());
     value.insert("status".into(), json!(node.status));
-    value.insert("critical".into(), node.critical.into());
+    put(&mut value, "sublabel", node.sublabel.as_ref());
     put(&mut value, "tooltip", node.tooltip.as_ref());
     Value::Object(value)
 }
@@ -43,12 +44,12 @@ fn edge(graph: &Graph, edge: &Edge) -> Value {
         Style::Dashed => "dashed",
     };
     let mut value = Map::new();
-    value.insert("from".into(), graph.nodes[edge.from].id.as_str().into());
-    value.insert("to".into(), graph.nodes[edge.to].id.as_str().into());
-    value.insert("critical".into(), edge.critical.into());
-    value.insert("style".into(), style.into());
-    put(&mut value, "label", edge.label.as_ref());
     value.insert("back".into(), edge.back.into());
+    value.insert("critical".into(), edge.critical.into());
+    value.insert("from".into(), graph.nodes[edge.from].id.as_str().into());
+    put(&mut value, "label", edge.label.as_ref());
+    value.insert("style".into(), style.into());
+    value.insert("to".into(), graph.nodes[edge.to].id.as_str().into());
     Value::Object(value)
 }
 

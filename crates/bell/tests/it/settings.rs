@@ -131,7 +131,7 @@ fn a_worker_is_as_the_settings_want_it() {
     bench.write("p.yaml", "tasks: { slow: { run: \"sleep 60\" } }\n");
     assert_eq!(bell(&["run", "p.yaml"]).0, 1);
     let error = bench.json(&["task", "show", "slow"])["error"].clone();
-    assert!(error.as_str().unwrap().contains("1s"), "{error}");
+    assert!(error.as_str().unwrap().contains("1.0s"), "{error}");
     bench.write("bell.toml", "[worker]\nlease = \"2s\"\nheartbeat = \"2s\"\n");
     assert_eq!(
         bench.problem(&["queue", "status"]),

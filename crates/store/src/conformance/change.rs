@@ -386,7 +386,7 @@ pub async fn a_new_priority_is_a_new_place(lab: Lab) {
     let events = lab.log().await.len();
     lab.try_do("b", to(Priority::CRITICAL)).await.unwrap();
     assert_eq!(lab.log().await.len(), events, "nothing has changed");
-    assert_eq!(lab.story("b").await.last(), Some(&"task.reprioritized"));
+    assert_eq!(lab.story("b").await.last(), Some(&"reprioritized"));
     lab.try_do("c", to(Priority::LOW)).await.unwrap();
     lab.assert_sound().await;
     lab.done("b").await;

@@ -175,10 +175,10 @@ macro_rules! conformance {
                 limits_count
                 waiters_go_by_their_place
                 everybody_gets_through
-                held_names_are_listed
                 a_broken_lock_waits_for_its_holder_to_stop
                 a_broken_lock_is_free_when_its_lease_ends
-                a_lock_may_be_broken_at_once;
+                a_lock_may_be_broken_at_once
+                held_names_are_listed;
             orders:
                 one_order_holds_for_all
                 a_new_order_is_for_those_in_line_too

@@ -228,7 +228,7 @@ fn carry(
         change.task = row;
     }
     if let Command::BreakLock { name, why, at_once } = &request.command {
-        let data = serde_json::json!({ "lock": name, "why": why, "at_once": at_once });
+        let data = serde_json::json!({ "at_once": at_once, "lock": name, "why": why });
         step.emit_task(&mut change.task, Kind::LockBroken, None, Some(Json::of(&data)));
     }
     if let Command::Assign { agent } = &request.command {

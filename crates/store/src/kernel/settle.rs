@@ -1,5 +1,7 @@
 //! What the end of a task means for those that wait for it, and for those that wait for them.
 
+use std::collections::BTreeMap;
+
 use std::collections::VecDeque;
 
 use domain::decide::edges::{self, Fate};
@@ -117,7 +119,8 @@ fn join_results(step: &mut Step<'_>, parent: &Task) -> Result<()> {
     let outcomes = step.tx.outcomes(step.project, &children)?;
     let bodies = step.tx.bodies(step.project, &children)?;
     step.load(&children)?;
-    let mut results = serde_json::Map::new();
+    // Names in order, whatever a map of JSON keeps.
+    let mut results: BTreeMap<String, serde_json::Value> = BTreeMap::new();
     for (seq, body) in bodies {
         let id = step.task(seq)?.id.to_string();
         let name = body.key.map_or(id, |key| key.to_string());

@@ -85,14 +85,23 @@ fn headings(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Plans under `examples/` and plans shown in pages have neither faults nor warnings, and can be run.
+/// Plans and rules under `examples/` and plans shown in pages have neither faults nor warnings, and can be run.
 pub(super) fn plans(repo: &Repo) -> Vec<Finding> {
     let mut findings = Vec::new();
     let files = repo
         .ending(".yaml")
         .filter(|file| file.path.starts_with("examples/"));
     for file in files {
-        judge(&file.path, 0, &file.text, &mut findings);
+        if file.text.lines().any(|line| line == "rules:") {
+            let rules = plan::read_rules(file.text.as_bytes(), Format::Yaml, &file.path, "");
+            findings.extend(
+                rules
+                    .err()
+                    .map(|faults| Finding::new(&file.path, 0, faults.to_string())),
+            );
+        } else {
+            judge(&file.path, 0, &file.text, &mut findings);
+        }
     }
     for page in repo.ending(".md") {
         for (line, text) in shown(&page.text) {
