@@ -210,7 +210,7 @@ fn the_pipeline_mends_itself_and_fixes_go_before_new_work() {
         let fix = event["key"].is_null() && event["data"]["state"] == "ready";
         match kind {
             "task.submitted" if fix && event["actor"].as_str().unwrap().starts_with("rule:fix@") => {
-                ready.push(task.clone())
+                ready.push(task.clone());
             }
             "task.running" if ready.contains(task) => ready.retain(|fix| fix != task),
             "task.running" => assert_eq!(ready, Vec::<Value>::new(), "{event}"),

@@ -1,7 +1,6 @@
 //! What the end of a task means for those that wait for it, and for those that wait for them.
 
 use std::collections::BTreeMap;
-
 use std::collections::VecDeque;
 
 use domain::decide::edges::{self, Fate};
