@@ -196,7 +196,10 @@ fn way(kept: &[Vec<u32>], from: u32, to: u32) -> Option<Vec<u32>> {
 mod tests {
     use super::*;
 
-    fn cuts(len: u32, links: &[(u32, u32, Kind)]) -> Vec<(Vec<u32>, Vec<(u32, u32)>)> {
+    /// The members of a circle, and the edges that are cut.
+    type Opened = (Vec<u32>, Vec<(u32, u32)>);
+
+    fn cuts(len: u32, links: &[(u32, u32, Kind)]) -> Vec<Opened> {
         let links: Vec<Link> = links
             .iter()
             .map(|&(from, to, kind)| Link {
