@@ -1,7 +1,7 @@
 //! Reads source trees: which file needs which, and what follows from it.
 //!
-//! In reading order: [`walk`](mod@walk) finds the files, [`lang`] takes out of each what it asks for
-//! ([`facts`]), [`resolve`] turns that into files, [`tree`] puts it together. From the finished [`Tree`] come
+//! In reading order: `walk` finds the files, `lang` takes out of each what it asks for
+//! ([`facts`]), `resolve` turns that into files, [`tree`] puts it together. From the finished [`Tree`] come
 //! its [`order`], its circles ([`cycle`]), what a change touches ([`affected`]), the [`report`], and
 //! a [`plan`] of tasks over its [`units`].
 //!

@@ -1,9 +1,9 @@
 //! The service: HTTP operations, the live stream, remote workers. It works through an engine and never sees a database.
 //!
-//! In reading order: what it is told ([`options`]) and what it holds ([`app`]); one operation ([`op`]) and all of them
-//! ([`http`]); what every request goes through ([`frame`]: who asks ([`auth`]), how much ([`body`]), in what words it
-//! is refused ([`problem`])); their description ([`openapi`]); what is done besides ([`keep`]); and the listener around it
-//! all ([`listen`]).
+//! In reading order: what it is told (`options`) and what it holds (`app`); one operation (`op`) and all of them
+//! (`http`); what every request goes through (`frame`: who asks (`auth`), how much (`body`), in what words it
+//! is refused (`problem`)); their description (`openapi`); what is done besides (`keep`); and the listener around it
+//! all (`listen`).
 
 mod app;
 mod auth;
