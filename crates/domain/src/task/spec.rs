@@ -131,13 +131,16 @@ impl Spec {
         }
     }
 
-    /// Whether a claim must look at anything beside the ready row.
+    /// Whether a claim must look at anything beside the ready row. A breakpoint is never claimed: there it says
+    /// whether the deadline answers.
     pub fn is_guarded(&self) -> bool {
+        if matches!(self.work, Work::Breakpoint(_)) {
+            return self.stop.as_ref().is_some_and(|stop| stop.default.is_some());
+        }
         !self.locks.is_empty()
             || self.concurrency.is_some()
             || self.breaker.is_some()
             || self.budget.is_some()
-            || self.stop.as_ref().is_some_and(|stop| stop.default.is_some())
     }
 }
 

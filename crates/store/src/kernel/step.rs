@@ -273,15 +273,22 @@ impl<'a> Step<'a> {
         Ok(&mut self.runs.get_mut(&no).expect("it was inserted above").1)
     }
 
-    /// Runs whose last task has ended are finished, and finished runs with an open task go on.
+    /// Runs whose last task has ended are finished, and finished runs with an open task go on. A finished run that
+    /// ends otherwise now, because a task went on and ended within this one step, did both.
     fn close_runs(&mut self) {
         let mut numbers: Vec<RunNo> = self.runs.keys().copied().collect();
         numbers.sort_unstable();
         for no in numbers {
             let run = &self.runs[&no].1;
             let outcome = run.outcome();
-            let was_open = run.finished_at.is_none();
-            if was_open && run.counts.open() == 0 && run.counts.total() > 0 {
+            let mut was_open = run.finished_at.is_none();
+            let over = run.counts.open() == 0 && run.counts.total() > 0;
+            if !was_open && over && run.state != outcome {
+                self.emit_run(Kind::RunResumed, no, None);
+                was_open = true;
+            }
+            let run = &self.runs[&no].1;
+            if was_open && over {
                 let data = Json::of(&serde_json::json!({ "state": outcome, "counts": run.counts }));
                 let at = self.now.wall;
                 let run = &mut self.runs.get_mut(&no).expect("it is in the map").1;

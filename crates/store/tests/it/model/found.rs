@@ -112,3 +112,18 @@ fn a_time_that_has_come_stays_come() {
         Step::Complete(0),
     ]);
 }
+
+#[test]
+fn the_deadline_of_a_breakpoint_answers_only_if_the_breakpoint_says_how() {
+    let asks = Sketch {
+        limited: true,
+        deadline: true,
+        asks: true,
+        ..plain()
+    };
+    check(&[
+        Step::Add(vec![asks], Into::Nothing),
+        Step::Jump(1_600),
+        Step::Jump(5_600),
+    ]);
+}
