@@ -2,6 +2,7 @@
 
 use domain::agent::profile::{Level, Profile};
 use domain::agent::record::Tally;
+use domain::agent::route::{Candidate, Decision, Strategy};
 use domain::agent::{Agent as Known, Status};
 use domain::id::{AgentName, Capability, Kind, TaskId};
 use domain::task::spec::Json;
@@ -285,6 +286,55 @@ impl Flock {
                 .collect(),
         }
     }
+}
+
+/// Who should get a task, or has got it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Routed {
+    pub task: TaskId,
+    pub selected: AgentName,
+    pub strategy: Strategy,
+    pub confidence: f64,
+    pub reason: String,
+    /// The chosen one first.
+    pub candidates: Vec<Candidate>,
+    /// Who could do it, and how many of them are free.
+    pub capable: usize,
+    pub free: usize,
+    /// The task was given to it.
+    pub assigned: bool,
+}
+
+impl Routed {
+    pub fn new(task: TaskId, decision: Decision, assigned: bool) -> Routed {
+        Routed {
+            task,
+            selected: decision.selected,
+            strategy: decision.strategy,
+            confidence: decision.confidence,
+            reason: decision.reason,
+            candidates: decision.candidates,
+            capable: decision.capable,
+            free: decision.free,
+            assigned,
+        }
+    }
+}
+
+/// Work that was moved from agents with much to do to others.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Balanced {
+    pub moved: Vec<Moved>,
+    pub count: usize,
+    /// One agent still has much more to do than another, and nothing that waits can be moved.
+    pub uneven: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Moved {
+    pub task: TaskId,
+    pub from: AgentName,
+    pub to: AgentName,
 }
 
 /// What became of the work of an agent that was let go.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::agent::route::Decision;
 use domain::id::{AgentName, Capability, Key, TaskId};
 use domain::store::{HeldLock, Neighbours, View};
 use domain::task::lock::{Lock, Mode};
@@ -38,6 +39,8 @@ pub struct Why {
     /// How many tasks stand before it in line; only while it is ready.
     pub ahead: Option<usize>,
     pub takers: Takers,
+    /// Why an agent was chosen for it; while it is with that agent.
+    pub routed: Option<Decision>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
@@ -100,6 +103,7 @@ impl Why {
                 needs: view.class.needs.clone(),
                 resources: view.class.resources.clone(),
             },
+            routed: None,
         }
     }
 }

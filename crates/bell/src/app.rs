@@ -63,6 +63,7 @@ fn run(command: Command, context: &Context) -> Result {
         Command::Events(args) => wait(args.run(context)),
         Command::Dlq(args) => wait(args.run(context)),
         Command::Agent(args) => wait(args.run(context)),
+        Command::Route(args) => wait(args.run(context)),
         Command::Worker(args) => args.run(context),
         Command::Pool(args) => wait(args.run(context)),
         Command::Schedule(args) => wait(args.run(context)),

@@ -76,6 +76,7 @@ pub(crate) enum Command {
     Events(commands::events::Args),
     Dlq(commands::dlq::Args),
     Agent(commands::agent::Args),
+    Route(commands::route::Args),
     Worker(commands::worker::Args),
     Pool(commands::pool::Args),
     Schedule(commands::schedule::Args),

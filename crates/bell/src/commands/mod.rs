@@ -21,6 +21,7 @@ pub(crate) mod lock;
 pub(crate) mod plan;
 pub(crate) mod pool;
 pub(crate) mod queue;
+pub(crate) mod route;
 pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod runs;

@@ -177,3 +177,79 @@ fn what_makes_no_sense_is_refused_with_the_way() {
     let ann = bench.json(&["agent", "show", "ann"]);
     assert_eq!((&ann["capacity"], &ann["languages"]), (&json!(9), &json!(["go"])));
 }
+
+// proves: SPEC 3.4, SPEC 2.6, DESIGN 9
+#[test]
+fn a_task_is_routed_with_its_reasons() {
+    let bench = Bench::new();
+    for (name, rate) in [("ann", "0.9"), ("bob", "0.6")] {
+        let said = [
+            "--capability",
+            "python",
+            "--capacity",
+            "1",
+            "--success-rate",
+            rate,
+            "--tasks",
+            "50",
+        ];
+        bench.json(&[&["agent", "register", name][..], &said].concat());
+    }
+    for id in ["a", "b", "c"] {
+        bench.json(&["task", "add", "x", "--id", id, "--needs", "python"]);
+    }
+    bench.json(&["task", "add", "x", "--id", "rust", "--needs", "rust"]);
+    let routed = bench.json(&["route", "a"]);
+    let candidates = routed["candidates"].as_array().unwrap();
+    assert_eq!(
+        (&routed["selected"], &routed["assigned"]),
+        (&json!("ann"), &json!(false))
+    );
+    assert_eq!(
+        (&candidates[1]["agent"], &candidates[1]["score"]),
+        (&json!("bob"), &json!(0.6))
+    );
+    assert_eq!(bench.json(&["route", "a", "--exclude", "ann"])["selected"], "bob");
+    assert_eq!(bench.json(&["route", "a", "--assign"])["selected"], "ann");
+    assert_eq!(
+        bench.json(&["route", "b", "--assign", "--strategy", "bandit"])["selected"],
+        "bob"
+    );
+    assert_eq!(
+        bench.problem(&["route", "c"]),
+        ("no-available-agent".to_owned(), 3)
+    );
+    assert_eq!(
+        bench.problem(&["route", "rust"]),
+        ("no-capable-agent".to_owned(), 3)
+    );
+    assert_eq!(bench.problem(&["route", "a", "--strategy", "best"]).1, 2);
+    let why = bench.json(&["task", "why", "a"]);
+    assert_eq!(
+        (&why["routed"]["selected"], &why["takers"]["agent"]),
+        (&json!("ann"), &json!("ann"))
+    );
+    let text = bench.bell(&["task", "why", "a"]).out;
+    assert!(
+        text.contains("ann was chosen: the best of 2 that are free"),
+        "{text}"
+    );
+    let other = bench.json(&[
+        "task",
+        "claim",
+        "--worker",
+        "eve",
+        "--capability",
+        "python",
+        "--max",
+        "9",
+    ]);
+    assert_eq!(
+        other["leases"].as_array().unwrap().len(),
+        1,
+        "only c is for anybody"
+    );
+    bench.json(&["task", "assign", "b", "--anybody"]);
+    assert_eq!(bench.json(&["agent", "show", "bob"])["load"]["queued"], 0);
+    assert_eq!(bench.json(&["route", "--rebalance"])["count"], 0);
+}

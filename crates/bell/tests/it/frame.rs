@@ -18,7 +18,7 @@ fn bare_bell_is_a_friendly_start() {
       bell task claim --worker me       take the next task
       bell queue status                 see where everything stands
 
-    Commands: run, submit, runs, plan, analyze, task, queue, events, dlq, agent, worker, pool, schedule, rule, lock, limit, breaker, budget, breakpoint, serve, token, bench, audit, store, doctor, explain, config, completions
+    Commands: run, submit, runs, plan, analyze, task, queue, events, dlq, agent, route, worker, pool, schedule, rule, lock, limit, breaker, budget, breakpoint, serve, token, bench, audit, store, doctor, explain, config, completions
     `bell COMMAND --help` explains one, with examples.
     "#);
 }
@@ -101,20 +101,20 @@ fn settings_tell_where_they_come_from() {
     bench.write("bell.toml", "project = \"web\"\n[run]\njobs = 3\n");
     insta::assert_snapshot!(bench.shown(&["config", "show", "--color", "never"]), @r"
     exit 0
-    SETTING           VALUE  FROM
+    SETTING     VALUE  FROM
     claim.ttl SPAN    default
-    color             never  --color
-    durability        full   default
-    hints             true   default
-    http.allow        –      default
-    log               warn   default
-    project           web    DIR/bell.toml
-    run.jobs          3      DIR/bell.toml
-    store             –      default
-    worker.drain SPAN    default
-    worker.heartbeat SPAN    default
-    worker.lease SPAN    default
-    worker.timeout SPAN     default
+    color       never  --color
+    durability  full   default
+    hints       true   default
+    http.allow  –      default
+    log         warn   default
+    project     web    DIR/bell.toml
+    run.jobs    3      DIR/bell.toml
+    store       –      default
+    worker.drain SPAN default
+    worker.heartbeat SPAN default
+    worker.lease SPAN default
+    worker.timeout SPAN default
 
     store in force: sqlite:DIR/.bellwether/bell.db
     ");

@@ -1,9 +1,11 @@
 //! Agents: who they say they are ([`profile`]), how they have done so far ([`record`]), what they have to do now
-//! ([`load`]), and who fits what is looked for ([`search`]).
+//! ([`load`]), who fits what is looked for ([`search`]), and who gets a task ([`route`], over the [`roster`]).
 
 pub mod load;
 pub mod profile;
 pub mod record;
+pub mod roster;
+pub mod route;
 pub mod search;
 
 use std::time::Duration;

@@ -1,8 +1,9 @@
-//! Reads the log behind a cursor and keeps what it teaches ([`domain::habit`]).
+//! Reads the log behind a cursor and keeps what it teaches ([`domain::lesson`]).
 //!
 //! Cursor and lessons are written together, and only over the cursor that they were read after: whoever reads the log
 //! at the same time, and whoever begins again after a crash, counts nothing twice.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::agent::Profile;
@@ -10,8 +11,8 @@ use domain::agent::profile::Prior;
 use domain::book::{Book, Edit, Entry, Expect};
 use domain::code::Code;
 use domain::event::Kind as Fact;
-use domain::habit::{End, Habit, Known, Lesson, Told, Usage, end};
 use domain::id::{AgentName, EventNo, Kind, TaskId};
+use domain::lesson::{End, Known, Lesson, Practice, Told, Usage, end};
 use domain::limits::PAGE_MAX;
 use domain::store::{Result, Seen};
 use domain::task::state::State;
@@ -20,10 +21,14 @@ use rustc_hash::FxHashMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::beside;
 use crate::engine::Engine;
 
-const CURSOR: &str = "habits";
+const CURSOR: &str = "lessons";
+/// Where it is kept how routing has gone.
+pub(super) const ROUTING: &str = "all routing";
+/// What is kept of agents and kinds. Budgets keep theirs under the plain names of kinds, which have no spaces.
+pub(super) const AGENT: &str = "agent ";
+const KIND: &str = "kind ";
 /// Events before the end of an attempt among which its begin is looked for: few happen to a task while it runs.
 const BACK: usize = 16;
 
@@ -53,8 +58,10 @@ pub async fn catch_up(engine: &Engine, pages: usize) -> Result<bool> {
 /// Forgets what was learned; the next readers learn it anew from the log.
 pub async fn forget(engine: &Engine) -> Result<()> {
     let mut edits = vec![Edit::remove(Book::Cursor, CURSOR)];
-    for entry in super::entries(engine, Book::Habit, "").await? {
-        edits.push(Edit::remove(Book::Habit, &entry.key));
+    for prefix in [AGENT, KIND, ROUTING] {
+        for entry in super::entries(engine, Book::Habit, prefix).await? {
+            edits.push(Edit::remove(Book::Habit, &entry.key));
+        }
     }
     let (store, project) = (&engine.store, &engine.project);
     store.edit(project, edits, "system".into(), engine.now()).await
@@ -109,6 +116,12 @@ struct CameData {
 }
 
 #[derive(Deserialize)]
+struct RoutedData {
+    #[serde(default)]
+    confidence: Option<f64>,
+}
+
+#[derive(Deserialize)]
 struct ReportData {
     agent: AgentName,
     success: bool,
@@ -151,6 +164,11 @@ async fn lessons(engine: &Engine, events: &[Seen]) -> Result<Vec<Lesson>> {
                     success: report.success,
                     ms: report.duration_ms,
                     quality: report.quality,
+                })
+            })),
+            Fact::TaskRouted => found.extend(told::<RoutedData>(seen).map(|routed| {
+                Found::Lesson(Lesson::Routed {
+                    confidence: routed.confidence,
                 })
             })),
             Fact::TaskEntered(_) => {
@@ -271,8 +289,12 @@ impl<'a> Begins<'a> {
     }
 }
 
+fn agent_key(agent: &AgentName) -> Arc<str> {
+    format!("{AGENT}{agent}").into()
+}
+
 fn kind_key(kind: &Kind) -> Arc<str> {
-    format!("kind:{kind}").into()
+    format!("{KIND}{kind}").into()
 }
 
 /// The entries that change by these lessons.
@@ -284,8 +306,9 @@ async fn learned(engine: &Engine, lessons: &[Lesson]) -> Result<Vec<Edit>> {
     kinds.sort_unstable();
     kinds.dedup();
     let mut known = Known {
-        agents: read(engine, &agents, |agent| beside(agent.as_str())).await?,
+        agents: read(engine, &agents, agent_key).await?,
         kinds: read(engine, &kinds, kind_key).await?,
+        routing: super::router::statistics(engine).await?,
     };
     let before = known.clone();
     lessons.iter().for_each(|lesson| known.learn(lesson));
@@ -295,8 +318,14 @@ async fn learned(engine: &Engine, lessons: &[Lesson]) -> Result<Vec<Edit>> {
         ..Edit::put(entry)
     };
     let mut edits = Vec::new();
+    if known.routing != before.routing {
+        edits.push(put(
+            ROUTING.into(),
+            Entry::new(Book::Habit, ROUTING, &known.routing),
+        ));
+    }
     for agent in &agents {
-        let key = beside(agent.as_str());
+        let key = agent_key(agent);
         match known.agents.get(agent) {
             Some(record) if before.agents.get(agent) == Some(record) => {}
             Some(record) => edits.push(put(key.clone(), Entry::new(Book::Habit, &key, record))),
@@ -304,10 +333,10 @@ async fn learned(engine: &Engine, lessons: &[Lesson]) -> Result<Vec<Edit>> {
             None => {}
         }
     }
-    for (kind, habit) in &known.kinds {
-        if before.kinds.get(kind) != Some(habit) {
+    for (kind, practice) in &known.kinds {
+        if before.kinds.get(kind) != Some(practice) {
             let key = kind_key(kind);
-            edits.push(put(key.clone(), Entry::new(Book::Habit, &key, habit)));
+            edits.push(put(key.clone(), Entry::new(Book::Habit, &key, practice)));
         }
     }
     Ok(edits)
@@ -317,14 +346,14 @@ async fn read<K: Ord + Clone, T: DeserializeOwned>(
     engine: &Engine,
     names: &[K],
     key: impl Fn(&K) -> Arc<str>,
-) -> Result<std::collections::BTreeMap<K, T>> {
+) -> Result<BTreeMap<K, T>> {
     let keys: Vec<Arc<str>> = names.iter().map(&key).collect();
     let found = engine
         .store
         .entries_of(&engine.project, Book::Habit, &keys)
         .await?;
     let mut found = found.iter().peekable();
-    let mut known = std::collections::BTreeMap::new();
+    let mut known = BTreeMap::new();
     for (name, key) in names.iter().zip(&keys) {
         if let Some(entry) = found.next_if(|entry| entry.key == *key) {
             known.insert(name.clone(), entry.read()?);
@@ -333,17 +362,13 @@ async fn read<K: Ord + Clone, T: DeserializeOwned>(
     Ok(known)
 }
 
-/// What this kind of task usually takes, as far as anybody has learned it.
-pub async fn habits(engine: &Engine) -> Result<std::collections::BTreeMap<Kind, Habit>> {
-    let mut habits = std::collections::BTreeMap::new();
-    for entry in super::entries(engine, Book::Habit, "kind:").await? {
-        if let Some(kind) = entry
-            .key
-            .strip_prefix("kind:")
-            .and_then(|kind| Kind::new(kind).ok())
-        {
-            habits.insert(kind, entry.read()?);
+/// How tasks of each kind usually go, as far as anybody has learned it.
+pub async fn practices(engine: &Engine) -> Result<BTreeMap<Kind, Practice>> {
+    let mut practices = BTreeMap::new();
+    for entry in super::entries(engine, Book::Habit, KIND).await? {
+        if let Some(kind) = entry.key.strip_prefix(KIND).and_then(|kind| Kind::new(kind).ok()) {
+            practices.insert(kind, entry.read()?);
         }
     }
-    Ok(habits)
+    Ok(practices)
 }

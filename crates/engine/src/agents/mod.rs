@@ -1,7 +1,8 @@
-//! Registered agents: who there is ([`registry`]), and what their work teaches ([`learn`]).
+//! Registered agents: who there is ([`registry`]), what their work teaches ([`learn`]), and who gets what ([`router`]).
 
 pub mod learn;
 pub mod registry;
+pub mod router;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,20 +13,17 @@ use domain::code::{Code, Refusal, nearest};
 use domain::id::AgentName;
 use domain::limits::PAGE_MAX;
 use domain::store::Result;
+use serde::de::DeserializeOwned;
 
 use crate::engine::Engine;
 
-/// The names under which the books keep what belongs to agents.
-const PREFIX: &str = "agent:";
-
-fn beside(name: &str) -> Arc<str> {
-    format!("{PREFIX}{name}").into()
-}
+/// Before the agent's name, where the store keeps its load.
+const LOAD: &str = "agent:";
 
 /// Every agent with its record and load, in order of their names.
 pub async fn all(engine: &Engine) -> Result<Vec<Agent>> {
-    let mut loads = by_agent::<Load>(engine, Book::Gauge).await?;
-    let mut records = by_agent::<Record>(engine, Book::Habit).await?;
+    let mut loads = by_agent::<Load>(engine, Book::Gauge, LOAD).await?;
+    let mut records = by_agent::<Record>(engine, Book::Habit, learn::AGENT).await?;
     let mut agents = Vec::new();
     for entry in entries(engine, Book::Agent, "").await? {
         let load = loads.remove(&*entry.key).unwrap_or_default();
@@ -44,9 +42,8 @@ pub async fn find(engine: &Engine, name: &AgentName) -> Result<Option<(Entry, Ag
     let Some(entry) = one(Book::Agent, name.as_str().into()).await? else {
         return Ok(None);
     };
-    let key = beside(name.as_str());
-    let load = one(Book::Gauge, key.clone()).await?;
-    let record = one(Book::Habit, key).await?;
+    let load = one(Book::Gauge, format!("{LOAD}{name}").into()).await?;
+    let record = one(Book::Habit, format!("{}{name}", learn::AGENT).into()).await?;
     let agent = whole(
         &entry,
         load.map(|entry| entry.read()).transpose()?.unwrap_or_default(),
@@ -84,15 +81,16 @@ fn whole(entry: &Entry, load: Load, record: Record) -> Result<Agent> {
 }
 
 /// Entries that belong to agents, by the agents' names.
-async fn by_agent<T: serde::de::DeserializeOwned>(
+async fn by_agent<T: DeserializeOwned>(
     engine: &Engine,
     book: Book,
+    prefix: &str,
 ) -> Result<BTreeMap<String, T>> {
     let of = |entry: Entry| {
-        let name = entry.key.strip_prefix(PREFIX)?.to_owned();
+        let name = entry.key.strip_prefix(prefix)?.to_owned();
         Some(entry.read().map(|value| (name, value)))
     };
-    entries(engine, book, PREFIX)
+    entries(engine, book, prefix)
         .await?
         .into_iter()
         .filter_map(of)

@@ -5,7 +5,7 @@
 //! leader that cannot renew in time stops by its own clock before another begins. Work that must not be done
 //! twice does not rely on that: it is fenced in the store besides.
 
-pub mod habits;
+pub mod lessons;
 pub mod schedules;
 
 use std::fmt::Debug;
@@ -61,7 +61,7 @@ pub fn with(outside: &Outside) -> Vec<Box<dyn Duty>> {
     vec![
         Box::new(schedules::Schedules),
         Box::new(Router::new(outside.clone())),
-        Box::new(habits::Habits),
+        Box::new(lessons::Lessons),
     ]
 }
 

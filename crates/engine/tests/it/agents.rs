@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use domain::agent::route::Strategy;
 use domain::agent::{Agent, Profile};
 use domain::book::{Book, Entry};
+use domain::code::Code;
+use domain::event::Kind;
 use domain::id::{AgentName, WorkerId};
 use domain::limits;
 use domain::store::{
@@ -11,6 +14,7 @@ use domain::store::{
 };
 use domain::task::record::{Failure, Outcome};
 use domain::task::spec::{Json, Spec, Work};
+use engine::agents::router::{self, Router};
 use engine::agents::{self, learn, registry};
 use serde_json::json;
 
@@ -127,12 +131,7 @@ async fn records_follow_the_work() {
     .await;
     let held = take(&lab, "ann", 6).await;
     lab.pass(1);
-    end(
-        &lab,
-        &held[0],
-        completed(Some(json!({ "tokens": 100, "quality": 0.5 }))),
-    )
-    .await;
+    end(&lab, &held[0], completed(Some(json!({ "quality": 0.5 })))).await;
     lab.pass(2);
     end(&lab, &held[1], completed(None)).await;
     end(&lab, &held[2], failed()).await;
@@ -145,13 +144,12 @@ async fn records_follow_the_work() {
     assert_eq!((record.sum.completed, record.sum.failed, record.lost), (2, 1, 2));
     assert_eq!(record.latency.known(), Some(2_000.0));
     assert_eq!(record.quality.known(), Some(0.5));
-    let kinds = learn::habits(engine).await.unwrap();
-    let habit = kinds.values().next().unwrap();
+    let kinds = learn::practices(engine).await.unwrap();
+    let practice = kinds.values().next().unwrap();
     assert_eq!(
-        (habit.duration(0.0), habit.duration(1.0)),
+        (practice.duration(0.0), practice.duration(1.0)),
         (Some(1_000), Some(3_000))
     );
-    assert_eq!(habit.used_tokens(0.95), Some(100));
     let report = registry::Report {
         success: true,
         duration_ms: 500.0,
@@ -220,4 +218,98 @@ async fn who_is_silent_for_a_day_is_stale() {
     registry::heartbeat(&lab.engine, &name("ann")).await.unwrap();
     registry::deregister(&lab.engine, &name("ann")).await.unwrap();
     assert_eq!(lab.tasks().await[0].class.agent, None);
+}
+
+fn capable(capabilities: &[&str], capacity: u32) -> Profile {
+    Profile {
+        capabilities: capabilities.iter().map(|cap| cap.parse().unwrap()).collect(),
+        capacity,
+        ..Profile::default()
+    }
+}
+
+// proves: SPEC 3.4, SPEC 2.6, DESIGN 9
+#[tokio::test]
+async fn a_task_is_routed_and_the_decision_kept() {
+    let lab = Lab::new();
+    let engine = &lab.engine;
+    for (agent, capabilities) in [("ann", &["python"][..]), ("bob", &["python", "sql"])] {
+        let profile = capable(capabilities, 1);
+        registry::register(engine, &name(agent), profile).await.unwrap();
+    }
+    add(&lab, ["both".to_owned()], |spec| {
+        spec.needs = vec!["python".parse().unwrap(), "sql".parse().unwrap()];
+    })
+    .await;
+    add(&lab, ["one".to_owned(), "two".to_owned()], |spec| {
+        spec.needs = vec!["python".parse().unwrap()];
+    })
+    .await;
+    let tasks = lab.tasks().await;
+    let mut router = Router::open(engine).await.unwrap();
+    let mut chosen = Vec::new();
+    for view in &tasks[..2] {
+        let decision = router.decide(view, Strategy::Quality, &[]).unwrap();
+        router.assign(engine, &view.task.id, &decision).await.unwrap();
+        chosen.push(decision.selected.to_string());
+    }
+    assert_eq!(chosen, ["bob", "ann"]);
+    let full = router.decide(&tasks[2], Strategy::Quality, &[]).unwrap_err();
+    assert_eq!(full.code, Code::NoAvailableAgent);
+    let events = lab.events(Kind::TaskRouted).await;
+    assert_eq!(
+        (&events[0]["selected"], &events[0]["capable"]),
+        (&json!("bob"), &json!(1))
+    );
+    learn::catch_up(engine, 9).await.unwrap();
+    assert_eq!(router::statistics(engine).await.unwrap().decided, 2);
+    assert!(take(&lab, "eve", 9).await.is_empty());
+    assert_eq!(take(&lab, "bob", 9).await.len(), 1);
+}
+
+// proves: SPEC 3.4, DESIGN 9
+#[tokio::test]
+async fn waiting_work_moves_to_who_has_room() {
+    let lab = Lab::new();
+    let engine = &lab.engine;
+    registry::register(engine, &name("ann"), capable(&["python"], 4))
+        .await
+        .unwrap();
+    add(&lab, (0..4).map(|i| format!("t{i}")), |spec| {
+        spec.needs = vec!["python".parse().unwrap()];
+    })
+    .await;
+    let mut router = Router::open(engine).await.unwrap();
+    for view in lab.tasks().await {
+        let decision = router.decide(&view, Strategy::Quality, &[]).unwrap();
+        router.assign(engine, &view.task.id, &decision).await.unwrap();
+    }
+    assert_eq!(take(&lab, "ann", 1).await.len(), 1);
+    assert_eq!(
+        router::rebalance(engine, Strategy::Quality).await.unwrap(),
+        router::Balanced::default()
+    );
+    registry::register(engine, &name("bob"), capable(&["python"], 4))
+        .await
+        .unwrap();
+    let balanced = router::rebalance(engine, Strategy::Quality).await.unwrap();
+    let to: Vec<_> = balanced
+        .moved
+        .iter()
+        .map(|(task, _, to)| (task.to_string(), to.to_string()))
+        .collect();
+    assert_eq!(to, [("t3".to_owned(), "bob".to_owned())]);
+    assert_eq!(balanced.left, None);
+    let agents = agents::all(engine).await.unwrap();
+    let loads: Vec<_> = agents
+        .iter()
+        .map(|agent| (agent.load.active, agent.load.queued))
+        .collect();
+    assert_eq!(loads, [(1, 2), (0, 1)]);
+    registry::register(engine, &name("eve"), capable(&[], 4))
+        .await
+        .unwrap();
+    let balanced = router::rebalance(engine, Strategy::Quality).await.unwrap();
+    assert_eq!(balanced.moved.len(), 1, "eve can do nothing, bob takes one more");
+    assert!(balanced.left.is_none());
 }

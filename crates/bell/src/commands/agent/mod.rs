@@ -56,7 +56,7 @@ impl Args {
 const PAGES: usize = 200;
 
 /// Does what is due, and brings the records up to date.
-async fn catch_up(engine: &Engine) -> Result<()> {
+pub(super) async fn catch_up(engine: &Engine) -> Result<()> {
     lookup::catch_up(engine).await?;
     match learn::catch_up(engine, PAGES).await {
         // Looking at a store that cannot be written is still allowed.

@@ -1,11 +1,15 @@
 //! `bell task why`
 
 use api::why::{Takers, Waits, Why};
+use domain::agent::route::Decision;
 use domain::code::{Code, Refusal};
+use domain::event::Kind;
+use domain::id::TaskId;
 use domain::limits::PAGE_MAX;
 use domain::task::lock::Mode;
 use domain::task::state::State;
 use domain::time::Timestamp;
+use engine::engine::Engine;
 
 use engine::order::order;
 
@@ -54,9 +58,21 @@ impl Args {
         if view.task.in_line() {
             why.held_back = curbs::holding(&engine, &view.class).await?;
         }
+        if view.class.routed {
+            why.routed = decision(&engine, id).await?;
+        }
         context.ui.answer(&why, |why| people(why, engine.now().wall))?;
         Ok(Exit::DONE)
     }
+}
+
+/// The latest choice of an agent for a task.
+async fn decision(engine: &Engine, id: &TaskId) -> Result<Option<Decision>> {
+    let history = engine.store.history(&engine.project, id, PAGE_MAX).await?;
+    let mut facts = history.iter().rev().map(|seen| &seen.event.fact);
+    let routed = facts.find(|fact| fact.kind == Kind::TaskRouted);
+    let data = routed.and_then(|fact| fact.data.as_ref());
+    Ok(data.and_then(|data| serde_json::from_str(data.get()).ok()))
 }
 
 fn people(why: &Why, now: Timestamp) -> String {
@@ -92,6 +108,15 @@ fn people(why: &Why, now: Timestamp) -> String {
         }
         text += "\n";
         text += &format!("  {}\n", takers(&why.takers));
+    }
+    if let Some(decision) = &why.routed {
+        text += &format!("  {} was chosen: {}\n", decision.selected, decision.reason);
+        for candidate in &decision.candidates {
+            text += &format!(
+                "    {:.3}  {}: {}\n",
+                candidate.score, candidate.agent, candidate.reason
+            );
+        }
     }
     text
 }

@@ -9,7 +9,7 @@ use crate::agents::learn;
 use crate::engine::Engine;
 
 #[derive(Clone, Copy, Debug)]
-pub struct Habits;
+pub struct Lessons;
 
 /// So many events are worth a look.
 const ENOUGH: u64 = 1_000;
@@ -17,9 +17,9 @@ const ENOUGH: u64 = 1_000;
 const ROUND: usize = 10;
 
 #[async_trait]
-impl Duty for Habits {
+impl Duty for Lessons {
     fn name(&self) -> &'static str {
-        "habits"
+        "lessons"
     }
 
     async fn wanted(&self, engine: &Engine, _: Timestamp) -> Result<bool> {

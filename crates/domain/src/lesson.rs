@@ -1,4 +1,4 @@
-//! What finished work teaches: how agents do ([`crate::agent::Record`]) and what kinds of tasks usually take.
+//! What finished work teaches: how agents do ([`crate::agent::Record`]), and how each kind of task usually goes.
 //!
 //! It follows from the log alone: attempt by attempt, in the order of the events. Whoever reads the log again from
 //! its beginning, in pieces of whatever size, comes to the same.
@@ -17,33 +17,30 @@ use crate::time::Timestamp;
 /// How many of the latest durations of a kind are kept.
 const LATEST: usize = 64;
 
-/// What a kind of task usually takes; an entry of [`crate::book::Book::Habit`].
+/// How tasks of a kind usually go; an entry of [`crate::book::Book::Habit`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Habit {
+pub struct Practice {
     pub completed: u64,
     pub failed: u64,
     /// Milliseconds of the latest attempts that succeeded, oldest first.
     pub latest: Vec<u64>,
-    /// Tokens of the latest attempts that told them, oldest first.
-    pub tokens: Vec<u64>,
 }
 
-impl Habit {
-    fn keep(list: &mut Vec<u64>, value: u64) {
-        if list.len() == LATEST {
-            list.remove(0);
+impl Practice {
+    fn took(&mut self, ms: u64) {
+        if self.latest.len() == LATEST {
+            self.latest.remove(0);
         }
-        list.push(value);
+        self.latest.push(ms);
     }
 
     /// The duration in milliseconds that so large a share of the latest did not exceed.
     pub fn duration(&self, share: f64) -> Option<u64> {
-        quantile(&self.latest, share)
-    }
-
-    pub fn used_tokens(&self, share: f64) -> Option<u64> {
-        quantile(&self.tokens, share)
+        let mut sorted = self.latest.clone();
+        sorted.sort_unstable();
+        let last = sorted.len().checked_sub(1)?;
+        sorted.get(((last as f64) * share).round() as usize).copied()
     }
 
     pub fn failure_rate(&self) -> Option<f64> {
@@ -52,12 +49,20 @@ impl Habit {
     }
 }
 
-fn quantile(list: &[u64], share: f64) -> Option<u64> {
-    let mut sorted = list.to_vec();
-    sorted.sort_unstable();
-    let last = sorted.len().checked_sub(1)?;
-    sorted.get(((last as f64) * share).round() as usize).copied()
+/// How the choice of agents has gone so far; an entry of [`crate::book::Book::Habit`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Routing {
+    /// Tasks that were given to a chosen agent.
+    pub decided: u64,
+    /// Those that were chosen with little confidence, to learn about the agent.
+    pub explored: u64,
+    /// Choices that were taken back.
+    pub withdrawn: u64,
 }
+
+/// From this confidence on, a choice is no experiment (SPEC 2.6).
+const SURE: f64 = 0.8;
 
 /// What events of attempts tell in their data.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -73,8 +78,6 @@ pub struct Told {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 pub struct Usage {
-    #[serde(default)]
-    pub tokens: Option<f64>,
     /// How good the work is, from 0 to 1, as far as somebody has judged it.
     #[serde(default)]
     pub quality: Option<f64>,
@@ -121,6 +124,10 @@ pub enum Lesson {
         ms: f64,
         quality: Option<f64>,
     },
+    /// An agent was chosen for a task with so much confidence, or the choice was taken back.
+    Routed {
+        confidence: Option<f64>,
+    },
     Ended {
         at: Timestamp,
         end: End,
@@ -141,6 +148,7 @@ impl Lesson {
                 Some(agent)
             }
             Lesson::Ended { agent, .. } => agent.as_ref(),
+            Lesson::Routed { .. } => None,
         }
     }
 
@@ -156,7 +164,8 @@ impl Lesson {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
     pub agents: BTreeMap<AgentName, Record>,
-    pub kinds: BTreeMap<Kind, Habit>,
+    pub kinds: BTreeMap<Kind, Practice>,
+    pub routing: Routing,
 }
 
 impl Known {
@@ -165,6 +174,13 @@ impl Known {
             Lesson::Came { at, agent, prior } => {
                 let record = Record::beginning(prior.as_ref(), *at);
                 self.agents.insert(agent.clone(), record);
+            }
+            Lesson::Routed { confidence: None } => self.routing.withdrawn += 1,
+            Lesson::Routed {
+                confidence: Some(confidence),
+            } => {
+                self.routing.decided += 1;
+                self.routing.explored += u64::from(*confidence < SURE);
             }
             Lesson::Left { agent } => drop(self.agents.remove(agent)),
             Lesson::Reported {
@@ -208,19 +224,16 @@ impl Known {
                         }),
                     }
                 }
-                let habit = self.kinds.entry(kind.clone()).or_default();
+                let practice = self.kinds.entry(kind.clone()).or_default();
                 match end {
                     End::Success => {
-                        habit.completed += 1;
+                        practice.completed += 1;
                         if let Some(ms) = ms {
-                            Habit::keep(&mut habit.latest, ms);
+                            practice.took(ms);
                         }
                     }
-                    End::Failure => habit.failed += 1,
+                    End::Failure => practice.failed += 1,
                     End::Lost => {}
-                }
-                if let Some(tokens) = usage.tokens.filter(|tokens| (0.0..1e15).contains(tokens)) {
-                    Habit::keep(&mut habit.tokens, tokens as u64);
                 }
             }
         }
@@ -252,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_registered_have_records_and_every_kind_its_habit() {
+    fn only_the_registered_have_records_and_every_kind_its_practice() {
         let mut known = Known::default();
         let lessons = [
             ended(200, End::Success, "ann"),
@@ -266,20 +279,23 @@ mod tests {
         let ann = &known.agents[&AgentName::new("ann").unwrap()];
         assert_eq!((ann.sum.completed, ann.sum.failed, ann.lost), (1, 1, 1));
         assert_eq!(known.agents.len(), 1);
-        let habit = &known.kinds[&Kind::new("review").unwrap()];
+        let practice = &known.kinds[&Kind::new("review").unwrap()];
         assert_eq!(
-            (habit.completed, habit.failed, habit.duration(0.5)),
+            (practice.completed, practice.failed, practice.duration(0.5)),
             (3, 1, Some(100))
         );
     }
 
     #[test]
-    fn a_habit_is_what_was_usual_lately() {
-        let mut habit = Habit::default();
-        assert_eq!((habit.duration(0.5), habit.failure_rate()), (None, None));
-        (0..1_000).for_each(|ms| Habit::keep(&mut habit.latest, ms));
-        assert_eq!(habit.latest.len(), LATEST);
-        assert_eq!((habit.duration(0.0), habit.duration(1.0)), (Some(936), Some(999)));
+    fn a_practice_is_what_was_usual_lately() {
+        let mut practice = Practice::default();
+        assert_eq!((practice.duration(0.5), practice.failure_rate()), (None, None));
+        (0..1_000).for_each(|ms| practice.took(ms));
+        assert_eq!(practice.latest.len(), LATEST);
+        assert_eq!(
+            (practice.duration(0.0), practice.duration(1.0)),
+            (Some(936), Some(999))
+        );
     }
 
     #[test]
