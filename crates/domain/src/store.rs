@@ -340,6 +340,8 @@ pub struct Wants {
     /// Also takes tasks pinned to this agent.
     pub agent: Option<AgentName>,
     pub run: Option<RunId>,
+    /// This task and no other; refused, with what is in its way, when it cannot be handed out now.
+    pub task: Option<TaskId>,
     /// Amounts that the claimer has left; tasks that need more, or anything else, are not for it.
     pub free: BTreeMap<String, u64>,
 }

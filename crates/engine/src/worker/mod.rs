@@ -161,6 +161,7 @@ pub async fn work_as(
             handlers: options.handlers.names(),
             agent: options.agent.clone(),
             run: options.run,
+            task: None,
             free: options.offers.clone(),
         },
         commands: Commands {

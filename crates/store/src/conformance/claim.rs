@@ -219,6 +219,43 @@ pub async fn a_claim_of_a_run_takes_nothing_else(lab: Lab) {
     assert_eq!(code(answer), Code::RunNotFound);
 }
 
+// proves: SPEC 3.2
+pub async fn a_task_is_claimed_by_name(lab: Lab) {
+    lab.add(&[
+        task("first").priority(10),
+        task("wanted").lock("db"),
+        task("next").lock("db"),
+        task("later").after("wanted"),
+        task("pinned").agent("ada"),
+    ])
+    .await;
+    let claim = |name: &str| Claim {
+        wants: Wants {
+            task: Some(id(name)),
+            ..Wants::default()
+        },
+        max: 9,
+        ..lab.wish()
+    };
+    let taken = lab.claim(claim("wanted")).await;
+    assert_eq!(ids(&taken), ["wanted"]);
+    let before = lab.log().await.len();
+    for (name, expected) in [
+        ("wanted", Code::InvalidTransition),
+        ("next", Code::Waiting),
+        ("later", Code::InvalidTransition),
+        ("pinned", Code::InvalidTransition),
+        ("nothing", Code::TaskNotFound),
+    ] {
+        let answer = lab.store.claim(&lab.project, claim(name), lab.now()).await;
+        assert_eq!(code(answer), expected, "{name}");
+    }
+    assert_eq!(lab.log().await.len(), before);
+    lab.complete(&taken[0]).await;
+    assert_eq!(ids(&lab.claim(claim("next")).await), ["next"]);
+    assert_eq!(ids(&lab.claim_up_to(9).await), ["first", "later"]);
+}
+
 // proves: DESIGN 7, DESIGN 15
 pub async fn a_stale_token_opens_nothing(lab: Lab) {
     lab.add(&[task("a"), task("b").after("a")]).await;

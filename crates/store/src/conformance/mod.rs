@@ -98,6 +98,7 @@ macro_rules! conformance {
                 a_pinned_task_waits_for_its_agent
                 kinds_and_executors_are_chosen
                 a_claim_of_a_run_takes_nothing_else
+                a_task_is_claimed_by_name
                 a_stale_token_opens_nothing
                 an_expired_lease_is_refused_at_once
                 renewing_keeps_the_lease

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use domain::book::Book;
 use domain::code::{Code, Refusal};
+use domain::decide;
 use domain::decide::lease::{self, Terms};
-use domain::id::{AgentName, Project, Seq};
+use domain::id::{AgentName, Project, Seq, TaskId};
 use domain::limits;
 use domain::store::{Claim, Leased, Result};
 use domain::task::record::{Class, ClassNo, Task};
+use domain::task::state::State;
 use domain::time::Now;
 use rustc_hash::FxHashMap;
 
@@ -16,7 +18,7 @@ use super::agents;
 use super::curb;
 use super::locks;
 use super::step::Step;
-use super::tx::Tx;
+use super::tx::{ProjectNo, Tx};
 
 /// Leases up to `claim.max` tasks, best place first. Tasks whose locks or limits are taken are parked on the
 /// way; classes that a curb holds back, or that the claimer has too little left for, are not looked at.
@@ -32,6 +34,9 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
         },
     };
     let all = tx.classes(no)?;
+    if let Some(id) = &claim.wants.task {
+        return one(tx, no, id, claim, now);
+    }
     let nobody = claim.wants.agent.is_none();
     if nobody && !all.iter().any(|(_, class)| claim.wants.takes(class)) {
         return Ok(Vec::new());
@@ -77,6 +82,46 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
         locks::hand_on(&mut step)?;
         step.flush()?;
     }
+    step.finish()?;
+    answer(&mut step, &taken)
+}
+
+/// Leases the task that was asked for by name, or says what is in its way.
+fn one(tx: &mut dyn Tx, no: ProjectNo, id: &TaskId, claim: &Claim, now: Now) -> Result<Vec<Leased>> {
+    let seq = tx.find(no, std::slice::from_ref(id))?.pop().flatten();
+    let seq = seq.ok_or_else(|| Refusal::new(Code::TaskNotFound, format!("there is no task {id}")))?;
+    let mut step = Step::new(tx, no, now, format!("worker:{}", claim.worker).into())?;
+    step.load(&[seq])?;
+    let task = step.task(seq)?.clone();
+    if task.state != State::Ready {
+        return Err(decide::refuse(&task, State::Assigned));
+    }
+    let class = step.class(task.class)?;
+    let busy = |thing: &str| {
+        let detail = format!("task {id} is ready but waits for {thing}");
+        Refusal::new(Code::Waiting, detail).help(format!("`bell task why {id}` tells more"))
+    };
+    if let Some(thing) = task.parked_under() {
+        return Err(busy(thing));
+    }
+    let wants = agents::widen(&mut step, &claim.wants)?;
+    if !wants.takes(&class) || !fits(&class, &wants.free) {
+        let detail = format!(
+            "task {id} is not for {}: another agent, capability, kind or resource is asked for",
+            claim.worker
+        );
+        return Err(Refusal::new(Code::InvalidTransition, detail)
+            .help(format!("`bell task why {id}` tells who can take it")));
+    }
+    if !open_to(&mut step, &class, wants.agent.as_ref())? {
+        return Err(busy("a breaker, a limit or its agent to have room"));
+    }
+    let mut taken = Vec::new();
+    if !take(&mut step, &task, &class, claim, &mut taken)? {
+        let row = step.task(seq)?;
+        return Err(busy(row.parked_under().map_or("its budget", |thing| thing)));
+    }
+    locks::hand_on(&mut step)?;
     step.finish()?;
     answer(&mut step, &taken)
 }
