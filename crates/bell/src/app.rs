@@ -48,7 +48,8 @@ fn start(cli: Cli) -> Exit {
     }
 }
 
-fn run(command: Command, context: &Context) -> Result {
+/// Carries a command out; answers go where the context says.
+pub(crate) fn run(command: Command, context: &Context) -> Result {
     match command {
         Command::Run(args) => args.run(context),
         Command::Submit(args) => wait(args.run(context)),
@@ -75,6 +76,8 @@ fn run(command: Command, context: &Context) -> Result {
         Command::Breakpoint(args) => wait(args.run(context)),
         Command::Serve(args) => args.run(context),
         Command::Token(args) => wait(args.run(context)),
+        Command::Mcp(args) => wait(args.run(context)),
+        Command::Prime(args) => args.run(context),
         Command::Bench(args) => args.run(context),
         Command::Audit(args) => wait(args.run(context)),
         Command::Store(args) => wait(args.run(context)),

@@ -88,6 +88,8 @@ pub(crate) enum Command {
     Breakpoint(commands::breakpoint::Args),
     Serve(commands::serve::Args),
     Token(commands::token::Args),
+    Mcp(commands::mcp::Args),
+    Prime(commands::prime::Args),
     Bench(commands::bench::Args),
     Audit(commands::audit::Args),
     Store(commands::store::Args),

@@ -13,10 +13,10 @@ use store::Scheme;
 use crate::args::Globals;
 use crate::discover::{Ground, upwards};
 use crate::error::Result;
-use crate::output::Ui;
+use crate::output::{Kept, Ui};
 use crate::settings::{Settings, Sources, files};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) ui: Ui,
@@ -25,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) verbose: u8,
     pub(crate) accept_volatile: bool,
     ground: Ground,
+    /// The store that is open already.
+    given: Option<Engine>,
 }
 
 /// Whether a command may bring a store into being.
@@ -57,7 +59,19 @@ impl Context {
             verbose: globals.verbose,
             accept_volatile: globals.accept_volatile,
             ground,
+            given: None,
         })
+    }
+
+    /// The same for a command that is run inside this process, on a store that is open: what it answers is kept.
+    pub(crate) fn within(&self, engine: Engine) -> (Context, Kept) {
+        let kept = Kept::default();
+        let context = Context {
+            ui: Ui::within(kept.clone()),
+            given: Some(engine),
+            ..self.clone()
+        };
+        (context, kept)
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -102,6 +116,9 @@ impl Context {
     }
 
     pub(crate) async fn open(&self, access: Access) -> Result<Engine> {
+        if let Some(engine) = &self.given {
+            return Ok(engine.clone());
+        }
         let (folder, url) = self.place()?;
         let chosen = self.settings.store().is_some();
         if !chosen && self.ground.found.is_none() {

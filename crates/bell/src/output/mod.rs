@@ -10,17 +10,36 @@ pub(crate) mod time;
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
 use crate::error::Result;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ui {
     pub(crate) json: bool,
     colour: ColorChoice,
     hints: bool,
+    /// Where answers go instead of stdout.
+    kept: Option<Kept>,
+}
+
+/// Answers that somebody in this process reads.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Kept {
+    /// Everything so far.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(&self, bytes: &[u8]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend_from_slice(bytes);
+    }
 }
 
 impl Ui {
@@ -29,6 +48,15 @@ impl Ui {
             json,
             colour,
             hints: hints && !json,
+            kept: None,
+        }
+    }
+
+    /// For a program in this process, which finds the answers in `kept`.
+    pub(crate) fn within(kept: Kept) -> Ui {
+        Ui {
+            kept: Some(kept),
+            ..Ui::plain(true)
         }
     }
 
@@ -71,6 +99,10 @@ impl Ui {
 
     /// Text on stdout, written at once.
     pub(crate) fn text(&self, text: &str) -> Result<()> {
+        if let Some(kept) = &self.kept {
+            kept.add(text.as_bytes());
+            return Ok(());
+        }
         let mut out = AutoStream::new(io::stdout().lock(), self.colour);
         out.write_all(text.as_bytes())?;
         out.flush()?;
@@ -79,6 +111,10 @@ impl Ui {
 
     /// Bytes on stdout as they are.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
+        if let Some(kept) = &self.kept {
+            kept.add(bytes);
+            return Ok(());
+        }
         let mut out = io::stdout().lock();
         out.write_all(bytes)?;
         out.flush()?;

@@ -16,6 +16,7 @@ mod ids;
 mod letters;
 mod lists;
 mod locks;
+mod mcp;
 mod moves;
 mod plans;
 mod rules;

@@ -31,7 +31,7 @@ const ROOMS: &[Arrows] = &[
         ..room(
             "bell",
             &[
-                "analyze", "api", "bench", "desk", "domain", "draw", "engine", "server", "store",
+                "analyze", "api", "bench", "desk", "domain", "draw", "engine", "mcp", "server", "store",
             ],
         )
     },
@@ -39,6 +39,10 @@ const ROOMS: &[Arrows] = &[
     Arrows {
         tests_see: &["store"],
         ..room("server", &["api", "desk", "domain", "draw", "engine"])
+    },
+    Arrows {
+        tests_see: &["store"],
+        ..room("mcp", &["api", "desk", "domain", "engine"])
     },
     room("bench", &["domain", "engine", "store"]),
     room("rig", &[]),

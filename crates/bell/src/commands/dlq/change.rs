@@ -160,7 +160,7 @@ async fn confirm(context: &Context, count: usize, deed: &Deed) -> Result<()> {
             .help("pass --yes; --dry-run tells which they are")
             .into());
     }
-    let (ui, question) = (context.ui, format!("{} {count} tasks?", deed.verb));
+    let (ui, question) = (context.ui.clone(), format!("{} {count} tasks?", deed.verb));
     let asked = tokio::task::spawn_blocking(move || ui.ask(&question)).await;
     match asked.unwrap_or(Ok(false))? {
         true => Ok(()),

@@ -86,7 +86,7 @@ impl Args {
             refresh: REFRESH,
         };
         let paced = signals::pace()?;
-        let mut progress = Progress::new(context.ui, jobs);
+        let mut progress = Progress::new(context.ui.clone(), jobs);
         let mut trouble = None;
         let mut tell = |update: Update<'_>| {
             // A reader that has gone away does not stop the work.

@@ -1,0 +1,11 @@
+//! `bell mcp`: agents that speak the protocol, each tool by what it does to the store.
+
+mod classic;
+mod client;
+mod core;
+mod events;
+mod race;
+mod reading;
+mod service;
+mod session;
+mod verbs;
