@@ -1,5 +1,7 @@
 //! The plans of `examples/`, run with the binary just built, and what each of them promises.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -58,6 +60,13 @@ const EXAMPLES: &[Example] = &[
         promises: pipeline,
     },
     Example {
+        plan: "agents/plan.yaml",
+        slow: false,
+        needs: || Ok(()),
+        completed: 5,
+        promises: agents,
+    },
+    Example {
         plan: "python-package/plan.yaml",
         slow: true,
         needs: machine::python,
@@ -109,6 +118,18 @@ fn pipeline(run: &Run) -> Result<()> {
         let priority = &run.task(key)?["priority"];
         ensure!(*priority == 8, "the priority of `{key}` is {priority}");
     }
+    Ok(())
+}
+
+fn agents(run: &Run) -> Result<()> {
+    let review = run.task("review")?;
+    ensure!(
+        review["result"]["verdict"] == "keep",
+        "the review says {}",
+        review["result"]
+    );
+    let doer = &review["attempts"][0]["worker"];
+    ensure!(doer == "reviewer", "{doer} did the review");
     Ok(())
 }
 
@@ -185,9 +206,18 @@ impl Run {
         command
             .env("PATH", path)
             .current_dir(&self.folder)
+            .env("PATH", self.path())
             .args(args)
             .args(["--json", "--store", &self.store]);
         capture(step::unmarked(&mut command))
+    }
+
+    /// Tasks find the `bell` that runs them first.
+    fn path(&self) -> OsString {
+        let own = self.bell.parent().map(Path::to_owned);
+        let others = env::var_os("PATH").unwrap_or_default();
+        let all = own.into_iter().chain(env::split_paths(&others));
+        env::join_paths(all).unwrap_or(others)
     }
 
     /// The ends of what failed tasks printed.
