@@ -29,13 +29,18 @@ pub(crate) fn run(repo: &Repo) -> Result<bool> {
 
 /// The path of `bell` in cargo's list of what it made.
 pub(crate) fn executable(messages: &str) -> Option<String> {
+    built(messages, "bell", "bin")
+}
+
+/// The path of a program in cargo's list of what it made.
+pub(crate) fn built(messages: &str, name: &str, kind: &str) -> Option<String> {
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let mut bells = messages.filter(|made| {
-        made["target"]["name"] == "bell"
-            && made["target"]["kind"][0] == "bin"
+    let mut found = messages.filter(|made| {
+        made["target"]["name"] == name
+            && made["target"]["kind"][0] == kind
             && made["profile"]["test"] == false
     });
-    bells.find_map(|made| Some(made.get("executable")?.as_str()?.to_owned()))
+    found.find_map(|made| Some(made.get("executable")?.as_str()?.to_owned()))
 }

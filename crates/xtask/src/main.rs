@@ -1,13 +1,15 @@
 //! The chores of the repository: `cargo xtask --help` lists them.
 //!
 //! In reading order: the files that are looked at ([`repo`]), how other programs are run ([`step`]), the house
-//! rules ([`tidy`]), what is generated ([`docs`]), the promises of the examples ([`examples`]), and the one command
+//! rules ([`tidy`]), what is generated ([`docs`]), the promises of the examples ([`examples`]), what others say about our tools ([`mod@mcp`]), and the one command
 //! that runs them all ([`mod@test`]).
 
 mod dist;
 mod docs;
 mod examples;
 mod machine;
+mod mcp;
+mod race;
 mod repo;
 mod servers;
 mod soak;
@@ -44,7 +46,9 @@ enum Chore {
     },
     /// Run the plans of `examples/` and check what they promise.
     Examples(examples::Options),
-    /// Kill workers at random for a while and check that nothing is lost or done by two at once.
+    /// Let the official client and suite of the Model Context Protocol judge `bell mcp`.
+    Mcp,
+    /// Let agents race, then kill workers at random for a while; nothing may be lost or done by two at once.
     Soak(soak::Options),
     /// Keep the servers that tests share, and print where they are.
     Servers,
@@ -59,6 +63,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Chore::Tidy => tidy::run(&repo)?,
         Chore::Gen { check } => docs::run(&repo, check)?,
         Chore::Examples(options) => examples::run(&repo, &options)?,
+        Chore::Mcp => mcp::run(&repo)?,
         Chore::Soak(options) => soak::run(&repo, &options)?,
         Chore::Servers => servers::run()?,
         Chore::Dist => dist::run(&repo)?,

@@ -41,6 +41,12 @@ impl Repo {
         self.root.join(relative)
     }
 
+    /// Where everything goes that is made.
+    pub(crate) fn target(&self) -> PathBuf {
+        let set = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+        set.unwrap_or_else(|| self.path("target"))
+    }
+
     pub(crate) fn file(&self, path: &str) -> Option<&File> {
         let at = self.files.binary_search_by(|file| file.path.as_str().cmp(path));
         at.ok().map(|at| &self.files[at])

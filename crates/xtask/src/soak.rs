@@ -16,9 +16,9 @@ use anyhow::{Context, Result, bail, ensure};
 use domain::task::retry::mix;
 use serde_json::Value;
 
-use crate::examples;
 use crate::repo::Repo;
 use crate::step::{Said, capture, unmarked};
+use crate::{examples, race};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -34,10 +34,23 @@ pub(crate) struct Options {
     /// Tasks of each plan.
     #[arg(long, default_value_t = 500)]
     tasks: u64,
+    /// First let so many agents race for tasks over MCP; 0 leaves that out.
+    #[arg(long, default_value_t = 30)]
+    agents: u64,
+    /// Tasks that the agents race for.
+    #[arg(long, default_value_t = 3_000)]
+    race: u64,
 }
 
 pub(crate) fn run(repo: &Repo, options: &Options) -> Result<bool> {
     let bell = examples::build(repo)?;
+    if options.agents > 0 {
+        let folder = tempfile::Builder::new().prefix("bell-race-").tempdir()?;
+        println!(
+            "race       ok     {}",
+            race::run(&bell, folder.path(), options.agents, options.race)?
+        );
+    }
     let end = Instant::now() + Duration::from_secs(options.minutes * 60);
     let mut seed = options.seed;
     let (mut passed, mut failed) = (0, 0);

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::repo::Repo;
 use crate::servers::Servers;
 use crate::step::{Outcome, Tally, capture, cargo, step};
-use crate::{docs, examples, machine, tidy};
+use crate::{docs, examples, machine, mcp, tidy};
 
 pub(crate) fn run(repo: &Repo, quick: bool) -> Result<bool> {
     let mut sum = Tally::default();
@@ -33,6 +33,9 @@ pub(crate) fn run(repo: &Repo, quick: bool) -> Result<bool> {
     let doctests = ["test", "--workspace", "--locked", "--no-fail-fast", "--doc"];
     sum.add(step("doc tests", || libtest(cargo(&repo.root).args(doctests))));
     sum.add(examples::steps(repo, quick, None));
+    if !quick {
+        sum.add(mcp::steps(repo));
+    }
     println!("{} passed, {} failed", sum.passed, sum.failed);
     Ok(sum.failed == 0)
 }
