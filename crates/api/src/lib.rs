@@ -21,6 +21,7 @@ pub mod list;
 pub mod problem;
 pub mod queue;
 pub mod rule;
+pub mod remote;
 pub mod run;
 pub mod schedule;
 pub mod stats;

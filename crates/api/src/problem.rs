@@ -2,7 +2,7 @@
 
 use domain::code::{Code, Kind, Refusal};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Problem {
@@ -19,6 +19,24 @@ pub struct Problem {
     pub status: u16,
     /// What to do about it.
     pub help: Option<String>,
+}
+
+/// What a problem from elsewhere has to be for us to pass it on.
+#[derive(Debug, Deserialize)]
+pub struct Told {
+    code: Code,
+    detail: String,
+    help: Option<String>,
+}
+
+impl From<Told> for Refusal {
+    fn from(told: Told) -> Refusal {
+        Refusal {
+            code: told.code,
+            detail: told.detail,
+            help: told.help,
+        }
+    }
 }
 
 impl From<&Refusal> for Problem {

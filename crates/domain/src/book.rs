@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::code::{Code, Refusal};
 use crate::event::Kind;
@@ -15,7 +15,7 @@ use crate::task::spec::Json;
 use crate::time::Timestamp;
 
 /// What sort of thing an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Book {
     /// Who does the periodic duties; see [`crate::store::Store::lead`].
@@ -83,7 +83,7 @@ impl Book {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub book: Book,
     /// Unique in its book; at most [`crate::limits::KEY_BYTES`].
@@ -118,7 +118,7 @@ impl Entry {
 }
 
 /// One change of a book, by a caller who has read it before.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edit {
     pub book: Book,
     pub key: Arc<str>,
@@ -130,7 +130,7 @@ pub struct Edit {
 }
 
 /// What a caller relies on; otherwise the edit is refused with `entry-changed`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Expect {
     Anything,
     Nothing,

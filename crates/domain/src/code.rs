@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What sort of answer an error is; it decides the exit status and, over HTTP, the status class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,11 +300,19 @@ impl Serialize for Code {
     }
 }
 
+/// A code that a newer server knows and we do not is a defect to us.
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Code, D::Error> {
+        let text = String::deserialize(d)?;
+        Code::parse(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is no code")))
+    }
+}
+
 /// A typed "no": which code, what exactly, and what to do about it.
 ///
 /// `detail` is a lower-case fragment with the offending value and no full stop; `help` is one imperative line
 /// that names the exact command or field.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{detail}")]
 pub struct Refusal {
     pub code: Code,

@@ -5,7 +5,8 @@ pub mod pattern;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::{EventNo, Project, Seq};
 use crate::run::RunNo;
@@ -136,8 +137,16 @@ impl Serialize for Kind {
     }
 }
 
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Kind, D::Error> {
+        let text = String::deserialize(d)?;
+        let found = Kind::all().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| D::Error::custom(format!("`{text}` is no kind of event")))
+    }
+}
+
 /// An event before it has its number.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Draft {
     pub at: Timestamp,
     pub kind: Kind,
@@ -149,7 +158,7 @@ pub struct Draft {
     pub data: Option<Json>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     pub no: EventNo,
     pub fact: Draft,
@@ -159,7 +168,7 @@ pub struct Event {
 }
 
 /// The digest of an event: BLAKE3 over its predecessor's digest and all its fields.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
@@ -230,7 +239,7 @@ impl fmt::Debug for Digest {
 }
 
 /// Where the chain of a project stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainHead {
     pub last: EventNo,
     pub digest: Digest,

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 #[serde(transparent)]
 pub struct RunNo(pub u64);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     pub no: RunNo,
     pub id: RunId,
@@ -104,6 +104,17 @@ impl Counts {
 
     pub fn iter(&self) -> impl Iterator<Item = (State, u64)> + '_ {
         State::ALL.into_iter().map(|state| (state, self.of(state)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Counts {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Counts, D::Error> {
+        let named = std::collections::BTreeMap::<State, u64>::deserialize(d)?;
+        let mut counts = Counts::default();
+        for (state, count) in named {
+            counts.0[state as usize] = count;
+        }
+        Ok(counts)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::id::{AgentName, Capability, EventNo, Key, Kind, Project, RunId, Seq, 
 use crate::run::{Counts, Run, RunNo, RunState};
 use crate::task::lock::Mode;
 use crate::task::record::{Body, Class, Failure, Join, Outcome, Task};
-use crate::task::spec::{Json, Source, Spec, When};
+use crate::task::spec::{Json, Source, Spec, When, Work};
 use crate::task::state::{Reason, State};
 use crate::time::{Now, Timestamp};
 use crate::transfer::{Closed, Next, Piece, Totals};
@@ -170,7 +170,7 @@ pub struct Info {
 }
 
 /// What a lease's end is counted on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeaseClock {
     /// [`Now::mono`] of the machine, which all who use the store are on.
     #[default]
@@ -180,7 +180,7 @@ pub enum LeaseClock {
 }
 
 /// What an acknowledged write survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Durability {
     /// Power loss.
     #[default]
@@ -200,7 +200,7 @@ impl Durability {
 
 // ---- admission ----
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Admission {
     pub tasks: Vec<NewTask>,
     pub run: IntoRun,
@@ -212,7 +212,7 @@ pub struct Admission {
     pub idempotency_key: Option<String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum IntoRun {
     /// Outside any run; subtasks go into the run of their parent.
     None,
@@ -232,14 +232,14 @@ pub enum IntoRun {
     },
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct AdmitLimits {
     pub prerequisites: usize,
     pub children: u32,
 }
 
 /// A new task, with everything that its row needs already taken from its spec.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewTask {
     pub id: TaskId,
     pub key: Option<Key>,
@@ -254,7 +254,7 @@ pub struct NewTask {
 }
 
 /// The parts of a spec that decisions are made on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct SpecHead {
     pub priority: crate::task::spec::Priority,
     pub source: Source,
@@ -284,7 +284,7 @@ impl NewTask {
                 estimate: spec.estimate,
                 upstream: spec.on_upstream_failure,
                 guarded: spec.is_guarded(),
-                asks: matches!(spec.work, crate::task::spec::Work::Breakpoint(_)),
+                asks: matches!(spec.work, Work::Breakpoint(_)),
             },
             after: Vec::new(),
             parent: None,
@@ -293,20 +293,20 @@ impl NewTask {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewEdge {
     pub on: On,
     pub when: When,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum On {
     /// The task at this index of the same batch.
     Batch(u32),
     Task(TaskId),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admitted {
     /// Ids with their first states, in the order of the batch.
     pub tasks: Vec<(TaskId, State)>,
@@ -316,7 +316,7 @@ pub struct Admitted {
 
 // ---- claiming ----
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claim {
     pub worker: WorkerId,
     pub wants: Wants,
@@ -330,11 +330,12 @@ pub struct Claim {
 
 /// What a claimer takes. Empty lists mean anything, except capabilities, of which a task may need none that
 /// is not offered.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Wants {
     pub capabilities: Vec<Capability>,
     pub kinds: Vec<Kind>,
     /// Names of executors.
+    #[serde(deserialize_with = "works")]
     pub works: Vec<&'static str>,
     pub handlers: Vec<String>,
     /// Also takes tasks pinned to this agent.
@@ -344,6 +345,13 @@ pub struct Wants {
     pub task: Option<TaskId>,
     /// Amounts that the claimer has left; tasks that need more, or anything else, are not for it.
     pub free: BTreeMap<String, u64>,
+}
+
+/// Executors that nobody knows here are nothing that could be handed out.
+fn works<'de, D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Vec<&'static str>, D::Error> {
+    let named = Vec::<String>::deserialize(d)?;
+    let known = |name: &String| Work::NAMES.into_iter().find(|known| known == name);
+    Ok(named.iter().filter_map(known).collect())
 }
 
 impl Wants {
@@ -362,7 +370,7 @@ impl Wants {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Leased {
     pub task: Task,
     pub body: Body,
@@ -371,7 +379,7 @@ pub struct Leased {
 
 // ---- changing ----
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Request {
     pub target: Target,
     pub command: Command,
@@ -380,7 +388,7 @@ pub struct Request {
 }
 
 /// Which task; commands of a lease holder need the token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     Id(TaskId),
     /// The holder of a lease. When the id is given too, it must fit the token.
@@ -389,7 +397,7 @@ pub enum Target {
     Run(RunId),
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
     // by the holder of the lease
     Start,
@@ -453,7 +461,7 @@ pub enum Command {
 }
 
 /// Subtasks that an attempt leaves behind when it completes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Children {
     pub admission: Box<Admission>,
     /// With nothing admitted there is nothing to wait for, and the parent completes.
@@ -482,7 +490,7 @@ pub struct Reply {
     pub expires_at: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticked {
     /// Tasks moved or rescored.
     pub moved: usize,
@@ -493,7 +501,7 @@ pub struct Ticked {
 
 // ---- reading ----
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct View {
     pub task: Task,
     pub body: Body,
@@ -502,7 +510,7 @@ pub struct View {
     pub class: Class,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Filter {
     pub states: Vec<State>,
     pub run: Option<RunId>,
@@ -516,7 +524,7 @@ pub struct Filter {
 }
 
 /// An event with the names that its numbers stand for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
     pub event: Event,
     pub task: Option<TaskId>,
@@ -524,7 +532,7 @@ pub struct Seen {
     pub run: Option<RunId>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     pub counts: Counts,
     /// Sum of all tasks' scores, in thousandths.
@@ -537,7 +545,7 @@ pub struct Status {
     pub last_event: EventNo,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Neighbours {
     pub after: Vec<Neighbour>,
     pub dependents: Vec<Neighbour>,
@@ -546,7 +554,7 @@ pub struct Neighbours {
     pub cut: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Neighbour {
     pub seq: Seq,
     pub id: TaskId,
@@ -556,7 +564,7 @@ pub struct Neighbour {
     pub reason: Option<Reason>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Upstream {
     pub seq: Seq,
     pub id: TaskId,
@@ -565,7 +573,7 @@ pub struct Upstream {
     pub outcome: Option<Outcome>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldLock {
     pub name: String,
     pub mode: Mode,
@@ -573,7 +581,7 @@ pub struct HeldLock {
     pub waiting: usize,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     pub id: TaskId,
     pub token: Token,
@@ -585,7 +593,7 @@ pub struct Held {
     pub expires: i64,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CacheEntry {
     pub key: [u8; 32],
     pub result: Option<Json>,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use api::remote::VERSION_HEADER;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
@@ -102,6 +103,7 @@ async fn answer(app: App, op: &Op, path: Vec<String>, request: Request) -> Resul
     let call = Call {
         engine: app.engine(project, caller.actor.clone()),
         idempotency_key: idempotency_key(&parts.headers)?,
+        version: version(&parts.headers),
         caller,
         path,
         query,
@@ -136,6 +138,10 @@ fn project(query: &str) -> Result<(Option<Project>, String)> {
         }
     }
     Ok((project, rest.join("&")))
+}
+
+fn version(headers: &HeaderMap) -> Option<u32> {
+    headers.get(VERSION_HEADER)?.to_str().ok()?.parse().ok()
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {

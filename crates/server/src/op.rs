@@ -30,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) query: String,
     pub(crate) body: Vec<u8>,
     pub(crate) idempotency_key: Option<String>,
+    /// Of the contract of stores that the caller speaks.
+    pub(crate) version: Option<u32>,
 }
 
 impl Call {

@@ -14,7 +14,7 @@ use crate::task::spec::{Json, OnUpstreamFailure, Priority, Source, Spec, When, W
 use crate::task::state::{Reason, State};
 use crate::time::Timestamp;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     pub seq: Seq,
     pub id: TaskId,
@@ -80,7 +80,7 @@ pub struct Task {
 
 /// A time-boxed, fenced claim. While a task has one, its state is Assigned, Running or Suspended; or Cancelled,
 /// while the worker has not yet confirmed that the work has stopped, so that locks stay held until then.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lease {
     pub fence: EventNo,
     pub secret: u64,
@@ -104,7 +104,7 @@ pub enum Join {
 }
 
 /// How a ready task stands to the locks and limits it needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wait {
     #[default]
     No,
@@ -295,11 +295,11 @@ impl Class {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ClassNo(pub u32);
 
 /// What is written once at admission and read when the work is handed out or shown.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Body {
     pub key: Option<Key>,
     /// A [`Spec`] as JSON.

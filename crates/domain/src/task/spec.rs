@@ -186,6 +186,8 @@ pub enum Work {
 }
 
 impl Work {
+    pub const NAMES: [&str; 6] = ["command", "agent", "handler", "breakpoint", "http", "wait"];
+
     pub fn name(&self) -> &'static str {
         match self {
             Work::Shell(_) | Work::Argv(_) => "command",

@@ -5,6 +5,7 @@ mod health;
 mod lease;
 mod look;
 mod run;
+mod store;
 mod task;
 mod token;
 
@@ -18,6 +19,7 @@ pub(crate) fn ops() -> Vec<Op> {
         look::ops(),
         control::ops(),
         token::ops(),
+        store::ops(),
         health::ops(),
     ];
     rooms.into_iter().flatten().collect()

@@ -5,5 +5,6 @@
 mod bounds;
 mod lab;
 mod operations;
+mod remote;
 mod tokens;
 mod workers;

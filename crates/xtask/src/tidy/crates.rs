@@ -31,13 +31,14 @@ const ROOMS: &[Arrows] = &[
         ..room(
             "bell",
             &[
-                "analyze", "api", "bench", "desk", "domain", "draw", "engine", "mcp", "server", "store",
+                "analyze", "api", "bench", "client", "desk", "domain", "draw", "engine", "mcp", "server", "store",
             ],
         )
     },
+    room("client", &["api", "domain"]),
     room("desk", &["api", "domain", "draw", "engine"]),
     Arrows {
-        tests_see: &["store"],
+        tests_see: &["client", "store"],
         ..room("server", &["api", "desk", "domain", "draw", "engine"])
     },
     Arrows {

@@ -1,0 +1,10 @@
+//! A store that is behind a server: the contract of stores over HTTP.
+//!
+//! Whatever works on a store works on this one, so the command line and workers far away need no second way. In reading
+//! order: a connection that gives up and tries again ([`link`]), and the contract over it ([`remote`]).
+
+mod link;
+mod remote;
+
+pub use link::{Link, Secret};
+pub use remote::Remote;

@@ -1,0 +1,143 @@
+//! Requests to one server, and what becomes of them.
+
+use std::fmt;
+use std::time::Duration;
+
+use api::problem::Told;
+use api::remote::{CHANGED_WAIT, Call, VERSION, VERSION_HEADER};
+use domain::code::{Code, Refusal};
+use domain::id::Project;
+use domain::store::Result;
+use serde::de::DeserializeOwned;
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long an answer may take, beside what the server holds it back.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Tries of a request that changes nothing.
+const TRIES: u32 = 3;
+/// Between the first and the second; each further one waits twice as long.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A token; it prints as stars.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Link {
+    http: reqwest::Client,
+    base: String,
+    token: Option<Secret>,
+}
+
+impl Link {
+    /// To a server by its URL, such as `https://bell.example:7717`. Connects when something is asked.
+    pub fn new(url: &str, token: Option<Secret>) -> Result<Link> {
+        let base = url.trim_end_matches('/');
+        if !(base.starts_with("http://") || base.starts_with("https://")) {
+            let detail = format!("`{}` is no URL of a server", url.escape_debug());
+            return Err(
+                Refusal::new(Code::InvalidArgument, detail).help("write for example http://127.0.0.1:7717")
+            );
+        }
+        // Somebody else in this process may have chosen already.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .timeout(PATIENCE + CHANGED_WAIT)
+            .user_agent(concat!("bellwether/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|e| Refusal::new(Code::Internal, format!("no HTTP client: {e}")))?;
+        Ok(Link {
+            http,
+            base: base.to_owned(),
+            token,
+        })
+    }
+
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// Carries out a verb that changes nothing; tried again when the connection breaks.
+    pub(crate) async fn look<T: DeserializeOwned>(&self, project: &Project, call: &Call) -> Result<T> {
+        let mut pause = PAUSE;
+        for _ in 1..TRIES {
+            match self.ask(project, call).await {
+                Err(refusal) if refusal.code == Code::ServerUnreachable => tokio::time::sleep(pause).await,
+                told => return told,
+            }
+            pause *= 2;
+        }
+        self.ask(project, call).await
+    }
+
+    /// Carries out a verb once.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, project: &Project, call: &Call) -> Result<T> {
+        let body = serde_json::to_vec(call)
+            .map_err(|e| Refusal::new(Code::Internal, format!("a request cannot be written: {e}")))?;
+        let request = self
+            .http
+            .post(format!("{}/v1/store", self.base))
+            .query(&[("project", project.as_str())])
+            .header(VERSION_HEADER, VERSION)
+            .header("content-type", "application/json")
+            .body(body);
+        self.send(request).await
+    }
+
+    /// Asks an operation that is described, by its path and query.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T> {
+        self.send(self.http.get(format!("{}{path}", self.base)).query(query))
+            .await
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T> {
+        let request = match &self.token {
+            Some(Secret(token)) => request.bearer_auth(token),
+            None => request,
+        };
+        let answer = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let status = answer.status();
+        let bytes = answer.bytes().await.map_err(|e| self.unreachable(&e))?;
+        if status.is_success() {
+            return serde_json::from_slice(&bytes).map_err(|e| self.foreign(&e.to_string()));
+        }
+        match serde_json::from_slice::<Told>(&bytes) {
+            Ok(told) => Err(told.into()),
+            Err(_) => Err(self.foreign(&format!("status {status}"))),
+        }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Refusal {
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        Refusal::new(
+            Code::ServerUnreachable,
+            format!("{} cannot be reached: {cause}", self.base),
+        )
+        .help("check the URL, and that `bell serve` runs there")
+    }
+
+    fn foreign(&self, what: &str) -> Refusal {
+        let detail = format!(
+            "{} does not answer like this version of Bellwether: {what}",
+            self.base
+        );
+        Refusal::new(Code::ServerVersion, detail)
+    }
+}
