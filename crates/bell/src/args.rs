@@ -29,6 +29,9 @@ pub(crate) struct Globals {
     /// Use this store: sqlite:PATH, postgres://HOST/DB, redis://HOST or memory: [default: the nearest .bellwether folder]
     #[arg(long, global = true, value_name = "URL")]
     store: Option<String>,
+    /// Talk to this server instead: http://HOST:PORT; BELLWETHER_TOKEN has the token
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "store")]
+    server: Option<String>,
     /// Put up with a server that may lose what it acknowledges
     #[arg(long, global = true)]
     pub(crate) accept_volatile: bool,
@@ -54,6 +57,7 @@ impl Globals {
     pub(crate) fn flags(&self) -> Vec<(&'static str, &'static str, String)> {
         let flags = [
             ("store", "--store", &self.store),
+            ("server", "--server", &self.server),
             ("project", "--project", &self.project),
             ("color", "--color", &self.color),
         ];

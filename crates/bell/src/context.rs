@@ -81,6 +81,9 @@ impl Context {
     /// The folder of the store in force, whether or not it exists, and its URL. Paths are absolute, so that the
     /// attempts of tasks find the store from wherever they run.
     pub(crate) fn place(&self) -> Result<(PathBuf, String)> {
+        if let Some(url) = self.settings.server() {
+            return Ok((shared_home(url), url.to_owned()));
+        }
         let Some(url) = self.settings.store() else {
             let folder = self.ground.folder().clone();
             let url = format!("sqlite:{}", folder.join(DATABASE).display());
@@ -120,6 +123,9 @@ impl Context {
             return Ok(engine.clone());
         }
         let (folder, url) = self.place()?;
+        if self.settings.server().is_some() {
+            return self.far(folder, &url).await;
+        }
         let chosen = self.settings.store().is_some();
         if !chosen && self.ground.found.is_none() {
             match access {
@@ -135,6 +141,19 @@ impl Context {
         Ok(Engine {
             store: store::open(&url, options)?,
             project: self.settings.project(),
+            clock: Arc::new(SystemClock),
+            home: Home::new(folder),
+            actor: actor(),
+        })
+    }
+
+    /// The store behind a server; what belongs to this machine stays in `folder`.
+    async fn far(&self, folder: PathBuf, url: &str) -> Result<Engine> {
+        let project = self.settings.project();
+        let link = client::Link::new(url, self.settings.token())?;
+        Ok(Engine {
+            store: Arc::new(client::Remote::open(link, &project).await?),
+            project,
             clock: Arc::new(SystemClock),
             home: Home::new(folder),
             actor: actor(),

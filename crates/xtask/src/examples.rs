@@ -63,6 +63,7 @@ const EXAMPLES: &[Example] = &[
         plan: "agents/plan.yaml",
         slow: false,
         needs: || Ok(()),
+        before: &[],
         completed: 5,
         promises: agents,
     },
@@ -199,12 +200,7 @@ impl Run {
 
     fn bell(&self, args: &[&str]) -> Result<Said> {
         let mut command = Command::new(&self.bell);
-        // Tasks that call `bell` mean this one.
-        let own = self.bell.parent().map(Path::to_owned).into_iter();
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(own.chain(std::env::split_paths(&path)))?;
         command
-            .env("PATH", path)
             .current_dir(&self.folder)
             .env("PATH", self.path())
             .args(args)

@@ -144,6 +144,25 @@ impl Settings {
         Some(self.text("store")).filter(|url| !url.is_empty())
     }
 
+    /// The server to talk to instead of a store. Attempts inherit it as the store's URL.
+    pub(crate) fn server(&self) -> Option<&str> {
+        let by_flag = |setting: &Setting| matches!(setting.origin, Origin::Flag(_));
+        let chosen = self.0.get("store").is_some_and(by_flag);
+        let url = self.text("server");
+        let url = if url.is_empty() || chosen {
+            self.text("store")
+        } else {
+            url
+        };
+        Some(url).filter(|url| url.starts_with("http://") || url.starts_with("https://"))
+    }
+
+    /// What the server knows us by.
+    pub(crate) fn token(&self) -> Option<client::Secret> {
+        let token = Some(self.text("token")).filter(|token| !token.is_empty());
+        token.map(client::Secret::new)
+    }
+
     pub(crate) fn jobs(&self) -> usize {
         jobs(self.number("run.jobs")).unwrap_or(1)
     }

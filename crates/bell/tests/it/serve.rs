@@ -101,6 +101,34 @@ fn tokens_are_made_listed_and_revoked() {
     end(served.child);
 }
 
+// proves: DESIGN 6
+#[test]
+fn a_server_is_spoken_to_as_a_store_is() {
+    let bench = Bench::new();
+    bench.json(&["task", "add", "a", "--id", "a", "--run", "true"]);
+    let served = Served::new(&bench, &[]);
+    let url = format!("http://{}", served.address);
+    for args in [
+        &["task", "list"] as &[&str],
+        &["task", "show", "a"],
+        &["task", "why", "a"],
+        &["queue", "status"],
+        &["events"],
+        &["dlq", "list"],
+    ] {
+        let far = bench.json(&[args, &["--server", &url]].concat());
+        assert_eq!(far, bench.json(args), "{args:?}");
+    }
+    let worker = bench.spawn(&["worker", "--server", &url]);
+    until("the work", || {
+        bench.json(&["task", "show", "a"])["state"] == "completed"
+    });
+    end(worker);
+    let nobody = ["task", "list", "--server", "http://127.0.0.1:9"];
+    assert_eq!(bench.problem(&nobody), ("server-unreachable".to_owned(), 4));
+    end(served.child);
+}
+
 #[test]
 fn the_world_is_not_listened_to_without_a_token() {
     let bench = Bench::new();

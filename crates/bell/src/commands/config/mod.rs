@@ -64,7 +64,7 @@ impl Args {
                     .iter()
                     .map(|(name, setting)| Line {
                         name: name.to_owned(),
-                        value: value(&setting.value),
+                        value: value(name, &setting.value),
                         origin: setting.origin.to_string(),
                     })
                     .collect();
@@ -85,8 +85,14 @@ impl Args {
     }
 }
 
-fn value(value: &toml::Value) -> serde_json::Value {
+/// What nobody shall read over a shoulder.
+fn is_secret(name: &str, value: &toml::Value) -> bool {
+    name == "token" && value.as_str() != Some("")
+}
+
+fn value(name: &str, value: &toml::Value) -> serde_json::Value {
     match value {
+        value if is_secret(name, value) => "***".into(),
         toml::Value::Integer(number) => (*number).into(),
         toml::Value::Boolean(is) => (*is).into(),
         value => shown(value).into(),
