@@ -18,7 +18,7 @@ const NOW: Now = Now {
 };
 
 fn agent(i: u64, skills: &[Capability]) -> Agent {
-    let has = |at: &usize| mix(i << 20 | *at as u64) % 10 == 0;
+    let has = |at: &usize| mix(i << 20 | *at as u64).is_multiple_of(10);
     let prior = Prior {
         success_rate: Some(unit(mix(i))),
         tasks: 20,

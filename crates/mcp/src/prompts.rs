@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn text(name: &str, arguments: serde_json::Value) -> Result<String, ErrorData> {
+    fn text(name: &str, arguments: &serde_json::Value) -> Result<String, ErrorData> {
         let result = get(name, arguments.as_object())?;
         Ok(result.messages[0].content.as_text().unwrap().text.clone())
     }
@@ -129,12 +129,12 @@ mod tests {
     fn arguments_come_into_the_text() {
         let loops = text(
             WORK_LOOP,
-            json!({ "capabilities": "python, review", "tasks": "3" }),
+            &json!({ "capabilities": "python, review", "tasks": "3" }),
         )
         .unwrap();
         assert!(loops.contains(r#"["python", "review"]"#) && loops.contains("after 3 tasks"));
         assert!(
-            text(PLAN_FROM_GOAL, json!({ "goal": "fewer bugs" }))
+            text(PLAN_FROM_GOAL, &json!({ "goal": "fewer bugs" }))
                 .unwrap()
                 .contains("fewer bugs")
         );
@@ -143,12 +143,12 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         assert!(
-            text(PLAN_FROM_GOAL, json!({}))
+            text(PLAN_FROM_GOAL, &json!({}))
                 .unwrap_err()
                 .message
                 .contains("`goal`")
         );
-        assert!(text("nothing", json!({})).is_err());
-        assert!(text(PLAN_FROM_GOAL, json!({ "goal": "x".repeat(ARGUMENT_MAX + 1) })).is_err());
+        assert!(text("nothing", &json!({})).is_err());
+        assert!(text(PLAN_FROM_GOAL, &json!({ "goal": "x".repeat(ARGUMENT_MAX + 1) })).is_err());
     }
 }

@@ -18,7 +18,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler, model};
 use serde_json::Value;
 
 use crate::call::Call;
-use crate::extra::Extra;
+use crate::extra::{Extra, Offer};
 use crate::session::{Session, Setup};
 use crate::tool::{self, Rights, Set, Tool, Voice};
 use crate::{prompts, resources};
@@ -52,7 +52,7 @@ impl Server {
     fn declared(&self) -> Vec<model::Tool> {
         let own = self.tools.iter().map(|tool| tool.declared());
         let extra = self.extra().into_iter().flat_map(Extra::offers);
-        own.chain(extra.map(|offer| offer.declared())).collect()
+        own.chain(extra.map(Offer::declared)).collect()
     }
 
     async fn answer(&self, request: CallToolRequestParams, call: &Call) -> CallToolResult {

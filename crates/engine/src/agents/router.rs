@@ -167,7 +167,7 @@ async fn relieve(
         let from = router
             .roster
             .seat(&gap.busiest)
-            .map_or(0.0, |seat| seat.utilisation());
+            .map_or(0.0, domain::agent::roster::Seat::utilisation);
         // Moving back and forth helps nobody.
         if to.utilisation_with_one_more() >= from {
             continue;

@@ -149,7 +149,10 @@ async fn a_worker_ends_its_own_leases_and_learns_no_others() {
     };
     assert_eq!(token("mine"), mine.token);
     assert_ne!(token("theirs"), theirs.token);
-    let views = far.views(project, &[theirs.task.id.clone()]).await.unwrap();
+    let views = far
+        .views(project, std::slice::from_ref(&theirs.task.id))
+        .await
+        .unwrap();
     assert_ne!(views[0].as_ref().unwrap().task.token(), Some(theirs.token));
 
     let ask = |target, command| {

@@ -31,7 +31,8 @@ const ROOMS: &[Arrows] = &[
         ..room(
             "bell",
             &[
-                "analyze", "api", "bench", "client", "desk", "domain", "draw", "engine", "mcp", "server", "store",
+                "analyze", "api", "bench", "client", "desk", "domain", "draw", "engine", "mcp", "server",
+                "store",
             ],
         )
     },

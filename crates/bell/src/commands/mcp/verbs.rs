@@ -142,7 +142,7 @@ impl Verb {
             };
             match (&flag.long, flag.texts(value)?) {
                 (Some(long), texts) if flag.sort == Sort::Switch => {
-                    argv.extend(texts.iter().map(|_| format!("--{long}")))
+                    argv.extend(texts.iter().map(|_| format!("--{long}")));
                 }
                 (Some(long), texts) => argv.extend(texts.iter().map(|text| format!("--{long}={text}"))),
                 (None, texts) => placed.extend(texts),

@@ -31,11 +31,11 @@ impl Classic {
         error["error"].as_str().unwrap().to_owned()
     }
 
-    fn create(&mut self, content: &str, arguments: Value) -> String {
+    fn create(&mut self, content: &str, mut arguments: Value) -> String {
         let mut all = json!({ "content": content, "task_type": "research" });
         all.as_object_mut()
             .unwrap()
-            .extend(arguments.as_object().unwrap().clone());
+            .append(arguments.as_object_mut().unwrap());
         let created = self.does("create_task", all);
         assert_eq!(created["status"], "pending");
         assert!(created["message"].is_string());

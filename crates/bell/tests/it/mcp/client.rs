@@ -1,5 +1,10 @@
 //! A client of the protocol in its plainest form: lines of JSON over the pipes of a real `bell mcp`.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "what is sent is written where it is sent, as `json!`"
+)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 

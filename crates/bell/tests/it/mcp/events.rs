@@ -112,7 +112,7 @@ fn a_plan_may_be_handed_in_as_an_object() {
             "plan-self-edge",
         ),
         (json!({ "a": { "promt": "x" } }), "plan-unknown-key"),
-        (Value::Null, "plan-missing-key"),
+        (Value::Null, "plan-invalid-value"),
     ] {
         let error = client
             .call("execute_workflow", json!({ "workflow_spec": { "tasks": tasks } }))

@@ -23,7 +23,7 @@ fn the_queue_tasks_runs_and_graphs_are_read() {
         "p.yaml",
         "name: p\ntasks:\n  a: { prompt: do a }\n  src/b: { prompt: do b, after: [a] }\n",
     );
-    let run = bench.json(&["submit", "p.yaml"])["run"]
+    let run = bench.json(&["submit", "p.yaml"])["id"]
         .as_str()
         .unwrap()
         .to_owned();
