@@ -1,7 +1,7 @@
 //! A store that is behind a server: the contract of stores over HTTP.
 //!
 //! Whatever works on a store works on this one, so the command line and workers far away need no second way. In reading
-//! order: a connection that gives up and tries again ([`link`]), and the contract over it ([`remote`]).
+//! order: a connection that gives up and tries again (`link`), and the contract over it (`remote`).
 
 mod link;
 mod remote;

@@ -20,12 +20,16 @@ pub type Service = StreamableHttpService<Server, LocalSessionManager>;
 /// A session whose client has not been heard of for this long is closed; its leases then run out.
 const SILENCE_MAX: Duration = Duration::from_secs(2 * 3_600);
 
-/// `hosts` are the names under which the server may be called, beside those of loopback; `origins` the pages whose
-/// scripts may call it.
+/// Pages of this machine itself, on any port.
+const LOOPBACK: [&str; 3] = ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"];
+
+/// `hosts` are the names under which the server may be called, `origins` the pages whose scripts may call it; both
+/// beside those of loopback.
 pub fn service(setup: Setup, hosts: Vec<String>, origins: Vec<String>) -> Service {
     let mut sessions = LocalSessionManager::default();
     sessions.session_config = SessionConfig::default();
     sessions.session_config.keep_alive = Some(SILENCE_MAX);
+    let origins = LOOPBACK.iter().map(|&own| own.to_owned()).chain(origins);
     let mut config = StreamableHttpServerConfig::default()
         .with_allowed_origins(origins)
         .enforce_origin_validation();

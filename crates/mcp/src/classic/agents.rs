@@ -45,7 +45,7 @@ pub(super) const REGISTER: Tool = Tool {
 
 pub(super) const UPDATE: Tool = Tool {
     name: "orchestration_update_agent_performance",
-    about: "Tell how an agent did",
+    about: "Tell how an agent did in work that is no task here; tasks that it ends are counted by themselves",
     sort: Sort::Works,
     takes: &[
         ID,

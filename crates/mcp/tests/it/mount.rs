@@ -25,7 +25,7 @@ pub(crate) async fn start(url: &str, set: Set, port: u16) -> SocketAddr {
         rights: Rights::Operate,
         extra: None,
     };
-    let tools = http::service(setup, Vec::new(), vec!["http://localhost:*".to_owned()]);
+    let tools = http::service(setup, Vec::new(), Vec::new());
     let app = Router::new()
         .nest_service("/mcp", tools)
         .layer(middleware::from_fn(introduce));
