@@ -12,7 +12,6 @@ mod discover;
 mod error;
 mod exit;
 mod logs;
-mod lookup;
 mod output;
 mod parse;
 mod settings;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::answer::{Cancelled, Completed, Moved};
+use api::answer::{Cancelled, Moved};
 use api::ask;
 use api::list::{Breakpoint, Breakpoints};
 use domain::code::{Code, Refusal};
@@ -67,12 +67,8 @@ pub async fn breakpoints(engine: &Engine, asked: &ask::Breakpoints) -> Result<Br
     })
 }
 
-pub async fn resolve(
-    engine: &Engine,
-    text: &str,
-    asked: ask::Resolve,
-    key: Option<String>,
-) -> Result<Completed> {
+/// Answers a task that waits for a person.
+pub async fn resolve(engine: &Engine, text: &str, asked: ask::Resolve, key: Option<String>) -> Result<Reply> {
     let accept = asked.accept;
     let outcome = match accept {
         true => Outcome {
@@ -88,6 +84,5 @@ pub async fn resolve(
             }
         }
     };
-    let reply = ask(engine, text, Command::Resolve { accept, outcome }, key).await?;
-    Ok(Completed::from(reply))
+    ask(engine, text, Command::Resolve { accept, outcome }, key).await
 }

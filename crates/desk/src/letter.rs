@@ -37,6 +37,16 @@ pub async fn groups(engine: &Engine) -> Result<Groups> {
 }
 
 pub async fn list(engine: &Engine, asked: ask::Letters) -> Result<Tasks> {
+    let limit = limit(asked.limit)?;
+    let views = first(engine, asked).await?;
+    let mut page = task::page(engine, views, limit).await?;
+    // Filters beside the store's own make a cursor meaningless.
+    page.cursor = None;
+    Ok(page)
+}
+
+/// The first dead letters asked for, as they are stored.
+pub async fn first(engine: &Engine, asked: ask::Letters) -> Result<Vec<View>> {
     find::catch_up(engine).await?;
     let limit = limit(asked.limit)?;
     let mut letters = Letters::new(engine, asked).await?;
@@ -47,10 +57,13 @@ pub async fn list(engine: &Engine, asked: ask::Letters) -> Result<Tasks> {
         views.extend(page);
     }
     views.truncate(limit);
-    let mut page = task::page(engine, views, limit).await?;
-    // Filters beside the store's own make a cursor meaningless.
-    page.cursor = None;
-    Ok(page)
+    Ok(views)
+}
+
+/// All dead letters asked for, however many.
+pub async fn all(engine: &Engine, asked: ask::Letters) -> Result<Vec<TaskId>> {
+    find::catch_up(engine).await?;
+    Letters::new(engine, asked).await?.ids().await
 }
 
 /// Tries dead letters again, or takes them out for good.
@@ -63,13 +76,7 @@ pub async fn change(engine: &Engine, asked: ask::Requeue, command: &Command) -> 
         || asked.run.is_some();
     let ids = match &asked.task {
         Some(_) if filtered || asked.all => return Err(invalid("`task` goes without filters")),
-        Some(text) => {
-            let view = find::view(engine, text).await?;
-            if !view.task.dead_letter {
-                return Err(not_dead(&view));
-            }
-            vec![view.task.id]
-        }
+        Some(text) => vec![dead(find::view(engine, text).await?)?.task.id],
         None if !filtered && !asked.all => {
             return Err(invalid("it is not said which dead letters").help("send `task`, a filter, or `all`"));
         }
@@ -82,14 +89,14 @@ pub async fn change(engine: &Engine, asked: ask::Requeue, command: &Command) -> 
                 run: asked.run,
                 limit: None,
             };
-            Letters::new(engine, asked).await?.ids().await?
+            all(engine, asked).await?
         }
     };
-    batches(engine, &ids, command).await
+    change_all(engine, &ids, command).await
 }
 
 /// Batch by batch; who is no dead letter any more by then is left alone.
-async fn batches(engine: &Engine, ids: &[TaskId], command: &Command) -> Result<Changed> {
+pub async fn change_all(engine: &Engine, ids: &[TaskId], command: &Command) -> Result<Changed> {
     let mut changed = Changed::default();
     for batch in ids.chunks(BATCH) {
         let request = |id: &TaskId| Request {
@@ -119,10 +126,20 @@ async fn batches(engine: &Engine, ids: &[TaskId], command: &Command) -> Result<C
     Ok(changed)
 }
 
-fn not_dead(view: &View) -> Refusal {
+/// A task that is in the dead letters; another is refused.
+pub fn dead(view: View) -> Result<View> {
     let task = &view.task;
+    if task.dead_letter {
+        return Ok(view);
+    }
     let detail = format!("task {} is {} and not in the dead letters", task.id, task.state);
-    Refusal::new(Code::InvalidTransition, detail).help("`bell dlq list` shows what is")
+    Err(Refusal::new(Code::InvalidTransition, detail).help("`bell dlq list` shows what is"))
+}
+
+/// The cause that a dead letter is counted under.
+pub fn signature(view: &View) -> Signature {
+    let failure = view.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
+    Signature::of(view.task.reason, failure)
 }
 
 /// The dead letters asked for, page by page.
@@ -195,8 +212,7 @@ impl Letters<'_> {
             .is_none_or(|reason| view.task.reason == Some(reason))
             && self.before.is_none_or(in_time)
             && self.asked.signature.as_ref().is_none_or(|asked| {
-                let failure = view.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
-                let key = Signature::of(view.task.reason, failure).key();
+                let key = signature(view).key();
                 match &self.apart {
                     Some(apart) => !apart.iter().any(|known| **known == *key),
                     None => key.starts_with(asked.as_str()),

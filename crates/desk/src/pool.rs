@@ -1,9 +1,9 @@
 //! Pools and workers, as far as the store and this machine can tell.
 
 use api::ask;
-use api::worker::{Crew, Pool, Pools, Worker, Workers};
+use api::worker::{Crew, Drained, Pool, Pools, Worker, Workers};
 use domain::book::{Book, Edit, Entry};
-use domain::code::{Code, Refusal};
+use domain::code::{Code, Refusal, nearest};
 use domain::event::Kind;
 use domain::id::{PoolName, WorkerId};
 use domain::limits::PAGE_MAX;
@@ -65,6 +65,25 @@ pub async fn workers(engine: &Engine) -> Result<Workers> {
     Ok(Workers {
         count: workers.len(),
         workers,
+    })
+}
+
+/// Lets a worker of this machine end its attempts and go.
+pub async fn drain(engine: &Engine, worker: &WorkerId) -> Result<Drained> {
+    let there = There::look(engine).await?;
+    if let Some(live) = there.here(worker)
+        && live.drain().unwrap_or(false)
+        && let Some(pid) = live.pid()
+    {
+        let worker = worker.clone();
+        return Ok(Drained { worker, pid });
+    }
+    let detail = format!("no worker `{worker}` lives on this machine");
+    let refusal = Refusal::new(Code::WorkerNotFound, detail);
+    let names = there.live.iter().map(|live| live.incarnation.as_str());
+    Err(match nearest(worker.as_str(), names) {
+        Some(near) => refusal.help(format!("did you mean `{near}`?")),
+        None => refusal.help("`bell worker list` shows the workers"),
     })
 }
 

@@ -103,11 +103,16 @@ pub async fn order(engine: &Engine, asked: &ask::Order) -> Result<Plan> {
     if asked.tasks.len() > PAGE_MAX {
         return Err(invalid(format!("at most {PAGE_MAX} tasks at a time")));
     }
-    let mut tasks: Vec<(Seq, TaskId)> = Vec::with_capacity(asked.tasks.len());
+    let mut tasks = Vec::with_capacity(asked.tasks.len());
     for text in &asked.tasks {
         let view = find::view(engine, text).await?;
         tasks.push((view.task.seq, view.task.id));
     }
+    batches(engine, tasks).await
+}
+
+/// As [`order`].
+pub async fn batches(engine: &Engine, mut tasks: Vec<(Seq, TaskId)>) -> Result<Plan> {
     tasks.sort_unstable();
     tasks.dedup();
     let seqs: Vec<Seq> = tasks.iter().map(|(seq, _)| *seq).collect();

@@ -6,7 +6,7 @@ use api::ask;
 use api::list::{RunCancelled, RunShown, Runs};
 use api::run::Run;
 use domain::code::{Code, Refusal};
-use domain::id::{Seq, TaskId};
+use domain::id::{RunId, Seq, TaskId};
 use domain::limits::PAGE_MAX;
 use domain::plan::{Format, Plan};
 use domain::store::{Command, Filter, Request, Result, Target};
@@ -94,7 +94,11 @@ pub async fn show(engine: &Engine, text: &str) -> Result<RunShown> {
 
 /// Cancels a run with every task of it that has not ended.
 pub async fn cancel(engine: &Engine, text: &str) -> Result<RunCancelled> {
-    let run = find::run(engine, text).await?.id;
+    cancel_found(engine, find::run(engine, text).await?.id).await
+}
+
+/// As [`cancel`].
+pub async fn cancel_found(engine: &Engine, run: RunId) -> Result<RunCancelled> {
     // The run first: from then on it stays cancelled, whatever happens between two batches.
     change(engine, vec![Target::Run(run)]).await?;
     let mut ended = RunCancelled {

@@ -5,7 +5,9 @@ use api::event::Event;
 use api::list::{Events, Logs, Tasks};
 use api::task::Task;
 use api::why::Why;
+use domain::agent::route::Decision;
 use domain::code::{Code, Refusal};
+use domain::event::Kind;
 use domain::id::{Key, Seq, TaskId};
 use domain::limits::{self, PAGE_MAX};
 use domain::plan::Asked;
@@ -13,6 +15,7 @@ use domain::store::{Admission, AdmitLimits, Admitted, Filter, IntoRun, NewEdge, 
 use domain::task::spec::Source;
 use engine::engine::Engine;
 use engine::ids;
+use engine::order::order;
 use engine::process::output;
 use rustc_hash::FxHashMap;
 
@@ -119,7 +122,8 @@ pub async fn list(engine: &Engine, asked: ask::Tasks) -> Result<Tasks> {
     page(engine, views, limit).await
 }
 
-fn cursor(text: &str) -> Result<Seq> {
+/// Where a page goes on.
+pub fn cursor(text: &str) -> Result<Seq> {
     let number = text.parse().map_err(|_| {
         invalid(format!("`{}` is no cursor", text.escape_debug()))
             .help("pass the `cursor` of the page before")
@@ -127,12 +131,14 @@ fn cursor(text: &str) -> Result<Seq> {
     Ok(Seq(number))
 }
 
-pub(crate) async fn page(engine: &Engine, views: Vec<View>, limit: usize) -> Result<Tasks> {
+/// A page of tasks; `limit` is what was asked for.
+pub async fn page(engine: &Engine, views: Vec<View>, limit: usize) -> Result<Tasks> {
     let cursor = views.last().filter(|_| views.len() == limit);
     let cursor = cursor.map(|view| view.task.seq.0.to_string());
+    let order = order(engine).await?;
     let mut tasks = Vec::with_capacity(views.len());
     for view in views {
-        tasks.push(find::whole(engine, view).await?);
+        tasks.push(find::whole_in(engine, view, &order).await?);
     }
     let count = tasks.len();
     Ok(Tasks { tasks, count, cursor })
@@ -143,6 +149,7 @@ pub async fn show(engine: &Engine, text: &str) -> Result<Task> {
     find::whole(engine, view).await
 }
 
+/// Why a task stands where it stands: what it waits for, its score in parts, its place in line, who could take it.
 pub async fn why(engine: &Engine, text: &str) -> Result<Why> {
     find::catch_up(engine).await?;
     let view = find::view(engine, text).await?;
@@ -157,11 +164,24 @@ pub async fn why(engine: &Engine, text: &str) -> Result<Why> {
         true => Some(engine.store.ahead(project, id, PAGE_MAX).await?),
         false => None,
     };
-    let mut why = Why::new(&view, spec, &neighbours, &held, ahead, engine.now());
+    let (order, now) = (order(engine).await?, engine.now());
+    let mut why = Why::new(&view, spec, &neighbours, &held, ahead, now).ordered(&order, &view.task, now);
     if view.task.in_line() {
         why.held_back = curb::holding(engine, &view.class).await?;
     }
+    if view.class.routed {
+        why.routed = decision(engine, id).await?;
+    }
     Ok(why)
+}
+
+/// The latest choice of an agent for a task.
+async fn decision(engine: &Engine, id: &TaskId) -> Result<Option<Decision>> {
+    let history = engine.store.history(&engine.project, id, PAGE_MAX).await?;
+    let mut facts = history.iter().rev().map(|seen| &seen.event.fact);
+    let routed = facts.find(|fact| fact.kind == Kind::TaskRouted);
+    let data = routed.and_then(|fact| fact.data.as_ref());
+    Ok(data.and_then(|data| serde_json::from_str(data.get()).ok()))
 }
 
 pub async fn history(engine: &Engine, text: &str, asked: &ask::Limited) -> Result<Events> {

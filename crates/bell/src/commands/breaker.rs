@@ -2,23 +2,20 @@
 
 use std::time::Duration;
 
-use api::curb::{Breaker, Breakers};
+use api::ask;
+use api::curb::Breakers;
+use api::time::Span;
 use clap::Subcommand;
-use domain::book::{Book, Edit};
-use domain::code::{Code, Refusal};
+use desk::curb;
 use domain::curb::Scope;
-use domain::curb::breaker::{self, Settings, State};
-use domain::event::Kind;
-use engine::engine::Engine;
-use serde_json::json;
+use domain::curb::breaker::State;
 
-use super::curbs;
 use crate::context::{Access, Context};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::Table;
 use crate::output::time;
-use crate::{lookup, parse};
+use crate::parse;
 
 /// Hold work back while what it calls is failing
 ///
@@ -98,65 +95,29 @@ struct Remove {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.open(Access::Existing).await?;
-        lookup::catch_up(&engine).await?;
-        match self.command {
-            Command::List(_) => {}
-            Command::Set(set) => set.run(&engine).await?,
-            Command::Reset(reset) => forget(&engine, &reset.name).await?,
-            Command::Remove(remove) => {
-                forget(&engine, &remove.name).await?;
-                curbs::write(&engine, Edit::remove(Book::Breaker, &remove.name.to_string())).await?;
-            }
-        }
-        let found: Vec<(Scope, Settings, breaker::Breaker)> =
-            curbs::all(&engine, Book::Breaker, "breaker:").await?;
-        let breakers: Vec<Breaker> = found
-            .into_iter()
-            .map(|(name, settings, state)| Breaker::new(name, settings, &state))
-            .collect();
-        let list = Breakers {
-            count: breakers.len(),
-            breakers,
+        let list = match self.command {
+            Command::List(_) => curb::breakers(&engine).await?,
+            Command::Set(set) => curb::set_breaker(&engine, &set.name, &set.asked()).await?,
+            Command::Reset(reset) => curb::reset_breaker(&engine, &reset.name).await?,
+            Command::Remove(remove) => curb::remove_breaker(&engine, &remove.name).await?,
         };
         context.ui.answer(&list, people)?;
         Ok(Exit::DONE)
     }
 }
 
-/// Its state is what the store keeps of it; without one it is closed.
-async fn forget(engine: &Engine, name: &Scope) -> Result<()> {
-    let known: Vec<(Scope, Settings, breaker::Breaker)> =
-        curbs::all(engine, Book::Breaker, "breaker:").await?;
-    let Some((_, _, state)) = known.iter().find(|(known, ..)| known == name) else {
-        return Err(
-            Refusal::new(Code::InvalidArgument, format!("there is no breaker `{name}`"))
-                .help("`bell breaker list` shows those there are")
-                .into(),
-        );
-    };
-    let mut edit = Edit::remove(Book::Gauge, &format!("breaker:{name}"));
-    if state.state != State::Closed {
-        let data = json!({ "breaker": name, "state": State::Closed, "why": "by hand" });
-        edit = edit.with_event(Kind::BreakerClosed, &data);
-    }
-    Ok(curbs::write(engine, edit).await?)
-}
-
 impl Set {
-    async fn run(self, engine: &Engine) -> Result<()> {
-        let now = curbs::settings::<Settings>(engine, Book::Breaker, &self.name).await?;
-        let now = now.unwrap_or_default();
-        let settings = Settings {
-            threshold: self.threshold.unwrap_or(now.threshold),
-            window: self.window.unwrap_or(now.window),
-            min: self.min.unwrap_or(now.min.min(self.window.unwrap_or(now.window))),
-            failures: self.failures.or(now.failures),
-            successes: self.successes.unwrap_or(now.successes),
-            timeout: self.timeout.map_or(now.timeout, |span| span.as_millis() as u64),
-            identical: self.identical.or(now.identical),
-            spend: self.spend.or(now.spend),
-        };
-        Ok(curbs::set(engine, Book::Breaker, &self.name, &settings, None).await?)
+    fn asked(&self) -> ask::Breaker {
+        ask::Breaker {
+            threshold: self.threshold,
+            window: self.window,
+            min: self.min,
+            failures: self.failures,
+            successes: self.successes,
+            timeout: self.timeout.map(Span),
+            identical: self.identical,
+            spend: self.spend,
+        }
     }
 }
 

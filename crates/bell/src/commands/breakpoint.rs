@@ -1,22 +1,20 @@
 //! `bell breakpoint`
 
 use api::answer::Completed;
+use api::ask;
 use api::list::{Breakpoint, Breakpoints};
 use clap::Subcommand;
+use desk::find;
 use domain::code::{Code, Refusal};
-use domain::id::Seq;
-use domain::limits::PAGE_MAX;
-use domain::store::{Command as Asked, Filter, Request, Target};
-use domain::task::record::{Failure, Outcome};
 use domain::task::spec::Json;
 use domain::task::state::State;
 
-use crate::context::{Context, actor};
+use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::{Table, one_line};
 use crate::output::{theme, time};
-use crate::{lookup, parse};
+use crate::parse;
 
 /// Answer the tasks that wait for a person
 #[derive(Debug, clap::Args)]
@@ -78,8 +76,8 @@ impl Args {
 
 async fn show(context: &Context, id: &str) -> Result {
     let engine = context.engine().await?;
-    lookup::catch_up(&engine).await?;
-    let view = lookup::view(&engine, id).await?;
+    find::catch_up(&engine).await?;
+    let view = find::typed(&engine, id).await?;
     if view.task.state != State::Awaiting {
         let detail = format!(
             "task {} is {} and waits for nobody",
@@ -111,21 +109,7 @@ async fn show(context: &Context, id: &str) -> Result {
 
 async fn list(context: &Context, owner: Option<String>) -> Result {
     let engine = context.engine().await?;
-    lookup::catch_up(&engine).await?;
-    let filter = Filter {
-        states: vec![State::Awaiting],
-        ..Filter::default()
-    };
-    let views = engine
-        .store
-        .list(&engine.project, filter, Seq(0), PAGE_MAX)
-        .await?;
-    let mut breakpoints: Vec<Breakpoint> = views.into_iter().map(Breakpoint::from).collect();
-    breakpoints.retain(|asked| owner.is_none() || asked.owner == owner);
-    let list = Breakpoints {
-        count: breakpoints.len(),
-        breakpoints,
-    };
+    let list = desk::change::breakpoints(&engine, &ask::Breakpoints { owner }).await?;
     context.ui.answer(&list, people)?;
     Ok(Exit::DONE)
 }
@@ -149,34 +133,12 @@ fn people(list: &Breakpoints) -> String {
 impl Resolve {
     async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        let id = lookup::id(&engine, &self.id).await?;
-        let outcome = if self.reject {
-            let why = self.answer.as_ref().map_or("rejected", Json::get);
-            let message = serde_json::from_str::<String>(why).unwrap_or_else(|_| why.to_owned());
-            Outcome {
-                error: Some(Failure::new(message)),
-                ..Outcome::default()
-            }
-        } else {
-            Outcome {
-                result: self.answer,
-                ..Outcome::default()
-            }
+        let id = find::typed_id(&engine, &self.id).await?;
+        let asked = ask::Resolve {
+            accept: !self.reject,
+            answer: self.answer,
         };
-        let request = Request {
-            target: Target::Id(id),
-            command: Asked::Resolve {
-                accept: !self.reject,
-                outcome,
-            },
-            actor: actor(),
-            idempotency_key: None,
-        };
-        let mut replies = engine
-            .store
-            .change(&engine.project, vec![request], engine.now())
-            .await?;
-        let reply = replies.pop().expect("one request has one reply")?;
+        let reply = desk::change::resolve(&engine, &id.to_string(), asked, None).await?;
         let state = reply.state;
         context.ui.answer(&Completed::from(reply), |answer| {
             let mut text = format!("{}  {}\n", theme::state_text(state, None), answer.task);

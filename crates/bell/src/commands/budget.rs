@@ -1,19 +1,17 @@
 //! `bell budget`
 
-use api::curb::{BudgetShown, Budgets};
+use api::ask;
+use api::curb::Budgets;
 use clap::Subcommand;
-use domain::book::{Book, Edit};
-use domain::code::{Code, Refusal};
+use desk::curb;
 use domain::curb::Scope;
-use domain::curb::budget::{Account, Budget, Cap, Unit};
-use domain::event::Kind;
+use domain::curb::budget::Unit;
 
-use super::curbs;
 use crate::context::{Access, Context};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::Table;
-use crate::{lookup, parse};
+use crate::parse;
 
 /// Bound what work may use: tokens, money, seconds
 ///
@@ -84,37 +82,10 @@ impl Args {
             _ => Access::Existing,
         };
         let engine = context.open(access).await?;
-        lookup::catch_up(&engine).await?;
-        match self.command {
-            Command::List(_) => {}
-            Command::Set(set) => {
-                if matches!(set.name, Scope::Key(_) | Scope::Work(_)) {
-                    let detail = format!("a budget cannot be for `{}`", set.name);
-                    return Err(Refusal::new(Code::InvalidArgument, detail).into());
-                }
-                let now = curbs::settings::<Budget>(&engine, Book::Budget, &set.name).await?;
-                let budget = set.onto(now.unwrap_or_default());
-                curbs::set(&engine, Book::Budget, &set.name, &budget, Some(Kind::BudgetSet)).await?;
-            }
-            Command::Remove(remove) => {
-                if curbs::settings::<Budget>(&engine, Book::Budget, &remove.name)
-                    .await?
-                    .is_none()
-                {
-                    let detail = format!("there is no budget for `{}`", remove.name);
-                    return Err(Refusal::new(Code::InvalidArgument, detail).into());
-                }
-                curbs::write(&engine, Edit::remove(Book::Budget, &remove.name.to_string())).await?;
-            }
-        }
-        let found: Vec<(Scope, Budget, Account)> = curbs::all(&engine, Book::Budget, "budget:").await?;
-        let budgets: Vec<BudgetShown> = found
-            .into_iter()
-            .map(|(name, budget, account)| BudgetShown::new(name, budget, &account))
-            .collect();
-        let list = Budgets {
-            count: budgets.len(),
-            budgets,
+        let list = match self.command {
+            Command::List(_) => curb::budgets(&engine).await?,
+            Command::Set(set) => curb::set_budget(&engine, &set.name, &set.asked()).await?,
+            Command::Remove(remove) => curb::remove_budget(&engine, &remove.name).await?,
         };
         context.ui.answer(&list, people)?;
         Ok(Exit::DONE)
@@ -122,17 +93,21 @@ impl Args {
 }
 
 impl Set {
-    fn onto(&self, now: Budget) -> Budget {
-        let hard = Cap {
-            tokens: self.tokens.or(now.hard.tokens),
-            money: self.money.or(now.hard.money),
-            seconds: self.seconds.or(now.hard.seconds),
-        };
-        let mut soft = now.soft;
+    fn asked(&self) -> ask::Budget {
+        let mut soft = ask::Amounts::default();
         for (unit, amount) in &self.soft {
-            soft.set(*unit, *amount);
+            match unit {
+                Unit::Tokens => soft.tokens = Some(*amount),
+                Unit::Money => soft.money = Some(*amount),
+                Unit::Seconds => soft.seconds = Some(*amount),
+            }
         }
-        Budget { soft, hard }
+        let hard = ask::Amounts {
+            tokens: self.tokens,
+            money: self.money,
+            seconds: self.seconds,
+        };
+        ask::Budget { hard, soft }
     }
 }
 

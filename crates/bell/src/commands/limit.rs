@@ -1,19 +1,17 @@
 //! `bell limit`
 
-use api::curb::{LimitShown, Limits};
+use api::ask;
+use api::curb::Limits;
 use clap::Subcommand;
-use domain::book::{Book, Edit};
-use domain::code::{Code, Refusal};
+use desk::curb;
 use domain::curb::Scope;
-use domain::curb::limit::{Limit, Rate, Used};
-use domain::event::Kind;
+use domain::curb::limit::Rate;
 
-use super::curbs;
 use crate::context::{Access, Context};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::Table;
-use crate::{lookup, parse};
+use crate::parse;
 
 /// Bound how much is done at once, or in a time
 #[derive(Debug, clap::Args)]
@@ -63,44 +61,16 @@ struct Remove {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.open(Access::Existing).await?;
-        lookup::catch_up(&engine).await?;
-        match self.command {
-            Command::List(_) => {}
+        let list = match self.command {
+            Command::List(_) => curb::limits(&engine).await?,
             Command::Set(set) => {
-                if matches!(set.name, Scope::Key(_) | Scope::Run(_)) {
-                    let detail = format!("a limit cannot be for `{}`", set.name);
-                    return Err(Refusal::new(Code::InvalidArgument, detail)
-                        .help("tasks bound a key of their own with `concurrency: {key, limit}`")
-                        .into());
-                }
-                let now = curbs::settings::<Limit>(&engine, Book::Limit, &set.name).await?;
-                let now = now.unwrap_or_default();
-                let limit = Limit {
-                    concurrency: set.concurrency.or(now.concurrency),
-                    rate: set.rate.or(now.rate),
+                let asked = ask::Limit {
+                    concurrency: set.concurrency,
+                    rate: set.rate.map(|rate| rate.to_string()),
                 };
-                curbs::set(&engine, Book::Limit, &set.name, &limit, Some(Kind::LimitSet)).await?;
+                curb::set_limit(&engine, &set.name, &asked).await?
             }
-            Command::Remove(remove) => {
-                if curbs::settings::<Limit>(&engine, Book::Limit, &remove.name)
-                    .await?
-                    .is_none()
-                {
-                    let detail = format!("there is no limit for `{}`", remove.name);
-                    return Err(Refusal::new(Code::InvalidArgument, detail).into());
-                }
-                curbs::write(&engine, Edit::remove(Book::Limit, &remove.name.to_string())).await?;
-            }
-        }
-        let found: Vec<(Scope, Limit, Used)> = curbs::all(&engine, Book::Limit, "limit:").await?;
-        let now = engine.now();
-        let limits: Vec<LimitShown> = found
-            .into_iter()
-            .map(|(name, limit, used)| LimitShown::new(name, limit, &used, now))
-            .collect();
-        let list = Limits {
-            count: limits.len(),
-            limits,
+            Command::Remove(remove) => curb::remove_limit(&engine, &remove.name).await?,
         };
         context.ui.answer(&list, people)?;
         Ok(Exit::DONE)

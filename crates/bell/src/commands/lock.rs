@@ -3,6 +3,7 @@
 use api::list::{Broken, Evicted, Locks};
 use api::time::Time;
 use clap::Subcommand;
+use desk::find;
 use domain::code::{Code, Refusal, nearest};
 use domain::store::{Command as Deed, HeldLock, Request, Target};
 use domain::task::lock::{self, LIMIT, Mode};
@@ -14,7 +15,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::Table;
 use crate::output::time;
-use crate::{lookup, parse};
+use crate::parse;
 
 /// See which locks are held, and break one
 #[derive(Debug, clap::Args)]
@@ -57,7 +58,7 @@ struct Break {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        lookup::catch_up(&engine).await?;
+        find::catch_up(&engine).await?;
         match self.command {
             Command::List(_) => list(context, &engine).await,
             Command::Break(asked) => asked.run(context, &engine).await,

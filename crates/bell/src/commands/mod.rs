@@ -11,7 +11,6 @@ pub(crate) mod breakpoint;
 pub(crate) mod budget;
 pub(crate) mod completions;
 pub(crate) mod config;
-mod curbs;
 pub(crate) mod dlq;
 pub(crate) mod doctor;
 pub(crate) mod events;

@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use api::worker::{Crew, Pool, Pools};
+use api::ask;
+use api::time::Span;
+use api::worker::Pool;
 use clap::Subcommand;
-use domain::book::{Book, Edit, Entry};
-use domain::event;
 use domain::id::{Kind, PoolName};
-use domain::limits::PAGE_MAX;
-use domain::pool::{self, crew_of};
-use domain::time::{millis, show_duration};
-use engine::engine::Engine;
+use domain::time::show_duration;
 
-use super::worker::list::There;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -74,113 +70,31 @@ impl Args {
         let engine = context.engine().await?;
         match self.command {
             Command::List(_) => {
-                let pools = pools(&engine).await?;
-                let list = Pools {
-                    count: pools.len(),
-                    pools,
-                };
+                let list = desk::pool::list(&engine).await?;
                 context.ui.answer(&list, |list| people(&list.pools))?;
             }
-            Command::Set(set) => set.run(&engine, context).await?,
+            Command::Set(set) => {
+                let shown = desk::pool::set(&engine, &set.name, set.asked()).await?;
+                context
+                    .ui
+                    .answer(&shown, |shown| people(std::slice::from_ref(shown)))?;
+            }
         }
         Ok(Exit::DONE)
     }
 }
 
 impl Set {
-    async fn run(self, engine: &Engine, context: &Context) -> Result<()> {
-        let keys = [self.name.as_str().into()];
-        let found = engine.store.entries_of(&engine.project, Book::Pool, &keys);
-        let found = found.await?.pop();
-        let mut pool = match &found {
-            Some(entry) => entry.read()?,
-            None => pool::Pool::preset(&self.name).unwrap_or_default(),
-        };
-        let set = |value: &mut usize, asked: Option<usize>| *value = asked.unwrap_or(*value);
-        set(&mut pool.min, self.min);
-        set(&mut pool.max, self.max);
-        set(&mut pool.up, self.up);
-        set(&mut pool.down, self.down);
-        if !self.kinds.is_empty() {
-            pool.kinds = self.kinds;
+    fn asked(&self) -> ask::Pool {
+        ask::Pool {
+            name: None,
+            min: self.min,
+            max: self.max,
+            up: self.up,
+            down: self.down,
+            interval: self.interval.map(Span),
+            kinds: (!self.kinds.is_empty()).then(|| self.kinds.clone()),
         }
-        if let Some(interval) = self.interval {
-            pool.interval = millis(interval).unsigned_abs();
-        }
-        pool.check()?;
-        let entry = Entry::new(Book::Pool, self.name.as_str(), &pool);
-        let data = serde_json::json!({ "pool": self.name, "set": pool });
-        let edit = Edit::put(entry)
-            .instead_of(found.as_ref())
-            .with_event(event::Kind::PoolSet, &data);
-        let (store, project) = (&engine.store, &engine.project);
-        store
-            .edit(project, vec![edit], engine.actor.clone(), engine.now())
-            .await?;
-        let shown = pools(engine)
-            .await?
-            .into_iter()
-            .find(|pool| pool.name == self.name);
-        if let Some(shown) = shown {
-            context
-                .ui
-                .answer(&shown, |shown| people(std::slice::from_ref(shown)))?;
-        }
-        Ok(())
-    }
-}
-
-/// What is set, and what comes with the program.
-async fn pools(engine: &Engine) -> Result<Vec<Pool>> {
-    let there = There::look(engine).await?;
-    let (mut set, mut crews) = (Vec::new(), Vec::new());
-    let mut after = String::new();
-    loop {
-        let page = engine
-            .store
-            .entries(&engine.project, Book::Pool, &after, PAGE_MAX)
-            .await?;
-        for entry in &page {
-            match crew_of(&entry.key) {
-                Some(pool) => crews.push((pool.to_owned(), entry.read::<pool::Crew>()?)),
-                None => set.push((PoolName::new(&entry.key)?, entry.read::<pool::Pool>()?, false)),
-            }
-        }
-        match page.last() {
-            Some(last) if page.len() == PAGE_MAX => last.key.as_ref().clone_into(&mut after),
-            _ => break,
-        }
-    }
-    for name in pool::Pool::PRESETS {
-        let name = PoolName::new(name)?;
-        if let Some(preset) = pool::Pool::preset(&name)
-            && set.iter().all(|(known, ..)| *known != name)
-        {
-            set.push((name, preset, true));
-        }
-    }
-    set.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
-    let pools = set.into_iter().map(|(name, pool, preset)| {
-        let own = crews.iter().filter(|(of, _)| of == name.as_str());
-        let workers = own.map(|(_, crew)| worker(crew, &there)).collect();
-        Pool::new(name, &pool, preset, workers)
-    });
-    Ok(pools.collect())
-}
-
-fn worker(crew: &pool::Crew, there: &There) -> Crew {
-    let busy = there.leases.get(&crew.worker).copied().unwrap_or(0);
-    Crew {
-        slots: crew.slots,
-        busy,
-        ups: crew.ups,
-        downs: crew.downs,
-        alive: match there.here(&crew.worker) {
-            Some(_) => Some(true),
-            None if engine::ids::is_here(&crew.worker) => Some(false),
-            None => (busy > 0).then_some(true),
-        },
-        worker: crew.worker.clone(),
     }
 }
 

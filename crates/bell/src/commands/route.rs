@@ -1,6 +1,7 @@
 //! `bell route`
 
 use api::agent::{Balanced, Moved, Routed};
+use desk::find;
 use domain::agent::route::Strategy;
 use domain::id::AgentName;
 use engine::agents::router::{self, Router};
@@ -11,7 +12,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::Table;
 use crate::output::theme::{self, paint};
-use crate::{lookup, parse};
+use crate::parse;
 
 /// Choose the agent for a task, and say why
 ///
@@ -57,7 +58,7 @@ impl Args {
             context.ui.answer(&answer, told)?;
             return Ok(Exit::DONE);
         };
-        let view = lookup::view(&engine, id).await?;
+        let view = find::typed(&engine, id).await?;
         let mut router = Router::open(&engine).await?;
         let decision = router.decide(&view, self.strategy, &self.exclude)?;
         if self.assign {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use api::run::Run;
+use desk::find;
 use domain::task::score::Profile;
 use engine::engine::Engine;
 use engine::recover;
@@ -12,7 +13,7 @@ use super::plan::file::load;
 use crate::context::{Access, Context};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::{lookup, parse};
+use crate::parse;
 
 /// Store a plan's tasks, for others to work on
 ///
@@ -45,7 +46,7 @@ impl Args {
             joins: recover::is_worked_on,
         };
         let submitted = submit::submit(&engine, &loaded.plan, &loaded.path, &options).await?;
-        let run = Run::from(lookup::run(&engine, submitted.run).await?);
+        let run = Run::from(find::run(&engine, &submitted.run.to_string()).await?);
         context.ui.answer(&run, |_| {
             format!("{}\n", describe(&submitted, loaded.plan.tasks.len()))
         })?;
@@ -59,7 +60,7 @@ impl Args {
 /// Which run a plan goes into.
 pub(super) async fn into(engine: &Engine, new: bool, resume: Option<&str>) -> Result<Into> {
     Ok(match (new, resume) {
-        (_, Some(run)) => Into::Run(lookup::run_named(engine, run).await?.id),
+        (_, Some(run)) => Into::Run(find::typed_run(engine, run).await?.id),
         (true, None) => Into::New,
         (false, None) => Into::Newest,
     })

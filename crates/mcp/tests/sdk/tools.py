@@ -13,6 +13,7 @@ import sys
 
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
+from mcp.types import PaginatedRequestParams
 
 BELL, FOLDER = sys.argv[1:]
 STORE = f"sqlite:{FOLDER}/bell.db"
@@ -194,7 +195,7 @@ async def main():
             await texts(agent)
             tools, cursor = set(), None
             while True:
-                page = await session.list_tools(cursor=cursor) if cursor else await session.list_tools()
+                page = await session.list_tools(params=PaginatedRequestParams(cursor=cursor))
                 tools |= {tool.name for tool in page.tools}
                 cursor = page.next_cursor
                 if not cursor:

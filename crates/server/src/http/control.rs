@@ -190,7 +190,9 @@ async fn breakpoints(call: Call, asked: ask::Breakpoints) -> Result<Breakpoints>
 }
 
 async fn resolve(call: Call, asked: ask::Resolve) -> Result<Completed> {
-    change::resolve(&call.engine, call.name(), asked, call.idempotency_key.clone()).await
+    let key = call.idempotency_key.clone();
+    let reply = change::resolve(&call.engine, call.name(), asked, key).await?;
+    Ok(Completed::from(reply))
 }
 
 async fn schedules(call: Call, asked: ask::Page) -> Result<Schedules> {

@@ -6,6 +6,7 @@ mod say;
 mod show;
 
 use clap::Subcommand;
+use desk::find;
 use domain::agent::profile::Level;
 use domain::code::Code;
 use domain::id::Capability;
@@ -14,7 +15,6 @@ use engine::engine::Engine;
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::lookup;
 
 /// Register agents, and see how they do
 #[derive(Debug, clap::Args)]
@@ -57,7 +57,7 @@ const PAGES: usize = 200;
 
 /// Does what is due, and brings the records up to date.
 pub(super) async fn catch_up(engine: &Engine) -> Result<()> {
-    lookup::catch_up(engine).await?;
+    find::catch_up(engine).await?;
     match learn::catch_up(engine, PAGES).await {
         // Looking at a store that cannot be written is still allowed.
         Err(refusal) if refusal.code == Code::StoreReadOnly => Ok(()),

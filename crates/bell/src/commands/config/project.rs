@@ -1,5 +1,6 @@
 //! `bell config set`: what a project keeps in its store for all who work in it.
 
+use desk::find;
 use domain::book::{Book, Edit, Entry};
 use domain::code::{Code, Refusal, nearest};
 use domain::event::Kind;
@@ -13,7 +14,7 @@ use super::Line;
 use crate::context::{Access, Context};
 use crate::error::{Result, invalid};
 use crate::exit::Exit;
-use crate::{lookup, parse};
+use crate::parse;
 
 /// Change how the project orders its line, and how often it tries
 ///
@@ -73,7 +74,7 @@ impl Set {
             let (store, actor) = (&engine.store, engine.actor.clone());
             store.edit(&engine.project, edits, actor, engine.now()).await?;
             // Those in line find their new places.
-            lookup::catch_up(&engine).await?;
+            find::catch_up(&engine).await?;
         }
         let lines = lines(&engine).await?;
         context.ui.answer(&lines, |lines| {

@@ -2,16 +2,15 @@
 
 use api::answer::Moved;
 use api::letter::{Changed, Preview};
-use domain::id::TaskId;
+use desk::{find, letter};
 use domain::limits::PAGE_MAX;
-use domain::store::{Command, Request, Target};
+use domain::store::Command;
 use engine::engine::Engine;
 
 use super::select::Select;
 use crate::context::Context;
 use crate::error::{Error, Result, invalid};
 use crate::exit::Exit;
-use crate::lookup;
 use crate::output::theme;
 
 /// Try dead letters again, with all their tries
@@ -55,8 +54,6 @@ struct Which {
 
 const FILTERS: [&str; 6] = ["all", "kind", "reason", "signature", "older_than", "run"];
 
-/// Tasks changed in one transaction.
-const BATCH: usize = 250;
 /// Tasks named one by one to people.
 const NAMED: usize = 20;
 
@@ -92,14 +89,8 @@ impl Drop {
 impl Which {
     async fn run(self, context: &Context, engine: &Engine, deed: Deed) -> Result {
         let ids = match &self.id {
-            Some(id) => {
-                let view = lookup::view(engine, id).await?;
-                if !view.task.dead_letter {
-                    return Err(super::not_dead(&view).into());
-                }
-                vec![view.task.id]
-            }
-            None => self.select.letters(engine).await?.ids().await?,
+            Some(id) => vec![letter::dead(find::typed(engine, id).await?)?.task.id],
+            None => letter::all(engine, self.select.asked(engine, None).await?).await?,
         };
         if self.dry_run {
             let preview = Preview {
@@ -113,41 +104,10 @@ impl Which {
         if self.id.is_none() && !self.yes {
             confirm(context, ids.len(), &deed).await?;
         }
-        let changed = change(engine, &ids, &deed.command).await?;
+        let changed = letter::change_all(engine, &ids, &deed.command).await?;
         context.ui.answer(&changed, people)?;
         Ok(Exit::DONE)
     }
-}
-
-/// Batch by batch; who is no dead letter any more by then is left alone.
-async fn change(engine: &Engine, ids: &[TaskId], command: &Command) -> Result<Changed> {
-    let mut changed = Changed::default();
-    for batch in ids.chunks(BATCH) {
-        let request = |id: &TaskId| Request {
-            target: Target::Id(id.clone()),
-            command: command.clone(),
-            actor: engine.actor.clone(),
-            idempotency_key: None,
-        };
-        let requests = batch.iter().map(request).collect();
-        let replies = engine
-            .store
-            .change(&engine.project, requests, engine.now())
-            .await?;
-        for reply in replies {
-            match reply {
-                Ok(reply) => {
-                    changed.count += 1;
-                    if changed.tasks.len() < PAGE_MAX {
-                        changed.tasks.push(Moved::from(reply));
-                    }
-                }
-                Err(refusal) if ids.len() == 1 => return Err(refusal.into()),
-                Err(_) => changed.refused += 1,
-            }
-        }
-    }
-    Ok(changed)
 }
 
 async fn confirm(context: &Context, count: usize, deed: &Deed) -> Result<()> {

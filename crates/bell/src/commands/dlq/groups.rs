@@ -1,8 +1,6 @@
 //! `bell dlq groups`
 
-use api::letter::{Group, Groups};
-use domain::book::Book;
-use domain::limits::SIGNATURES;
+use api::letter::Group;
 use domain::time::Timestamp;
 use engine::engine::Engine;
 
@@ -22,18 +20,7 @@ pub(super) struct Args {}
 
 impl Args {
     pub(super) async fn run(self, context: &Context, engine: &Engine) -> Result {
-        let most = SIGNATURES + 1;
-        let entries = engine
-            .store
-            .entries(&engine.project, Book::Signature, "", most)
-            .await?;
-        let mut groups = Vec::with_capacity(entries.len());
-        for entry in &entries {
-            groups.push(Group::new(&entry.key, entry.read()?));
-        }
-        groups.sort_by_key(|group| std::cmp::Reverse((group.count, group.fell, group.last_seen.0)));
-        let count = groups.len();
-        let answer = Groups { groups, count };
+        let answer = desk::letter::groups(engine).await?;
         let now = engine.now().wall;
         context.ui.answer(&answer, |answer| table(&answer.groups, now))?;
         if let Some(group) = answer.groups.first() {

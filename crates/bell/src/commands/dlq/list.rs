@@ -1,5 +1,6 @@
 //! `bell dlq list`
 
+use desk::letter;
 use domain::limits::PAGE_MAX;
 use domain::store::View;
 use domain::time::Timestamp;
@@ -29,7 +30,8 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) async fn run(self, context: &Context, engine: &Engine) -> Result {
-        let views = self.select.letters(engine).await?.first(self.limit).await?;
+        let asked = self.select.asked(engine, Some(self.limit)).await?;
+        let views = letter::first(engine, asked).await?;
         if context.ui.json {
             return task::page(context, engine, views, self.limit).await;
         }

@@ -1,12 +1,12 @@
 //! `bell dlq show`
 
+use desk::{find, letter};
 use engine::engine::Engine;
 
 use crate::commands::task;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::lookup;
 
 /// Show a dead letter with its tries
 #[derive(Debug, clap::Args)]
@@ -18,12 +18,9 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) async fn run(self, context: &Context, engine: &Engine) -> Result {
-        let view = lookup::view(engine, &self.id).await?;
-        if !view.task.dead_letter {
-            return Err(super::not_dead(&view).into());
-        }
-        let (spec, key) = (view.body.read_spec().ok(), super::signature(&view).key());
-        let task = lookup::whole(engine, view).await?;
+        let view = letter::dead(find::typed(engine, &self.id).await?)?;
+        let (spec, key) = (view.body.read_spec().ok(), letter::signature(&view).key());
+        let task = find::whole(engine, view).await?;
         context
             .ui
             .answer(&task, |task| task::people(task, spec.as_ref(), engine.now().wall))?;

@@ -6,17 +6,13 @@ mod stats;
 
 use api::queue::{Plan, Status};
 use clap::Subcommand;
-use domain::graph::{Dag, Graph};
-use domain::id::{Seq, TaskId};
+use desk::find;
 use domain::task::state::State;
 use domain::time::Timestamp;
-use engine::engine::Engine;
-use rustc_hash::FxHashMap;
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::lookup;
 use crate::output::{table::fields, theme, time};
 
 /// See where everything stands
@@ -57,7 +53,7 @@ impl Args {
             // Before anything is caught up with: that something has to be is a problem too.
             return args.run(context, &engine).await;
         }
-        lookup::catch_up(&engine).await?;
+        find::catch_up(&engine).await?;
         match self.command {
             Command::Status(_) => {
                 let status = engine.store.status(&engine.project).await?;
@@ -67,7 +63,12 @@ impl Args {
                     .answer(&answer, |answer| people(answer, &status, engine.now().wall))?;
             }
             Command::Plan(args) => {
-                let plan = Plan::from(batches(&engine, &args.ids).await?);
+                let mut tasks = Vec::with_capacity(args.ids.len());
+                for text in &args.ids {
+                    let view = find::typed(&engine, text).await?;
+                    tasks.push((view.task.seq, view.task.id));
+                }
+                let plan = desk::queue::batches(&engine, tasks).await?;
                 context.ui.answer(&plan, order)?;
             }
             Command::Stale(args) => return args.run(context, &engine).await,
@@ -109,29 +110,6 @@ fn people(answer: &Status, status: &domain::store::Status, now: Timestamp) -> St
         ),
         ("newest", answer.newest_task.map(|at| time::both(at, now))),
     ])
-}
-
-/// Levels inside the asked subset; never an empty one.
-async fn batches(engine: &Engine, asked: &[String]) -> Result<Vec<Vec<TaskId>>> {
-    let mut tasks: Vec<(Seq, TaskId)> = Vec::with_capacity(asked.len());
-    for text in asked {
-        let view = lookup::view(engine, text).await?;
-        tasks.push((view.task.seq, view.task.id));
-    }
-    tasks.sort_unstable();
-    tasks.dedup();
-    let seqs: Vec<Seq> = tasks.iter().map(|(seq, _)| *seq).collect();
-    let index: FxHashMap<Seq, u32> = seqs.iter().copied().zip(0..).collect();
-    let edges = engine.store.edges(&engine.project, &seqs).await?;
-    let edges = edges
-        .iter()
-        .map(|(on, dependent, _)| (index[on], index[dependent]));
-    let dag = Dag::new(Graph::build(seqs.len() as u32, edges)).map_err(|_| {
-        let detail = "stored tasks wait for each other in a circle";
-        domain::code::Refusal::new(domain::code::Code::StoreCorrupt, detail)
-    })?;
-    let name = |level: Vec<u32>| level.into_iter().map(|at| tasks[at as usize].1.clone()).collect();
-    Ok(dag.levels().into_iter().map(name).collect())
 }
 
 fn order(plan: &Plan) -> String {

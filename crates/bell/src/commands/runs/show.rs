@@ -1,6 +1,8 @@
 //! `bell runs show`
 
+use api::list::RunShown;
 use api::run::Run;
+use desk::find;
 use domain::id::Seq;
 use domain::limits::PAGE_MAX;
 use domain::run::RunState;
@@ -8,13 +10,11 @@ use domain::store::Filter;
 use domain::time::Timestamp;
 use engine::engine::Engine;
 use engine::order::order;
-use serde::Serialize;
 
 use crate::commands::task;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::lookup;
 use crate::output::table::fields;
 use crate::output::theme::{self, paint};
 use crate::output::time;
@@ -29,20 +29,10 @@ pub(super) struct Args {
     run: String,
 }
 
-/// A run with its tasks.
-#[derive(Debug, Serialize)]
-struct Shown {
-    run: Run,
-    tasks: Vec<api::task::Task>,
-    count: usize,
-    /// Pass it to `bell task list --run RUN --cursor` for the rest.
-    cursor: Option<String>,
-}
-
 impl Args {
     pub(super) async fn run(self, context: &Context, engine: &Engine) -> Result {
-        lookup::catch_up(engine).await?;
-        let run = lookup::run_named(engine, &self.run).await?;
+        find::catch_up(engine).await?;
+        let run = find::typed_run(engine, &self.run).await?;
         let filter = Filter {
             run: Some(run.id),
             ..Filter::default()
@@ -62,20 +52,12 @@ impl Args {
             next(context, &run)?;
             return Ok(Exit::DONE);
         }
-        let cursor = views
-            .last()
-            .filter(|_| views.len() == PAGE_MAX)
-            .map(|view| view.task.seq.0.to_string());
-        let mut tasks = Vec::with_capacity(views.len());
-        for view in views {
-            tasks.push(lookup::whole(engine, view).await?);
-        }
-        let count = tasks.len();
-        let shown = Shown {
+        let page = desk::task::page(engine, views, PAGE_MAX).await?;
+        let shown = RunShown {
             run,
-            tasks,
-            count,
-            cursor,
+            tasks: page.tasks,
+            count: page.count,
+            cursor: page.cursor,
         };
         context.ui.answer(&shown, |_| String::new())?;
         Ok(Exit::DONE)

@@ -1,13 +1,13 @@
 //! `bell task add`
 
+use desk::find;
 use domain::id::{AgentName, Capability, Kind, TaskId};
 use domain::limits;
-use domain::store::{Admission, AdmitLimits, IntoRun, NewEdge, NewTask, On};
+use domain::store::{Admission, IntoRun, NewEdge, NewTask, On};
 use domain::task::lock::{Lock, Mode};
 use domain::task::retry::Retry;
 use domain::task::spec::{Json, Moment, Priority, Source, Spec, Work};
 use domain::task::state::State;
-use engine::engine::Engine;
 use engine::ids;
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use super::{Once, show};
 use crate::context::{Access, Context};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::lookup;
 use crate::parse::{self, After};
 
 /// Add a task
@@ -115,17 +114,17 @@ impl Args {
         let id = self.id.clone().unwrap_or_else(ids::task);
         let mut task = NewTask::new(id, None, &spec, now.wall);
         for after in &self.after {
-            let on = On::Task(prerequisite(&engine, &after.task).await?);
+            let on = On::Task(find::typed_prerequisite(&engine, &after.task).await?);
             task.after.push(NewEdge { on, when: after.when });
         }
         if let Some(parent) = &self.parent {
-            task.parent = Some(lookup::id(&engine, parent).await?);
+            task.parent = Some(find::typed_id(&engine, parent).await?);
         }
         let admission = Admission {
             tasks: vec![task],
             run: IntoRun::None,
             supersede: Vec::new(),
-            limits: limits_for(spec.source),
+            limits: desk::task::limits_for(spec.source),
             actor: engine.actor.clone(),
             idempotency_key: self.once.idempotency_key,
         };
@@ -139,8 +138,8 @@ impl Args {
             .next()
             .map(|(id, _)| id.to_string())
             .unwrap_or_default();
-        let view = lookup::view(&engine, &id).await?;
-        let task = lookup::whole(&engine, view).await?;
+        let view = find::typed(&engine, &id).await?;
+        let task = find::whole(&engine, view).await?;
         context.ui.answer(&task, show::line)?;
         context.ui.hint(&match task.state {
             State::Ready => "`bell task claim --worker NAME` takes the first in line".to_owned(),
@@ -223,41 +222,6 @@ fn set<T: Clone>(value: &mut T, asked: Option<&T>) {
 fn set_some<T: Clone>(value: &mut Option<T>, asked: Option<&T>) {
     if asked.is_some() {
         *value = asked.cloned();
-    }
-}
-
-/// An id that nobody knows goes on to the store, which names all that are missing.
-async fn prerequisite(engine: &Engine, text: &str) -> Result<TaskId> {
-    let id = TaskId::new(text)?;
-    let known = engine
-        .store
-        .views(&engine.project, std::slice::from_ref(&id))
-        .await?;
-    if known.into_iter().flatten().next().is_some() {
-        return Ok(id);
-    }
-    let keyed = match domain::id::Key::new(text) {
-        Ok(key) => engine.store.by_key(&engine.project, &key).await?,
-        Err(_) => None,
-    };
-    if let Some(keyed) = keyed {
-        return Ok(keyed);
-    }
-    let begun = lookup::by_prefix(engine, text).await?;
-    Ok(begun.map_or(id, |view| view.task.id))
-}
-
-/// People may do what agents may not.
-fn limits_for(source: Source) -> AdmitLimits {
-    match source {
-        Source::Human => AdmitLimits {
-            prerequisites: limits::PLAN_PREREQUISITES,
-            children: u32::MAX,
-        },
-        _ => AdmitLimits {
-            prerequisites: limits::AGENT_PREREQUISITES,
-            children: limits::AGENT_SUBTASKS,
-        },
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::lease::{Command, Lease, Leases};
+use desk::find;
 use domain::code::{Code, Refusal};
 use domain::id::{AgentName, Capability, Kind, WorkerId};
 use domain::limits::CLAIM_MAX;
@@ -17,7 +18,7 @@ use crate::exit::Exit;
 use crate::output::table::fields;
 use crate::output::theme::{self, paint};
 use crate::output::time;
-use crate::{lookup, parse};
+use crate::parse;
 
 /// Take the next tasks in line and start them
 ///
@@ -67,7 +68,7 @@ fn max(text: &str) -> std::result::Result<usize, String> {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        lookup::catch_up(&engine).await?;
+        find::catch_up(&engine).await?;
         let agent = self.agent.or_else(|| AgentName::new(self.worker.as_str()).ok());
         let claim = Claim {
             worker: self.worker,
@@ -97,7 +98,7 @@ impl Args {
                 )
             })?;
             let mut lease = Lease::new(leased, spec, now);
-            lease.full = lookup::full(&engine, &lease.task, self.full.full).await?;
+            lease.full = find::full(&engine, &lease.task, self.full.full).await?;
             leases.push(lease);
         }
         let answer = Leases { leases };

@@ -1,6 +1,7 @@
 //! `bell task complete`
 
 use api::answer::Completed;
+use desk::find;
 use domain::code::{Code, Refusal};
 use domain::limits::RESULT_BYTES;
 use domain::store::Command;
@@ -14,7 +15,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::theme;
-use crate::{lookup, parse};
+use crate::parse;
 
 /// Say that a task is done
 #[derive(Debug, clap::Args)]
@@ -54,7 +55,7 @@ impl Args {
         };
         let reply = holder::ask(&engine, &self.held, command, self.once.idempotency_key).await?;
         let mut answer = Completed::from(reply);
-        answer.full = lookup::full(&engine, &answer.task, self.full.full).await?;
+        answer.full = find::full(&engine, &answer.task, self.full.full).await?;
         context.ui.answer(&answer, people)?;
         if !answer.unblocked.is_empty() {
             context

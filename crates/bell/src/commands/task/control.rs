@@ -1,6 +1,7 @@
 //! `bell task cancel | suspend | resume | retry`: what anybody may ask of a task.
 
 use api::answer::{Cancelled, Moved};
+use desk::find;
 use domain::id::AgentName;
 use domain::store::{Command, Reply, Request, Target};
 use domain::task::spec::Moment;
@@ -12,7 +13,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::theme;
-use crate::{lookup, parse};
+use crate::parse;
 
 /// Cancel a task and everything that can no longer run without it
 #[derive(Debug, clap::Args)]
@@ -137,7 +138,7 @@ impl Retry {
 
 async fn ask(engine: &Engine, id: &str, command: Command, once: Once) -> Result<Reply> {
     let request = Request {
-        target: Target::Id(lookup::id(engine, id).await?),
+        target: Target::Id(find::typed_id(engine, id).await?),
         command,
         actor: engine.actor.clone(),
         idempotency_key: once.idempotency_key,
@@ -163,7 +164,7 @@ pub(super) async fn one(engine: &Engine, request: Request) -> Result<Reply> {
 /// Tells how a task stands after it was moved.
 pub(super) async fn tell(context: &Context, engine: &Engine, reply: Reply, full: Full) -> Result {
     let mut moved = Moved::from(reply);
-    moved.full = lookup::full(engine, &moved.task, full.full).await?;
+    moved.full = find::full(engine, &moved.task, full.full).await?;
     context.ui.answer(&moved, |moved| {
         format!(
             "{}  {}\n",

@@ -1,6 +1,7 @@
 //! `bell task fail`
 
 use api::answer::Failed;
+use desk::find;
 use domain::store::Command;
 use domain::task::record::Failure;
 use domain::task::spec::Json;
@@ -13,7 +14,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::{theme, time};
-use crate::{lookup, parse};
+use crate::parse;
 
 /// Say that an attempt has failed
 ///
@@ -58,7 +59,7 @@ impl Args {
         };
         let reply = holder::ask(&engine, &self.held, command, self.once.idempotency_key).await?;
         let mut answer = Failed::from(reply);
-        answer.full = lookup::full(&engine, &answer.task, self.full.full).await?;
+        answer.full = find::full(&engine, &answer.task, self.full.full).await?;
         context
             .ui
             .answer(&answer, |answer| people(answer, engine.now().wall))?;

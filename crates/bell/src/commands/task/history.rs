@@ -2,6 +2,7 @@
 
 use api::event::Event;
 use api::list::Events;
+use desk::find;
 use domain::limits::PAGE_MAX;
 
 use crate::commands::events::describe;
@@ -9,7 +10,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::Table;
-use crate::{lookup, parse};
+use crate::parse;
 
 /// List what happened to a task
 #[derive(Debug, clap::Args)]
@@ -25,7 +26,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        let id = lookup::id(&engine, &self.id).await?;
+        let id = find::typed_id(&engine, &self.id).await?;
         let seen = engine.store.history(&engine.project, &id, self.limit).await?;
         let events: Vec<Event> = seen.into_iter().map(Event::from).collect();
         let count = events.len();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::answer::Renewed;
+use desk::find;
 use domain::id::Token;
 use domain::store::{Command, Reply, Request, Target, View};
 use domain::task::spec::Json;
@@ -14,7 +15,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::{theme, time};
-use crate::{lookup, parse};
+use crate::parse;
 
 /// Which lease is meant.
 #[derive(Debug, clap::Args)]
@@ -103,7 +104,7 @@ pub(super) async fn ask(
     command: Command,
     key: Option<String>,
 ) -> Result<Reply> {
-    let view = lookup::view(engine, &held.id).await?;
+    let view = find::typed(engine, &held.id).await?;
     let request = Request {
         actor: actor(engine, &view, held.token),
         target: Target::Holder(held.token, Some(view.task.id)),
@@ -122,7 +123,7 @@ fn actor(engine: &Engine, view: &View, token: Token) -> Arc<str> {
 
 async fn renewed(context: &Context, engine: &Engine, reply: Reply, full: Full) -> Result {
     let mut renewed = Renewed::from(reply);
-    renewed.full = lookup::full(engine, &renewed.task, full.full).await?;
+    renewed.full = find::full(engine, &renewed.task, full.full).await?;
     let now = engine.now().wall;
     context.ui.answer(&renewed, |renewed| {
         let expires = renewed

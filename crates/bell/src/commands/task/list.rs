@@ -1,7 +1,7 @@
 //! `bell task list`
 
-use api::list::Tasks;
 use api::task::score_in;
+use desk::find;
 use domain::id::{AgentName, Kind, Seq};
 use domain::limits::PAGE_MAX;
 use domain::store::{Filter, View};
@@ -13,11 +13,11 @@ use engine::engine::Engine;
 use engine::order::order;
 
 use crate::context::Context;
-use crate::error::{Result, invalid};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::Table;
 use crate::output::{theme, time};
-use crate::{lookup, parse};
+use crate::parse;
 
 /// List tasks in the order in which they were added
 #[derive(Debug, clap::Args)]
@@ -55,8 +55,8 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        lookup::catch_up(&engine).await?;
-        let after = self.cursor.as_deref().map_or(Ok(Seq(0)), cursor)?;
+        find::catch_up(&engine).await?;
+        let after = self.cursor.as_deref().map_or(Ok(Seq(0)), desk::task::cursor)?;
         let limit = self.limit;
         let filter = self.filter(&engine).await?;
         let views = engine.store.list(&engine.project, filter, after, limit).await?;
@@ -65,11 +65,11 @@ impl Args {
 
     async fn filter(self, engine: &Engine) -> Result<Filter> {
         let run = match &self.run {
-            Some(run) => Some(lookup::run_named(engine, run).await?.id),
+            Some(run) => Some(find::typed_run(engine, run).await?.id),
             None => None,
         };
         let parent = match &self.parent {
-            Some(id) => Some(lookup::id(engine, id).await?),
+            Some(id) => Some(find::typed_id(engine, id).await?),
             None => None,
         };
         Ok(Filter {
@@ -82,14 +82,6 @@ impl Args {
             ..Filter::default()
         })
     }
-}
-
-pub(super) fn cursor(text: &str) -> Result<Seq> {
-    let number = text.parse().map_err(|_| {
-        invalid(format!("`{}` is no cursor", text.escape_debug()))
-            .help("pass the `cursor` of the page before")
-    })?;
-    Ok(Seq(number))
 }
 
 /// Prints a page of tasks.
@@ -109,14 +101,8 @@ pub(crate) async fn page(context: &Context, engine: &Engine, views: Vec<View>, l
         }
         return Ok(Exit::DONE);
     }
-    let mut tasks = Vec::with_capacity(views.len());
-    for view in views {
-        tasks.push(lookup::whole(engine, view).await?);
-    }
-    let count = tasks.len();
-    context
-        .ui
-        .answer(&Tasks { tasks, count, cursor }, |_| String::new())?;
+    let page = desk::task::page(engine, views, limit).await?;
+    context.ui.answer(&page, |_| String::new())?;
     Ok(Exit::DONE)
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use desk::find;
 use domain::code::{Code, Refusal};
 use domain::id::TaskId;
 use engine::process::output::{self, Output};
@@ -11,7 +12,6 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::error::{Result, invalid};
 use crate::exit::Exit;
-use crate::lookup;
 
 /// Print what an attempt printed
 ///
@@ -48,7 +48,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        let view = lookup::view(&engine, &self.id).await?;
+        let view = find::typed(&engine, &self.id).await?;
         let latest = view.task.attempt();
         let attempt = self.attempt.unwrap_or(latest);
         if attempt == 0 || attempt > latest {
@@ -77,7 +77,7 @@ impl Args {
             return Ok(Exit::DONE);
         }
         loop {
-            let view = lookup::view(&engine, &self.id).await?;
+            let view = find::typed(&engine, &self.id).await?;
             // What was printed before the end is read after the end is known.
             let over = view.task.attempt() != attempt || view.task.lease.is_none();
             part = read(&path, part.end)?;

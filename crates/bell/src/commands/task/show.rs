@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::task::Task;
+use desk::find;
 use domain::task::lock::{Lock, Mode};
 use domain::task::spec::{Spec, Work};
 use domain::time::{Timestamp, show_duration};
@@ -10,7 +11,6 @@ use domain::time::{Timestamp, show_duration};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::lookup;
 use crate::output::table::{Table, fields, one_line};
 use crate::output::theme::{self, paint};
 use crate::output::time;
@@ -29,10 +29,10 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        lookup::catch_up(&engine).await?;
-        let view = lookup::view(&engine, &self.id).await?;
+        find::catch_up(&engine).await?;
+        let view = find::typed(&engine, &self.id).await?;
         let spec = view.body.read_spec().ok();
-        let task = lookup::whole(&engine, view).await?;
+        let task = find::whole(&engine, view).await?;
         context
             .ui
             .answer(&task, |task| people(task, spec.as_ref(), engine.now().wall))?;

@@ -1,23 +1,15 @@
 //! `bell task why`
 
 use api::why::{Takers, Waits, Why};
-use domain::agent::route::Decision;
-use domain::code::{Code, Refusal};
-use domain::event::Kind;
-use domain::id::TaskId;
+use desk::find;
 use domain::limits::PAGE_MAX;
 use domain::task::lock::Mode;
 use domain::task::state::State;
 use domain::time::Timestamp;
-use engine::engine::Engine;
 
-use engine::order::order;
-
-use crate::commands::curbs;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::lookup;
 use crate::output::table::one_line;
 use crate::output::theme::{self, paint};
 use crate::output::time;
@@ -35,44 +27,11 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        lookup::catch_up(&engine).await?;
-        let view = lookup::view(&engine, &self.id).await?;
-        let (project, id) = (&engine.project, &view.task.id);
-        let spec = view.body.read_spec().map_err(|e| {
-            Refusal::new(
-                Code::StoreCorrupt,
-                format!("the specification of task {id} cannot be read: {e}"),
-            )
-        })?;
-        let neighbours = engine.store.neighbours(project, id, PAGE_MAX).await?;
-        let held = match spec.locks.is_empty() {
-            true => Vec::new(),
-            false => engine.store.locks(project).await?,
-        };
-        let ahead = match view.task.in_line() {
-            true => Some(engine.store.ahead(project, id, PAGE_MAX).await?),
-            false => None,
-        };
-        let (order, now) = (order(&engine).await?, engine.now());
-        let mut why = Why::new(&view, spec, &neighbours, &held, ahead, now).ordered(&order, &view.task, now);
-        if view.task.in_line() {
-            why.held_back = curbs::holding(&engine, &view.class).await?;
-        }
-        if view.class.routed {
-            why.routed = decision(&engine, id).await?;
-        }
+        let id = find::typed_id(&engine, &self.id).await?;
+        let why = desk::task::why(&engine, &id.to_string()).await?;
         context.ui.answer(&why, |why| people(why, engine.now().wall))?;
         Ok(Exit::DONE)
     }
-}
-
-/// The latest choice of an agent for a task.
-async fn decision(engine: &Engine, id: &TaskId) -> Result<Option<Decision>> {
-    let history = engine.store.history(&engine.project, id, PAGE_MAX).await?;
-    let mut facts = history.iter().rev().map(|seen| &seen.event.fact);
-    let routed = facts.find(|fact| fact.kind == Kind::TaskRouted);
-    let data = routed.and_then(|fact| fact.data.as_ref());
-    Ok(data.and_then(|data| serde_json::from_str(data.get()).ok()))
 }
 
 fn people(why: &Why, now: Timestamp) -> String {

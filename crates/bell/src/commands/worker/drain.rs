@@ -1,10 +1,7 @@
 //! `bell worker drain`
 
-use api::worker::Drained;
-use domain::code::{Code, Refusal, nearest};
 use domain::id::WorkerId;
 
-use super::list::There;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -26,25 +23,7 @@ pub(super) struct Drain {
 impl Drain {
     pub(super) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        let there = There::look(&engine).await?;
-        let asked = match there.here(&self.worker) {
-            Some(live) if live.drain().unwrap_or(false) => live.pid(),
-            _ => None,
-        };
-        let Some(pid) = asked else {
-            let detail = format!("no worker `{}` lives on this machine", self.worker);
-            let refusal = Refusal::new(Code::WorkerNotFound, detail);
-            let names = there.live.iter().map(|live| live.incarnation.as_str());
-            return Err(match nearest(self.worker.as_str(), names) {
-                Some(near) => refusal.help(format!("did you mean `{near}`?")),
-                None => refusal.help("`bell worker list` shows the workers"),
-            }
-            .into());
-        };
-        let answer = Drained {
-            worker: self.worker,
-            pid,
-        };
+        let answer = desk::pool::drain(&engine, &self.worker).await?;
         context.ui.answer(&answer, |answer| {
             format!("{} ends when its attempts have ended\n", answer.worker)
         })?;
