@@ -59,6 +59,7 @@ async fn main() -> Result<(), Refusal> {
     };
     let plan = plan::read(PLAN.as_bytes(), Format::Yaml, "embedded plan")?;
     let options = runner::Options {
+        agents: Vec::new(),
         submit: submit::Options {
             into: Into::New,
             profile: Default::default(),

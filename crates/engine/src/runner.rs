@@ -1,16 +1,17 @@
 //! A plan from beginning to end in this process: submit or continue, work, watch, and tell how it ended.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use domain::code::{Code, Refusal};
 use domain::id::{EventNo, RunId, TaskId};
 use domain::limits;
 use domain::plan::Plan;
 use domain::run::{Run, RunState};
-use domain::store::{Filter, Result, Seen, View};
+use domain::store::{Filter, Result, Seen, View, Wants};
 use domain::task::state::{Reason, State};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::duties::{self, Duties};
 use crate::engine::Engine;
@@ -61,6 +62,8 @@ pub enum Update<'a> {
 pub struct Options {
     pub submit: submit::Options,
     pub worker: worker::Options,
+    /// Workers beside it, each of which calls one agent.
+    pub agents: Vec<worker::Options>,
     /// Stay when nothing can go on by itself.
     pub wait: bool,
     /// The pause between two looks at the log.
@@ -98,11 +101,10 @@ async fn work_on(
     // The worker's own pace: it also drains when the run has ended for another reason than a signal.
     let (own, worker_pace) = watch::channel(*pace.borrow());
     let (activity, mut doing) = watch::channel(Activity::default());
-    let offers = options.worker.offers.clone();
-    let worker_options = worker::Options {
-        run: Some(run),
-        ..options.worker.clone()
-    };
+    let doers: Vec<Wants> = std::iter::once(&options.worker)
+        .chain(&options.agents)
+        .map(worker::Options::wants)
+        .collect();
     let rescue = recover::Rescue::start(engine.clone());
     let duties = Duties::new(
         engine.clone(),
@@ -110,7 +112,17 @@ async fn work_on(
         duties::with(&options.worker.outside),
     )
     .start();
-    let mut work = tokio::spawn(worker::work(
+    let mut crew = JoinSet::new();
+    for mut own in options.agents.iter().cloned() {
+        own.run = Some(run);
+        let (quiet, _) = watch::channel(Activity::default());
+        crew.spawn(worker::work(engine.clone(), own, worker_pace.clone(), quiet));
+    }
+    let worker_options = worker::Options {
+        run: Some(run),
+        ..options.worker.clone()
+    };
+    crew.spawn(worker::work(
         engine.clone(),
         worker_options,
         worker_pace,
@@ -126,7 +138,7 @@ async fn work_on(
         let over = if snapshot.run.finished_at.is_some() {
             Some(How::Finished(snapshot.run.state))
         } else if idle && !options.wait {
-            let waiting = stuck(engine, &snapshot.run, &offers).await?;
+            let waiting = stuck(engine, &snapshot.run, &doers).await?;
             waiting.map(How::Stuck)
         } else {
             None
@@ -137,8 +149,10 @@ async fn work_on(
             None => rest = Rest::default(),
         }
         tokio::select! {
-            ended = &mut work => {
-                ended.map_err(|e| domain::code::Refusal::new(domain::code::Code::Internal, e.to_string()))??;
+            Some(ended) = crew.join_next() => {
+                own.send_if_modified(|pace| std::mem::replace(pace, Pace::Drain.max(*pace)) < Pace::Drain);
+                let others = all_ended(&mut crew).await;
+                well(ended).and(others)?;
                 duties.stop().await;
                 follower.events().await?;
                 return finish(&mut follower, How::Interrupted, tell).await;
@@ -160,11 +174,20 @@ async fn work_on(
     drop(rescue);
     duties.stop().await;
     own.send_replace(Pace::Drain);
-    let ended = work
-        .await
-        .map_err(|e| domain::code::Refusal::new(domain::code::Code::Internal, e.to_string()))?;
-    ended?;
+    all_ended(&mut crew).await?;
     finish(&mut follower, how, tell).await
+}
+
+async fn all_ended(crew: &mut JoinSet<Result<()>>) -> Result<()> {
+    let mut result = Ok(());
+    while let Some(ended) = crew.join_next().await {
+        result = result.and(well(ended));
+    }
+    result
+}
+
+fn well(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
+    ended.unwrap_or_else(|e| Err(Refusal::new(Code::Internal, e.to_string())))
 }
 
 /// The time after the last task of a run, in which rules may hand more in.
@@ -211,7 +234,7 @@ const SHOWN: usize = 20;
 
 /// What the run waits for when it cannot go on by itself: every open task is with a person, suspended, behind one
 /// of those, or of a sort that this process cannot do and nobody is doing.
-async fn stuck(engine: &Engine, run: &Run, offers: &BTreeMap<String, u64>) -> Result<Option<Vec<Waiting>>> {
+async fn stuck(engine: &Engine, run: &Run, doers: &[Wants]) -> Result<Option<Vec<Waiting>>> {
     let moving = [State::Assigned, State::Running, State::Pending, State::Retrying];
     if moving.into_iter().any(|state| run.counts.of(state) > 0) {
         return Ok(None);
@@ -234,7 +257,7 @@ async fn stuck(engine: &Engine, run: &Run, offers: &BTreeMap<String, u64>) -> Re
     // has answered.
     let moves = |view: &View| match view.task.parked_under() {
         Some(thing) => !thing.starts_with("budget:"),
-        None => is_command(view, offers),
+        None => has_a_doer(view, doers),
     };
     if views.iter().any(moves) {
         return Ok(None);
@@ -253,13 +276,15 @@ async fn stuck(engine: &Engine, run: &Run, offers: &BTreeMap<String, u64>) -> Re
     Ok(Some(views.iter().map(waiting).collect()))
 }
 
-fn is_command(view: &View, offers: &BTreeMap<String, u64>) -> bool {
-    let offered = |(name, amount): (&String, &u64)| offers.get(name).is_some_and(|offer| offer >= amount);
-    view.class.resources.iter().all(offered)
-        && view.task.state == State::Ready
-        && view.class.agent.is_none()
-        && view.class.needs.is_empty()
-        && matches!(view.class.work.as_str(), "command" | "http" | "wait")
+/// Whether a worker of this process takes it.
+fn has_a_doer(view: &View, doers: &[Wants]) -> bool {
+    let class = &view.class;
+    view.task.state == State::Ready
+        && doers.iter().any(|wants| {
+            let offered =
+                |(name, amount): (&String, &u64)| wants.free.get(name).is_some_and(|offer| offer >= amount);
+            wants.takes(class) && class.resources.iter().all(offered)
+        })
 }
 
 fn waiting(view: &View) -> Waiting {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use domain::code::{Code, Refusal, nearest};
 use toml::{Table, Value};
 
+use super::agents::{self, Agents};
 use super::{DEFAULTS, Origin, Setting, shown};
 
 pub(crate) type Layer = BTreeMap<String, Setting>;
@@ -36,14 +37,17 @@ pub(super) fn defaults() -> Layer {
 
 impl Sources {
     /// From the weakest to the strongest.
-    pub(super) fn layers(&self, known: &Layer) -> Result<Vec<Layer>, Refusal> {
-        let mut layers = Vec::new();
+    pub(super) fn layers(&self, known: &Layer) -> Result<(Vec<Layer>, Agents), Refusal> {
+        let (mut layers, mut found) = (Vec::new(), Agents::new());
         let environment = self.variable(ENVIRONMENT);
         let mut chosen = environment.is_none();
         for path in &self.files {
             let mut table = read(path)?;
             let named = named_environments(&mut table, path)?;
+            let own = agents::take(&mut table, path)?;
             layers.push(checked(flat(&table, &Origin::File(path.clone())), known)?);
+            layers.push(agents::shown(&own, path).collect());
+            found.extend(own);
             if let Some(Value::Table(table)) = environment.as_ref().and_then(|name| named.get(name)) {
                 chosen = true;
                 layers.push(checked(flat(table, &Origin::File(path.clone())), known)?);
@@ -55,7 +59,7 @@ impl Sources {
         }
         layers.push(self.variables_layer(known)?);
         layers.push(self.flags_layer(known)?);
-        Ok(layers)
+        Ok((layers, found))
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -3,6 +3,7 @@
 //! `default.toml` is the registry: it lists every option with its type, default and description, and a name that
 //! it does not have is refused wherever it stands. [`layers`] reads the sources, this file puts them together.
 
+mod agents;
 mod layers;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use engine::outside::{Outside, Policy};
 use engine::worker;
 use toml::Value;
 
+pub(crate) use agents::{Agent, Agents};
 pub(crate) use layers::Sources;
 
 /// The annotated defaults, as `bell config defaults` prints them.
@@ -50,25 +52,31 @@ pub(crate) struct Setting {
 
 /// The values in force by dotted name; every option is there, and each was checked.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings(BTreeMap<String, Setting>);
+pub(crate) struct Settings {
+    values: BTreeMap<String, Setting>,
+    agents: Agents,
+}
 
 impl Settings {
     /// Puts the layers together. Everything wrong is found here, not when a value is used.
     pub(crate) fn resolve(sources: &Sources) -> Result<Settings, Refusal> {
-        let mut settings = Settings(layers::defaults());
-        for layer in sources.layers(&settings.0)? {
-            settings.0.extend(layer);
-        }
+        let mut settings = Settings {
+            values: layers::defaults(),
+            agents: Agents::default(),
+        };
+        let (layers, agents) = sources.layers(&settings.values)?;
+        settings.values.extend(layers.into_iter().flatten());
+        settings.agents = agents;
         settings.check()?;
         Ok(settings)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
-        self.0.iter().map(|(name, setting)| (name.as_str(), setting))
+        self.values.iter().map(|(name, setting)| (name.as_str(), setting))
     }
 
     pub(crate) fn is_default(&self, name: &str) -> bool {
-        self.0
+        self.values
             .get(name)
             .is_some_and(|setting| setting.origin == Origin::Default)
     }
@@ -90,7 +98,7 @@ impl Settings {
     fn parsed<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, Refusal>) -> Result<T, Refusal> {
         let text = self.text(name);
         parse(text).map_err(|refusal| {
-            let setting = &self.0[name];
+            let setting = &self.values[name];
             let detail = format!(
                 "{name} = {} ({}): {}",
                 shown(&setting.value),
@@ -107,21 +115,21 @@ impl Settings {
 
     /// The value of an option of the registry; empty for one that is no text.
     pub(crate) fn text(&self, name: &str) -> &str {
-        self.0
+        self.values
             .get(name)
             .and_then(|setting| setting.value.as_str())
             .unwrap_or_default()
     }
 
     fn number(&self, name: &str) -> i64 {
-        self.0
+        self.values
             .get(name)
             .and_then(|setting| setting.value.as_integer())
             .unwrap_or_default()
     }
 
     pub(crate) fn hints(&self) -> bool {
-        self.0
+        self.values
             .get("hints")
             .and_then(|setting| setting.value.as_bool())
             .unwrap_or(true)
@@ -147,7 +155,7 @@ impl Settings {
     /// The server to talk to instead of a store. Attempts inherit it as the store's URL.
     pub(crate) fn server(&self) -> Option<&str> {
         let by_flag = |setting: &Setting| matches!(setting.origin, Origin::Flag(_));
-        let chosen = self.0.get("store").is_some_and(by_flag);
+        let chosen = self.values.get("store").is_some_and(by_flag);
         let url = self.text("server");
         let url = if url.is_empty() || chosen {
             self.text("store")
@@ -165,6 +173,11 @@ impl Settings {
 
     pub(crate) fn jobs(&self) -> usize {
         jobs(self.number("run.jobs")).unwrap_or(1)
+    }
+
+    /// The agents that this machine can call, by name.
+    pub(crate) fn agents(&self) -> &Agents {
+        &self.agents
     }
 
     /// How the web is called.

@@ -46,7 +46,7 @@ fn the_strongest_layer_wins_and_is_named() {
         &[("project", "--project", "flag")],
     )
     .unwrap();
-    let origin = |name: &str| settings.0[name].origin.to_string();
+    let origin = |name: &str| settings.values[name].origin.to_string();
     assert_eq!(
         (settings.text("project"), origin("project").as_str()),
         ("flag", "--project")

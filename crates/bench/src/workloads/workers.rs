@@ -251,6 +251,7 @@ async fn run_commands(lab: &Lab, count: usize) -> Result<Duration> {
     let plan = plan::read(text.as_bytes(), Format::Json, "plan.json")
         .map_err(|faults| wrong(&faults.to_string()))?;
     let options = runner::Options {
+        agents: Vec::new(),
         submit: submit::Options {
             into: Into::New,
             profile: Default::default(),

@@ -1,6 +1,7 @@
 //! The executor `command`: a program in a process group of its own.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::curb::budget::{Unit, Usage};
@@ -8,6 +9,7 @@ use domain::limits;
 use domain::task::record::{Failure, Outcome};
 use domain::task::spec::{Json, Work};
 
+use super::agent::Program;
 use super::files::Files;
 use super::{Finish, Job};
 use crate::engine::Engine;
@@ -24,14 +26,41 @@ pub struct Commands {
     pub grace: Duration,
     /// The store's URL, for `bell` inside of attempts.
     pub store_url: String,
+    /// How the agent is called that prompts are for.
+    pub program: Option<Arc<Program>>,
+}
+
+/// What is started for an attempt.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) argv: Vec<String>,
+    pub(super) cwd: PathBuf,
+    pub(super) stdin: Option<Vec<u8>>,
+}
+
+impl Start {
+    /// Where a task works.
+    pub(super) fn folder(job: &Job) -> PathBuf {
+        PathBuf::from(job.spec.cwd.as_deref().unwrap_or("."))
+    }
 }
 
 impl Commands {
     /// Runs one attempt to its end. Never fails: what goes wrong is the attempt's failure.
     pub async fn run(&self, engine: &Engine, job: &Job) -> Finish {
+        let start = Start {
+            argv: argv(&job.spec.work),
+            cwd: Start::folder(job),
+            stdin: None,
+        };
+        self.call(engine, job, start).await
+    }
+
+    /// The same for a program that is not the task's own.
+    pub(super) async fn call(&self, engine: &Engine, job: &Job, start: Start) -> Finish {
         let files = Files::new(&self.scratch, job);
         let finish = self
-            .attempt(engine, job, &files)
+            .attempt(engine, job, start, &files)
             .await
             .unwrap_or_else(Finish::failed);
         files.remove();
@@ -43,7 +72,13 @@ impl Commands {
         Files::new(&self.scratch, job).progress()
     }
 
-    async fn attempt(&self, engine: &Engine, job: &Job, files: &Files) -> Result<Finish, Failure> {
+    async fn attempt(
+        &self,
+        engine: &Engine,
+        job: &Job,
+        start: Start,
+        files: &Files,
+    ) -> Result<Finish, Failure> {
         let project = engine.project.as_str();
         files.prepare(job, &self.store_url, project).map_err(|e| {
             Failure::new(format!(
@@ -54,12 +89,8 @@ impl Commands {
         let record = engine
             .home
             .output(&engine.project, job.leased.task.seq, job.attempt());
-        let cwd = job
-            .spec
-            .cwd
-            .as_ref()
-            .map_or_else(|| PathBuf::from("."), PathBuf::from);
-        let mut launch = Launch::new(argv(&job.spec.work), cwd, record.clone());
+        let mut launch = Launch::new(start.argv, start.cwd, record.clone());
+        launch.stdin = start.stdin;
         launch.env = job
             .spec
             .env

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Job;
+use crate::engine::Engine;
 use crate::ids;
 
 /// Results up to this size also travel in the environment.
@@ -151,6 +152,13 @@ impl Files {
         read_subtasks(&text, job, actor, now).map_err(validation)
     }
 
+    /// Writes what an agent is asked; returns the path.
+    pub(super) fn prompt(&self, text: &str) -> io::Result<String> {
+        let path = self.path("prompt.txt");
+        std::fs::write(&path, text)?;
+        Ok(path.to_string_lossy().into_owned())
+    }
+
     pub fn remove(&self) {
         for what in [
             "input.json",
@@ -158,6 +166,7 @@ impl Files {
             "progress.json",
             "usage.json",
             "subtasks.jsonl",
+            "prompt.txt",
         ] {
             let _ = std::fs::remove_file(self.path(what));
         }
@@ -190,7 +199,8 @@ fn validation(message: String) -> Failure {
     }
 }
 
-fn name(of: &Upstream) -> String {
+/// What an upstream task is called.
+pub(super) fn name(of: &Upstream) -> String {
     of.key
         .as_ref()
         .map_or_else(|| of.id.to_string(), ToString::to_string)
@@ -231,6 +241,11 @@ fn result_variable(of: &Upstream) -> Option<(String, String)> {
     let key: String = name(of).chars().map(safe).collect();
     let value = serde_json::from_str::<String>(result.get()).unwrap_or_else(|_| result.get().to_owned());
     (!value.contains('\0')).then(|| (format!("BELL_RESULT_{key}"), value))
+}
+
+/// Subtasks in the form in which programs hand them in.
+pub(super) fn children(text: &str, job: &Job, engine: &Engine) -> Result<Option<Children>, Failure> {
+    read_subtasks(text, job, &engine.actor, engine.now().wall).map_err(validation)
 }
 
 /// JSON lines: each a task in the form of a plan with its `key`, or `{"join": "complete" | "continue"}`.

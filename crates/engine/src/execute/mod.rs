@@ -1,9 +1,10 @@
 //! Carrying out one attempt: what an executor gets, what it gives back, and how it is steered meanwhile.
 //!
 //! [`files`] is the protocol between an attempt and the program it runs, [`command`] starts programs,
-//! [`handler`] calls functions of this process, [`http`] endpoints, [`wait`] waits, [`cache`] spares work whose result is
+//! [`handler`] calls functions of this process, [`agent`] programs that take a prompt, [`http`] endpoints, [`wait`] waits, [`cache`] spares work whose result is
 //! known.
 
+pub mod agent;
 pub mod cache;
 pub mod command;
 pub mod files;

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::execute::command::Commands;
 use crate::execute::handler::Handlers;
 use crate::execute::wait::Waits;
-use crate::execute::{Finish, Job, cache, http};
+use crate::execute::{Finish, Job, agent, cache, http};
 
 pub(super) async fn attempt(
     engine: &Engine,
@@ -41,6 +41,7 @@ pub(super) async fn attempt(
     let finish = match &job.spec.work {
         Work::Handler(_) => handlers.run(job, timeout).await,
         Work::Http(_) => http::run(engine, &waits.outside, timeout, job).await,
+        Work::Prompt(_) => agent::run(engine, commands, job).await,
         Work::Wait(_) => waits.run(engine, job).await,
         _ => commands.run(engine, job).await,
     };

@@ -11,6 +11,7 @@ pub mod pool;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::id::{AgentName, Capability, Kind, PoolName, RunId, WorkerId};
@@ -19,6 +20,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::Engine;
+use crate::execute::agent::Program;
 use crate::execute::command::Commands;
 use crate::execute::handler::Handlers;
 use crate::execute::wait::{Signals, Waits};
@@ -55,6 +57,8 @@ pub struct Options {
     pub handlers: Handlers,
     /// Run commands, and what needs no more than this process: calls and waits.
     pub commands: bool,
+    /// How the agent is called that prompts are for; without one they are left to others.
+    pub program: Option<Program>,
     /// The binary that can serve as guard (`bell`); without one, commands outlive a worker that is killed.
     pub guard: Option<PathBuf>,
     /// Handed to attempts so that `bell` inside of them finds the same store.
@@ -83,10 +87,40 @@ impl Default for Options {
             offers: BTreeMap::new(),
             handlers: Handlers::default(),
             commands: true,
+            program: None,
             guard: None,
             store_url: String::new(),
             cache_bound: 1_000,
             outside: Outside::default(),
+        }
+    }
+}
+
+impl Options {
+    /// Executors whose tasks take a slot; waits stand beside.
+    fn slots_of(&self) -> Vec<&'static str> {
+        let works = [
+            self.commands.then_some("command"),
+            self.commands.then_some("http"),
+            self.program.is_some().then_some("agent"),
+            (!self.handlers.names().is_empty()).then_some("handler"),
+        ];
+        works.into_iter().flatten().collect()
+    }
+
+    /// Everything that the worker takes.
+    pub(crate) fn wants(&self) -> Wants {
+        let mut works = self.slots_of();
+        works.extend(self.commands.then_some("wait"));
+        Wants {
+            capabilities: self.capabilities.clone(),
+            kinds: self.kinds.clone(),
+            works,
+            handlers: self.handlers.names(),
+            agent: self.agent.clone(),
+            run: self.run,
+            task: None,
+            free: self.offers.clone(),
         }
     }
 }
@@ -141,11 +175,6 @@ pub async fn work_as(
     }
     let house = House::open(&engine, &options, &id)?;
     let (done, finished) = mpsc::unbounded_channel();
-    let works = [
-        options.commands.then_some("command"),
-        options.commands.then_some("http"),
-        (!options.handlers.names().is_empty()).then_some("handler"),
-    ];
     let dispatch = Dispatch {
         waits: Waits {
             outside: options.outside.clone(),
@@ -155,14 +184,8 @@ pub async fn work_as(
         waits_claimed: None,
         waits_wanted: options.commands,
         wants: Wants {
-            capabilities: options.capabilities.clone(),
-            kinds: options.kinds.clone(),
-            works: works.into_iter().flatten().collect(),
-            handlers: options.handlers.names(),
-            agent: options.agent.clone(),
-            run: options.run,
-            task: None,
-            free: options.offers.clone(),
+            works: options.slots_of(),
+            ..options.wants()
         },
         commands: Commands {
             launcher: house.launcher.clone(),
@@ -170,6 +193,7 @@ pub async fn work_as(
             timeout: options.timeout,
             grace: options.grace,
             store_url: options.store_url.clone(),
+            program: options.program.clone().map(Arc::new),
         },
         engine,
         options,

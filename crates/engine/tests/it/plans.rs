@@ -63,6 +63,7 @@ impl Bundle {
 
     fn options(&self, into: Into) -> runner::Options {
         runner::Options {
+            agents: Vec::new(),
             submit: submit::Options {
                 into,
                 profile: Default::default(),

@@ -69,19 +69,24 @@ impl Args {
     async fn work(self, context: &Context, loaded: &Loaded) -> Result {
         let engine = context.open(Access::Create).await?;
         let jobs = self.jobs.unwrap_or(context.settings.jobs());
+        let worker = worker::Options {
+            jobs,
+            offers: self.offer.iter().cloned().collect(),
+            guard: std::env::current_exe().ok(),
+            store_url: context.place()?.1,
+            ..context.settings.worker()
+        };
+        let agents = context.settings.agents().iter();
         let options = runner::Options {
+            agents: agents
+                .map(|(name, agent)| agent.worker(name, worker.clone()))
+                .collect(),
             submit: submit::Options {
                 into: into(&engine, self.new, self.resume.as_deref()).await?,
                 profile: self.profile,
                 joins: recover::is_worked_on,
             },
-            worker: worker::Options {
-                jobs,
-                offers: self.offer.iter().cloned().collect(),
-                guard: std::env::current_exe().ok(),
-                store_url: context.place()?.1,
-                ..context.settings.worker()
-            },
+            worker,
             wait: self.wait,
             refresh: REFRESH,
         };

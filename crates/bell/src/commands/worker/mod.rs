@@ -5,8 +5,8 @@ pub(super) mod list;
 
 use api::worker::Ended;
 use clap::Subcommand;
-use domain::code::{Code, Refusal};
-use domain::id::{Capability, Kind, PoolName};
+use domain::code::{Code, Refusal, nearest};
+use domain::id::{AgentName, Capability, Kind, PoolName};
 use engine::service;
 use engine::worker::Options;
 
@@ -14,6 +14,7 @@ use crate::app::wait;
 use crate::context::Context;
 use crate::error::{Result, invalid};
 use crate::exit::Exit;
+use crate::settings::Agent;
 use crate::{parse, signals};
 
 /// Work on any task that is ready, until told to stop
@@ -26,7 +27,8 @@ use crate::{parse, signals};
     after_help = "Examples:
   bell worker --jobs 4
   bell worker --kind build --capability gpu
-  bell worker --pool dev --pool qa"
+  bell worker --pool dev --pool qa
+  bell worker --agent coder --worktree -- my-agent --print {prompt}"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -46,6 +48,18 @@ pub(crate) struct Args {
     /// Work for this pool, which says how many tasks at the same time, and of what kinds
     #[arg(long, value_name = "POOL", value_parser = parse::name::<PoolName>, conflicts_with_all = ["jobs", "kind"])]
     pool: Vec<PoolName>,
+    /// Call this agent for each prompt that it may take, and do nothing else
+    ///
+    /// As [agents.NAME] of bell.toml says, or with the command after `--`. In its arguments {prompt} and {prompt_file} are
+    /// replaced; without either, the prompt comes on stdin.
+    #[arg(long, value_name = "NAME", value_parser = parse::name::<AgentName>, conflicts_with = "pool")]
+    agent: Option<AgentName>,
+    /// Give each attempt of the agent a git worktree of its own, merged when it is done
+    #[arg(long, requires = "program")]
+    worktree: bool,
+    /// How the agent is called
+    #[arg(last = true, value_name = "PROGRAM", requires = "agent")]
+    program: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -79,15 +93,20 @@ impl Args {
             let refusal = invalid("amounts cannot be shared among several pools");
             return Err(refusal.help("start one worker for each pool").into());
         }
-        let options = Options {
+        let mut options = Options {
             offers: self.offer.into_iter().collect(),
             jobs: self.jobs.unwrap_or(context.settings.jobs()),
             kinds: self.kind,
-            capabilities: self.capability,
             guard: std::env::current_exe().ok(),
             store_url: context.place()?.1,
             ..context.settings.worker()
         };
+        if let Some(name) = &self.agent {
+            let agent = called(context, name, self.program, self.worktree)?;
+            options = agent.worker(name, options);
+            options.jobs = self.jobs.unwrap_or(options.jobs);
+        }
+        options.capabilities.extend(self.capability);
         context
             .ui
             .hint("`bell worker list` shows who works here; Ctrl-C ends in good order")?;
@@ -96,4 +115,22 @@ impl Args {
         context.ui.answer(&Ended { seconds }, |_| String::new())?;
         Ok(Exit::DONE)
     }
+}
+
+/// How an agent is called: as the command line says, else as the settings do.
+fn called(context: &Context, name: &AgentName, program: Vec<String>, worktree: bool) -> Result<Agent> {
+    if !program.is_empty() {
+        return Ok(Agent::new(program, worktree));
+    }
+    let agents = context.settings.agents();
+    agents.get(name).cloned().ok_or_else(|| {
+        let refusal = invalid(format!("nothing says how the agent `{name}` is called"));
+        let help = match nearest(name.as_str(), agents.keys().map(AgentName::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "add [agents.{name}] to bell.toml, or its command: bell worker --agent {name} -- PROGRAM"
+            ),
+        };
+        refusal.help(help).into()
+    })
 }

@@ -1,0 +1,327 @@
+//! Agents as programs: how they are called, what they answer, and what becomes of what they write.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, Said};
+
+/// A scripted agent: it does what its prompt says, as lines of shell.
+const AGENT: &str = "#!/bin/sh
+set -e
+prompt=\"$1\"
+[ -n \"$prompt\" ] || prompt=$(cat)
+printf '%s' \"$prompt\" | sed -n 's/^do: //p' > \"$0.$BELL_TASK.todo\"
+. \"$0.$BELL_TASK.todo\"
+";
+
+/// A repository with one commit, a scripted agent beside it, and `bell.toml` that says how it is called.
+struct Shop {
+    bench: Bench,
+}
+
+impl Shop {
+    fn new(worktree: bool) -> Shop {
+        let bench = Bench::new();
+        bench.write("tools/agent", AGENT);
+        let agent = bench.path().join("tools/agent");
+        std::fs::set_permissions(&agent, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let command = json!([agent, "{prompt}"]);
+        let toml = format!("[agents.coder]\ncommand = {command}\nworktree = {worktree}\njobs = 4\n");
+        bench.write("bell.toml", &toml);
+        bench.write(".gitignore", ".bellwether\ntools\n");
+        bench.write("code/a.txt", "one\ntwo\nthree\n");
+        let shop = Shop { bench };
+        for args in [
+            &["init", "--quiet", "--initial-branch", "main"][..],
+            &["add", "--all"],
+            &["commit", "--quiet", "-m", "first"],
+        ] {
+            shop.git(args);
+        }
+        shop
+    }
+
+    #[track_caller]
+    fn git(&self, args: &[&str]) -> String {
+        let author = ["-c", "user.name=ann", "-c", "user.email=ann@example.org"];
+        let said = Said::of(
+            Command::new("git")
+                .args(author)
+                .args(args)
+                .current_dir(self.bench.path()),
+        );
+        assert_eq!(said.exit, 0, "git {args:?}: {said:?}");
+        said.out.trim().to_owned()
+    }
+
+    fn run(&self, plan: &str) -> Said {
+        self.bench.write("plan.yaml", plan);
+        self.again()
+    }
+
+    fn again(&self) -> Said {
+        self.bench.bell(&["run", "plan.yaml"])
+    }
+
+    fn task(&self, key: &str) -> Value {
+        self.bench.json(&["task", "show", key])
+    }
+
+    /// The branch that the newest run is merged into.
+    fn branch(&self) -> String {
+        let runs = self.bench.json(&["runs", "list"]);
+        format!("bell/run-{}", runs["runs"][0]["id"].as_str().unwrap())
+    }
+
+    #[track_caller]
+    fn assert_clean(&self) {
+        assert_eq!(self.git(&["worktree", "list"]).lines().count(), 1);
+        assert_eq!(self.git(&["status", "--porcelain", "code"]), "");
+        assert_eq!(self.git(&["branch", "--show-current"]), "main");
+    }
+}
+
+// proves: DESIGN 8
+#[test]
+fn an_agent_gets_its_prompt_and_what_came_before() {
+    let shop = Shop::new(false);
+    let said = shop.run(
+        "name: talk
+tasks:
+  ask: { agent: coder, prompt: \"do: echo '{\\\"answer\\\": 42}'\" }
+  tell: { prompt: \"do: printf '%s' \\\"$prompt\\\" | grep -v '^do'\", after: [ask] }
+  left: { agent: coder, prompt: \"do: echo noise; echo '\\\"by file\\\"' > $BELL_RESULT\" }
+",
+    );
+    assert_eq!(said.exit, 0, "{said:?}");
+    assert_eq!(shop.task("ask")["result"], json!({ "answer": 42 }));
+    assert_eq!(
+        shop.task("tell")["result"],
+        "Results of what came before:\n- ask: {\"answer\":42}"
+    );
+    assert_eq!(shop.task("left")["result"], "by file");
+}
+
+#[test]
+fn a_prompt_may_come_on_stdin_or_in_a_file() {
+    let shop = Shop::new(false);
+    let agent = shop.bench.path().join("tools/agent");
+    let agent = agent.to_str().unwrap();
+    let add = |id: &str| {
+        shop.bench
+            .json(&["task", "add", id, "--id", id, "--prompt", "do: echo '\"heard\"'"]);
+    };
+    let work = |command: &[&str], id: &str| {
+        let mut worker = shop
+            .bench
+            .spawn(&[&["worker", "--agent", "reader", "--"], command].concat());
+        let began = Instant::now();
+        while shop.task(id)["state"] != "completed" && began.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+        assert_eq!(shop.task(id)["result"], "heard", "{command:?}");
+    };
+    add("a");
+    work(&[agent], "a");
+    add("b");
+    work(&["sh", "-c", "exec \"$0\" < \"$1\"", agent, "{prompt_file}"], "b");
+    let (code, exit) = shop.bench.problem(&["worker", "--agent", "codr"]);
+    assert_eq!((code.as_str(), exit), ("invalid-argument", 2));
+    let said = shop.bench.bell(&["worker", "--agent", "codr"]);
+    assert!(said.err.contains("did you mean `coder`?"), "{}", said.err);
+}
+
+#[test]
+fn an_agent_may_not_hand_in_commands() {
+    let shop = Shop::new(false);
+    let said = shop.run(
+        "name: guard
+tasks:
+  free: { agent: coder, retry: { attempts: 1 }, prompt: \"do: echo '{\\\"key\\\": \\\"x\\\", \\\"run\\\": \\\"true\\\"}' > $BELL_SUBTASKS\" }
+",
+    );
+    assert_eq!(said.exit, 1, "{said:?}");
+    let error = shop.task("free")["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("neither commands nor calls"), "{error}");
+    let said = shop.run(
+        "name: ask-more
+tasks:
+  more: { agent: coder, prompt: \"do: echo '{\\\"key\\\": \\\"sub\\\", \\\"prompt\\\": \\\"do: echo 7\\\"}' > $BELL_SUBTASKS\" }
+",
+    );
+    assert_eq!(said.exit, 0, "{said:?}");
+    assert_eq!(shop.task("sub")["result"], 7);
+}
+
+// proves: DESIGN 9
+#[test]
+fn what_agents_write_is_merged_into_a_branch_of_the_run() {
+    let shop = Shop::new(true);
+    let said = shop.run(
+        "name: feature
+defaults: { cwd: code }
+tasks:
+  one: { agent: coder, prompt: \"do: sed -i 's/one/ONE/' a.txt; echo '\\\"done\\\"'\" }
+  two: { agent: coder, prompt: \"do: echo new > b.txt\" }
+  idle: { agent: coder, prompt: \"do: true\" }
+  see: { agent: coder, prompt: \"do: cat a.txt b.txt | tr '\\\\n' ' '\", after: [one, two] }
+",
+    );
+    assert_eq!(said.exit, 0, "{said:?}");
+    shop.assert_clean();
+    let branch = shop.branch();
+    let one = shop.task("one")["result"].clone();
+    assert_eq!(
+        (&one["answer"], &one["files"], &one["into"]),
+        (&json!("done"), &json!(["code/a.txt"]), &json!(branch))
+    );
+    assert_eq!(shop.task("see")["result"]["answer"], "ONE two three new");
+    assert_eq!(shop.task("idle")["result"]["files"], json!([]));
+    assert_eq!(shop.git(&["show", &format!("{branch}:code/b.txt")]), "new");
+    assert_eq!(shop.git(&["branch", "--list", "bell-task/*"]), "");
+    // The checkout of whoever looks on is as it was; the work is taken over when they say so.
+    assert_eq!(shop.git(&["show", "HEAD:code/a.txt"]), "one\ntwo\nthree");
+    shop.git(&["merge", "--quiet", &branch]);
+    assert_eq!(shop.git(&["show", "HEAD:code/a.txt"]), "ONE\ntwo\nthree");
+}
+
+#[test]
+fn a_conflict_asks_and_goes_on_when_it_is_settled() {
+    let shop = Shop::new(true);
+    let wait = "while [ ! -e $0.go ]; do sleep 0.05; done";
+    let plan = format!(
+        "name: clash
+defaults: {{ cwd: code }}
+tasks:
+  quick: {{ agent: coder, prompt: \"do: sed -i 's/two/quick/' a.txt\" }}
+  slow: {{ agent: coder, prompt: \"do: {wait}; sed -i 's/two/slow/' a.txt; echo '\\\"slowly\\\"'\" }}
+  open: {{ run: 'touch ../tools/agent.go', after: [quick] }}
+"
+    );
+    let said = shop.run(&plan);
+    assert_eq!(said.exit, 3, "somebody has to decide: {said:?}");
+    shop.assert_clean();
+    let waiting = shop.bench.json(&["breakpoint", "list"]);
+    let asks = waiting["breakpoints"][0]["asks"].as_str().unwrap().to_owned();
+    assert!(asks.contains("both changed code/a.txt"), "{asks}");
+    assert_eq!(shop.task("slow")["state"], "blocked");
+
+    let branch = shop.branch();
+    let side = shop.git(&["branch", "--list", "--format=%(refname:short)", "bell-task/*"]);
+    shop.git(&["switch", "--quiet", &branch]);
+    shop.git(&["merge", "--quiet", "-X", "theirs", &side]);
+    shop.git(&["switch", "--quiet", "main"]);
+    shop.bench.json(&["breakpoint", "resolve", "merge-conflict"]);
+    let said = shop.again();
+    assert_eq!(said.exit, 0, "{said:?}");
+    assert_eq!(shop.task("slow")["result"]["answer"], "slowly");
+    assert_eq!(
+        shop.git(&["show", &format!("{branch}:code/a.txt")]),
+        "one\nslow\nthree"
+    );
+    shop.assert_clean();
+}
+
+#[test]
+fn a_conflict_that_nobody_settles_fails_the_task() {
+    let shop = Shop::new(true);
+    let wait = "while [ ! -e $0.go ]; do sleep 0.05; done";
+    let plan = format!(
+        "name: clash
+tasks:
+  quick: {{ agent: coder, prompt: \"do: echo quick > new.txt\" }}
+  slow: {{ agent: coder, retry: {{ attempts: 1 }}, prompt: \"do: {wait}; echo slow > new.txt\" }}
+  open: {{ run: 'touch tools/agent.go', after: [quick] }}
+"
+    );
+    assert_eq!(shop.run(&plan).exit, 3);
+    shop.bench
+        .json(&["breakpoint", "resolve", "merge-conflict", "--reject"]);
+    assert_eq!(shop.again().exit, 1);
+    let error = shop.task("slow")["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("was not settled"), "{error}");
+    assert_eq!(
+        shop.git(&["show", &format!("{}:new.txt", shop.branch())]),
+        "quick"
+    );
+}
+
+#[test]
+fn a_killed_worker_leaves_no_tree_and_its_work_is_done_again() {
+    let shop = Shop::new(true);
+    shop.bench.write(
+        "plan.yaml",
+        "name: crash
+tasks:
+  long: { agent: coder, prompt: \"do: echo half > half.txt; touch $0.$BELL_ATTEMPT; [ $BELL_ATTEMPT != 1 ] || sleep 60; echo whole > whole.txt\" }
+  late: { agent: coder, retry: { attempts: 1 }, timeout: 2s, prompt: \"do: echo late > late.txt; sleep 60\" }
+",
+    );
+    let mut first = shop.bench.spawn(&["run", "plan.yaml"]);
+    let began = Instant::now();
+    while !shop.bench.path().join("tools/agent.1").exists() {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "the agent was never called"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let said = shop.again();
+    assert_eq!(said.exit, 1, "{said:?}");
+    let long = shop.task("long");
+    assert_eq!(
+        (&long["state"], long["attempts"].as_array().unwrap().len()),
+        (&json!("completed"), 2)
+    );
+    assert_eq!(long["result"]["files"], json!(["half.txt", "whole.txt"]));
+    let late = shop.task("late");
+    assert_eq!(
+        (&late["state"], &late["reason"]),
+        (&json!("failed"), &json!("timeout"))
+    );
+    shop.assert_clean();
+    // What a failed attempt has written is there to be looked at.
+    let left = shop.git(&["branch", "--list", "--format=%(refname:short)", "bell-task/*"]);
+    assert_eq!(shop.git(&["show", &format!("{left}:late.txt")]), "late");
+}
+
+#[test]
+fn what_an_agent_needs_and_has_not_is_said() {
+    let shop = Shop::new(true);
+    let bare = Bench::new();
+    let toml = std::fs::read_to_string(shop.bench.path().join("bell.toml")).unwrap();
+    bare.write("bell.toml", &toml);
+    bare.write(
+        "plan.yaml",
+        "name: p\ntasks:\n  a: { agent: coder, retry: { attempts: 1 }, prompt: hello }\n",
+    );
+    assert_eq!(bare.bell(&["run", "plan.yaml"]).exit, 1);
+    let error = bare.json(&["task", "show", "a"])["error"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(error.contains("is in no git repository"), "{error}");
+
+    bare.write("bell.toml", "[agents.coder]\ncomand = [\"x\"]\n");
+    let said = bare.bell(&["queue", "status"]);
+    assert_eq!(said.exit, 2);
+    assert!(
+        said.err.contains("[agents.coder]") && said.err.contains("comand"),
+        "{}",
+        said.err
+    );
+    bare.write("bell.toml", "[agents.coder]\ncommand = [\"no-such-agent\"]\n");
+    assert_eq!(bare.bell(&["run", "plan.yaml", "--new"]).exit, 1);
+    let error = bare.json(&["task", "show", "a"])["error"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(error.contains("no-such-agent"), "{error}");
+}

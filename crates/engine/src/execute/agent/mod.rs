@@ -1,0 +1,297 @@
+//! The executor `agent`: a program that gets a prompt, such as the command line of an AI agent.
+//!
+//! [`Program`] says how it is called. It speaks the same protocol as any command ([`super::files`]); what it leaves in
+//! `$BELL_RESULT` is the result, else what it printed. With a worktree, what it changed is a branch that is merged
+//! when it is done ([`tree`]).
+
+mod git;
+mod tree;
+
+use domain::limits;
+use domain::store::{Children, Upstream};
+use domain::task::record::{Failure, Outcome};
+use domain::task::spec::{Json, Spec, Work};
+use domain::task::state::State;
+use serde_json::{Value, json};
+
+use super::command::{Commands, Start, set_aside};
+use super::files::{self, Files};
+use super::{Finish, Job};
+use crate::engine::Engine;
+use crate::process::output;
+use tree::{Merged, Tree};
+
+/// Stands for the prompt in an argument of the command.
+const PROMPT: &str = "{prompt}";
+/// Stands for the path of a file that holds it.
+const PROMPT_FILE: &str = "{prompt_file}";
+/// Linux takes no longer argument than 128 KiB.
+const ARGUMENT_BYTES: usize = 120 * 1024;
+/// Bytes of a prerequisite's result that are told in a prompt; `$BELL_INPUT` has all of it.
+const TOLD_BYTES: usize = 4 * 1024;
+/// Bytes of what was printed that become the result when nothing else was left.
+const SAID_BYTES: usize = 8 * 1024;
+/// The key of the question that a conflict makes.
+const CONFLICT: &str = "merge-conflict";
+
+/// How an agent is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Program {
+    /// A program and its arguments. `{prompt}` and `{prompt_file}` are replaced inside of them, without a shell; where
+    /// neither stands, the prompt comes on stdin.
+    pub command: Vec<String>,
+    /// Each attempt works in a git worktree of its own.
+    pub worktree: bool,
+}
+
+/// Runs one attempt to its end.
+pub async fn run(engine: &Engine, commands: &Commands, job: &Job) -> Finish {
+    let Some(program) = commands.program.as_deref() else {
+        return Finish::failed(Failure::new("this worker calls no agent"));
+    };
+    let call = Call {
+        engine,
+        commands,
+        program,
+        job,
+    };
+    let finish = match program.worktree {
+        true => call.in_a_tree().await,
+        false => call.here().await,
+    };
+    finish.unwrap_or_else(Finish::failed)
+}
+
+struct Call<'a> {
+    engine: &'a Engine,
+    commands: &'a Commands,
+    program: &'a Program,
+    job: &'a Job,
+}
+
+impl Call<'_> {
+    async fn here(&self) -> Result<Finish, Failure> {
+        self.call(Start::folder(self.job)).await
+    }
+
+    async fn in_a_tree(&self) -> Result<Finish, Failure> {
+        let job = self.job;
+        let tree = Tree::new(self.engine, &self.commands.scratch, job).await?;
+        if let Some(merged) = tree.merged_before().await? {
+            return Ok(self.completed(&merged));
+        }
+        let asked = job.children.iter().find(|child| is_question(child));
+        if let Some(question) = asked {
+            if question.state != State::Completed {
+                return Err(Failure::new(format!(
+                    "the conflict of {} with {} was not settled",
+                    tree.branch, tree.into
+                )));
+            }
+            return self.merge(&tree).await;
+        }
+        let folder = tree.open(!job.children.is_empty()).await?;
+        let finish = self.call(folder).await;
+        // Whatever became of the attempt: its folder goes, and what it has written stays on its branch.
+        let closed = tree.close(&finish).await;
+        let mut finish = finish?;
+        if let Finish::Completed {
+            outcome, children, ..
+        } = &mut finish
+        {
+            closed?;
+            let joins = children.as_ref().is_some_and(|children| children.join.is_some());
+            if !joins {
+                tree.keep_answer(outcome.result.as_ref()).await?;
+                let left = children.take();
+                let merged = self.merge(&tree).await?;
+                return Ok(with_children(merged, left));
+            }
+        }
+        Ok(finish)
+    }
+
+    /// Merges the branch of the attempt; a conflict is a question, and the task goes on when it is answered.
+    async fn merge(&self, tree: &Tree<'_>) -> Result<Finish, Failure> {
+        match tree.merge().await? {
+            Ok(merged) => Ok(self.completed(&merged)),
+            Err(conflict) => {
+                let question = json!({ "key": CONFLICT, "breakpoint": conflict });
+                let text = format!("{question}\n{}", json!({ "join": "continue" }));
+                let children = files::children(&text, self.job, self.engine)?;
+                Ok(Finish::Completed {
+                    outcome: Outcome::default(),
+                    cached: false,
+                    children,
+                })
+            }
+        }
+    }
+
+    fn completed(&self, merged: &Merged) -> Finish {
+        let mut result = Json::of(merged);
+        if result.get().len() > limits::RESULT_BYTES {
+            match set_aside(self.engine, self.job, &result) {
+                Ok(aside) => result = aside,
+                Err(failure) => return Finish::failed(failure),
+            }
+        }
+        Finish::Completed {
+            outcome: Outcome {
+                result: Some(result),
+                error: None,
+                usage: None,
+            },
+            cached: false,
+            children: None,
+        }
+    }
+
+    async fn call(&self, cwd: std::path::PathBuf) -> Result<Finish, Failure> {
+        let files = Files::new(&self.commands.scratch, self.job);
+        let start = self.start(&files, cwd)?;
+        let mut finish = self.commands.call(self.engine, self.job, start).await;
+        if let Finish::Completed {
+            outcome, children, ..
+        } = &mut finish
+        {
+            no_commands(children.as_ref())?;
+            if outcome.result.is_none() {
+                outcome.result = self.said().await;
+            }
+        }
+        Ok(finish)
+    }
+
+    fn start(&self, files: &Files, cwd: std::path::PathBuf) -> Result<Start, Failure> {
+        let prompt = prompt(self.job);
+        let told = |argument: &String| argument.contains(PROMPT) || argument.contains(PROMPT_FILE);
+        let on_stdin = !self.program.command.iter().any(told);
+        if self
+            .program
+            .command
+            .iter()
+            .any(|argument| argument.contains(PROMPT))
+            && prompt.len() > ARGUMENT_BYTES
+        {
+            return Err(Failure {
+                class: Some("validation".into()),
+                ..Failure::new(format!(
+                    "the prompt has {} bytes, and an argument at most {ARGUMENT_BYTES}: write {PROMPT_FILE} into \
+                     the agent's command instead of {PROMPT}",
+                    prompt.len()
+                ))
+            });
+        }
+        let path = files
+            .prompt(&prompt)
+            .map_err(|e| Failure::new(format!("the prompt could not be written to a file: {e}")))?;
+        let fill = |argument: &String| argument.replace(PROMPT_FILE, &path).replace(PROMPT, &prompt);
+        Ok(Start {
+            argv: self.program.command.iter().map(fill).collect(),
+            cwd,
+            stdin: on_stdin.then(|| prompt.into_bytes()),
+        })
+    }
+
+    /// What the agent printed: as JSON where it is some, else the end of it as text.
+    async fn said(&self) -> Option<Json> {
+        let (engine, job) = (self.engine, self.job);
+        let record = engine
+            .home
+            .output(&engine.project, job.leased.task.seq, job.attempt());
+        let read = tokio::task::spawn_blocking(move || output::read(&record));
+        let bytes = read.await.ok()?.ok()?.bytes;
+        let text = String::from_utf8_lossy(&bytes);
+        let text = text.trim();
+        if text.len() <= limits::RESULT_BYTES
+            && let Ok(value) = serde_json::from_str::<Value>(text)
+        {
+            return Some(Json::of(&value));
+        }
+        let from = text.ceil_char_boundary(text.len().saturating_sub(SAID_BYTES));
+        (!text.is_empty()).then(|| Json::of(&&text[from..]))
+    }
+}
+
+fn is_question(child: &Upstream) -> bool {
+    child.key.as_ref().is_some_and(|key| key.as_str() == CONFLICT)
+}
+
+/// What a merge ends with, and the subtasks that the agent left beside.
+fn with_children(finish: Finish, left: Option<Children>) -> Finish {
+    match finish {
+        Finish::Completed {
+            outcome,
+            cached,
+            children: None,
+        } => Finish::Completed {
+            outcome,
+            cached,
+            children: left,
+        },
+        other => other,
+    }
+}
+
+/// An agent hands in prompts, questions and waits; commands it may not choose.
+fn no_commands(children: Option<&Children>) -> Result<(), Failure> {
+    let Some(children) = children else {
+        return Ok(());
+    };
+    for task in &children.admission.tasks {
+        let spec = serde_json::from_str::<Spec>(&task.body).ok();
+        let free =
+            spec.is_none_or(|spec| matches!(spec.work, Work::Shell(_) | Work::Argv(_) | Work::Http(_)));
+        if free {
+            let key = task
+                .key
+                .as_ref()
+                .map_or_else(|| task.id.to_string(), ToString::to_string);
+            return Err(Failure {
+                class: Some("permission denied".into()),
+                ..Failure::new(format!(
+                    "subtask `{key}`: an agent hands in prompts, and neither commands nor calls"
+                ))
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What the task asks for, and what came before it.
+fn prompt(job: &Job) -> String {
+    let Work::Prompt(asked) = &job.spec.work else {
+        unreachable!("{} is no prompt", job.spec.work.name());
+    };
+    let mut text = asked.clone();
+    for (head, all) in [
+        ("Results of what came before", &job.results),
+        ("Results of your subtasks", &job.children),
+    ] {
+        let told: Vec<String> = all.iter().filter_map(told).collect();
+        if !told.is_empty() {
+            text += &format!("\n\n{head}:\n{}", told.join("\n"));
+        }
+    }
+    if let Some(inputs) = &job.spec.inputs {
+        text += &format!("\n\nInput:\n{}", inputs.get());
+    }
+    text
+}
+
+fn told(of: &Upstream) -> Option<String> {
+    let outcome = of.outcome.as_ref()?;
+    let name = files::name(of);
+    if let Some(error) = &outcome.error {
+        return Some(format!("- {name} failed: {}", error.message));
+    }
+    let result = outcome.result.as_ref()?.get();
+    let shown = &result[..result.floor_char_boundary(TOLD_BYTES)];
+    let cut = if shown.len() < result.len() {
+        " … (all of it is in $BELL_INPUT)"
+    } else {
+        ""
+    };
+    Some(format!("- {name}: {shown}{cut}"))
+}
