@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::code::{Code, Refusal};
 use domain::id::{AgentName, Capability};
+use domain::task::outside::Call;
 use engine::execute::agent::Program;
 use engine::worker;
 use serde::Deserialize;
@@ -27,7 +28,10 @@ pub(crate) struct Agent {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    command: Vec<String>,
+    command: Option<Vec<String>>,
+    url: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
     #[serde(default)]
     worktree: bool,
     jobs: Option<i64>,
@@ -38,9 +42,9 @@ struct Written {
 
 impl Agent {
     /// An agent that is called so, as a command line names it.
-    pub(crate) fn new(command: Vec<String>, worktree: bool) -> Agent {
+    pub(crate) fn new(argv: Vec<String>, worktree: bool) -> Agent {
         Agent {
-            program: Program { command, worktree },
+            program: Program::Command { argv, worktree },
             jobs: 1,
             capabilities: Vec::new(),
             timeout: None,
@@ -61,6 +65,37 @@ impl Agent {
     }
 }
 
+impl Written {
+    fn program(&self) -> Result<Program, &'static str> {
+        match (self.command.clone(), self.url.clone()) {
+            (Some(argv), None) if argv.first().is_some_and(|program| !program.is_empty()) => {
+                if !self.headers.is_empty() {
+                    return Err("`headers` belong to `url`");
+                }
+                let worktree = self.worktree;
+                Ok(Program::Command { argv, worktree })
+            }
+            (Some(_), None) => Err("the command is empty"),
+            (None, Some(url)) => {
+                if self.worktree {
+                    return Err("an endpoint works in no worktree");
+                }
+                let schemes = ["http://", "https://"];
+                if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+                    return Err("`url` begins with http:// or https://");
+                }
+                Ok(Program::Endpoint(Call {
+                    url,
+                    method: Some("POST".to_owned()),
+                    headers: self.headers.clone(),
+                    ..Call::default()
+                }))
+            }
+            _ => Err("it has one of `command` and `url`"),
+        }
+    }
+}
+
 /// Takes the agents out of a file.
 pub(super) fn take(table: &mut Table, path: &Path) -> Result<Agents, Refusal> {
     let Some(agents) = table.remove("agents") else {
@@ -74,23 +109,18 @@ pub(super) fn take(table: &mut Table, path: &Path) -> Result<Agents, Refusal> {
     };
     let read = |(name, value): (String, Value)| {
         let at = |why: String| {
-            let help = "an agent has `command = [\"PROGRAM\", \"ARGUMENT\", …]`, and may have `worktree`, `jobs`, \
-                        `capabilities` and `timeout`";
+            let help = "an agent has `command = [\"PROGRAM\", \"ARGUMENT\", …]` or `url`, and may have `worktree`, \
+                        `headers`, `jobs`, `capabilities` and `timeout`";
             wrong(format!("[agents.{name}]: {why}")).help(help)
         };
         let of = |refusal: Refusal| at(refusal.detail);
         let written: Written = value
             .try_into()
             .map_err(|e: toml::de::Error| at(e.message().to_owned()))?;
-        if written.command.first().is_none_or(String::is_empty) {
-            return Err(at("the command is empty".into()));
-        }
+        let program = written.program().map_err(|why| at(why.to_owned()))?;
         let capabilities = written.capabilities.iter().map(|name| Capability::new(name));
         let agent = Agent {
-            program: Program {
-                command: written.command,
-                worktree: written.worktree,
-            },
+            program,
             jobs: written.jobs.map_or(Ok(1), jobs).map_err(of)?,
             capabilities: capabilities.collect::<Result<_, _>>().map_err(of)?,
             timeout: written.timeout.as_deref().map(span).transpose().map_err(of)?,
@@ -104,7 +134,10 @@ pub(super) fn take(table: &mut Table, path: &Path) -> Result<Agents, Refusal> {
 pub(super) fn shown(agents: &Agents, path: &Path) -> impl Iterator<Item = (String, Setting)> {
     agents.iter().map(|(name, agent)| {
         let setting = Setting {
-            value: Value::String(agent.program.command.join(" ")),
+            value: Value::String(match &agent.program {
+                Program::Command { argv, .. } => argv.join(" "),
+                Program::Endpoint(call) => call.url.clone(),
+            }),
             origin: Origin::File(path.to_owned()),
         };
         (format!("agents.{name}"), setting)

@@ -1,5 +1,7 @@
 //! Agents as programs: how they are called, what they answer, and what becomes of what they write.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -156,6 +158,55 @@ tasks:
     );
     assert_eq!(said.exit, 0, "{said:?}");
     assert_eq!(shop.task("sub")["result"], 7);
+}
+
+#[test]
+fn an_endpoint_may_be_an_agent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let endpoint = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let (mut line, mut length) = (String::new(), 0);
+        while reader.read_line(&mut line).unwrap() > 2 {
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let answer = r#"{"result": {"verdict": "good"}, "usage": {"tokens": 12}}"#;
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
+            answer.len()
+        )
+        .unwrap();
+        serde_json::from_slice::<Value>(&body).unwrap()
+    });
+    let bench = Bench::new();
+    let toml = format!("[http]\nallow = \"127.0.0.0/8\"\n[agents.judge]\nurl = \"http://{address}/ask\"\n");
+    bench.write("bell.toml", &toml);
+    bench.write(
+        "plan.yaml",
+        "name: judge\ntasks:\n  look: { agent: judge, prompt: is it good?, inputs: { file: a } }\n",
+    );
+    let said = bench.bell(&["run", "plan.yaml"]);
+    assert_eq!(said.exit, 0, "{said:?}");
+    let asked = endpoint.join().unwrap();
+    assert!(
+        asked["prompt"].as_str().unwrap().starts_with("is it good?"),
+        "{asked}"
+    );
+    assert_eq!(
+        (&asked["key"], &asked["inputs"]),
+        (&json!("look"), &json!({ "file": "a" }))
+    );
+    assert!(asked.get("store").is_none());
+    let task = bench.json(&["task", "show", "look"]);
+    assert_eq!(task["result"], json!({ "verdict": "good" }));
+    assert_eq!(task["attempts"][0]["usage"], json!({ "tokens": 12 }));
 }
 
 // proves: DESIGN 9

@@ -18,36 +18,40 @@ const QUOTED: usize = 300;
 
 /// Runs one attempt to its end.
 pub async fn run(engine: &Engine, outside: &Outside, timeout: Duration, job: &Job) -> Finish {
+    let asked = match call(job) {
+        Ok(asked) => asked,
+        Err(failure) => return Finish::failed(failure),
+    };
+    let body = body(engine, &asked, job);
+    match answered(engine, outside, timeout, job, &asked, body).await {
+        Ok(answer) => completed(engine, job, Json::of(&document(&answer)), None),
+        Err(finish) => finish,
+    }
+}
+
+/// The answer of an endpoint, if it is the one that was expected; else how the attempt ends.
+pub(super) async fn answered(
+    engine: &Engine,
+    outside: &Outside,
+    timeout: Duration,
+    job: &Job,
+    asked: &Call,
+    body: Option<Vec<u8>>,
+) -> Result<Answer, Finish> {
     let timeout = job.spec.timeout.unwrap_or(timeout);
-    let call = async {
-        let asked = call(job)?;
-        let body = body(engine, &asked, job);
-        ask(
-            outside,
-            &asked,
-            body,
-            Some(key(engine, job)),
-            timeout,
-            limits::RESULT_FILE_BYTES as usize,
-        )
-        .await
-        .map(|answer| (asked, answer))
-        .map_err(failure)
+    let keep = limits::RESULT_FILE_BYTES as usize;
+    let answer = tokio::select! {
+        answer = ask(outside, asked, body, Some(key(engine, job)), timeout, keep) => answer.map_err(failure),
+        () = job.steering.cancelled() => return Err(Finish::Stopped),
     };
-    let answered = tokio::select! {
-        answered = call => answered,
-        () = job.steering.cancelled() => return Finish::Stopped,
-    };
-    match answered {
-        Err(failure) => Finish::Failed {
-            timed_out: failure.class.as_deref() == Some("timeout"),
-            failure,
-            usage: None,
-        },
-        Ok((asked, answer)) => match refusal(&asked, &answer) {
-            Some(failure) => Finish::failed(failure),
-            None => completed(engine, job, &answer),
-        },
+    let answer = answer.map_err(|failure| Finish::Failed {
+        timed_out: failure.class.as_deref() == Some("timeout"),
+        failure,
+        usage: None,
+    })?;
+    match refusal(asked, &answer) {
+        Some(failure) => Err(Finish::failed(failure)),
+        None => Ok(answer),
     }
 }
 
@@ -71,16 +75,19 @@ fn body(engine: &Engine, asked: &Call, job: &Job) -> Option<Vec<u8>> {
     match &asked.body {
         Some(body) => Some(sent(body)),
         None if matches!(asked.method(), "POST" | "PUT" | "PATCH") => {
-            let mut input = files::input(job, "", engine.project.as_str());
-            // Where this store is kept is nobody's business out there.
-            input
-                .as_object_mut()
-                .into_iter()
-                .for_each(|input| drop(input.remove("store")));
-            Some(input.to_string().into_bytes())
+            Some(told(engine, job).to_string().into_bytes())
         }
         None => None,
     }
+}
+
+/// What an endpoint is told of a task. Where this store is kept is nobody's business out there.
+pub(super) fn told(engine: &Engine, job: &Job) -> Value {
+    let mut input = files::input(job, "", engine.project.as_str());
+    if let Some(input) = input.as_object_mut() {
+        input.remove("store");
+    }
+    input
 }
 
 /// Text as it is, everything else as JSON.
@@ -177,8 +184,7 @@ pub(super) fn document(answer: &Answer) -> Value {
     }
 }
 
-fn completed(engine: &Engine, job: &Job, answer: &Answer) -> Finish {
-    let mut result = Json::of(&document(answer));
+pub(super) fn completed(engine: &Engine, job: &Job, mut result: Json, usage: Option<Json>) -> Finish {
     if result.get().len() > limits::RESULT_BYTES {
         match set_aside(engine, job, &result) {
             Ok(aside) => result = aside,
@@ -189,7 +195,7 @@ fn completed(engine: &Engine, job: &Job, answer: &Answer) -> Finish {
         outcome: Outcome {
             result: Some(result),
             error: None,
-            usage: None,
+            usage,
         },
         cached: false,
         children: None,

@@ -41,7 +41,7 @@ pub(super) async fn attempt(
     let finish = match &job.spec.work {
         Work::Handler(_) => handlers.run(job, timeout).await,
         Work::Http(_) => http::run(engine, &waits.outside, timeout, job).await,
-        Work::Prompt(_) => agent::run(engine, commands, job).await,
+        Work::Prompt(_) => agent::run(engine, commands, &waits.outside, job).await,
         Work::Wait(_) => waits.run(engine, job).await,
         _ => commands.run(engine, job).await,
     };

@@ -1,14 +1,17 @@
-//! The executor `agent`: a program that gets a prompt, such as the command line of an AI agent.
+//! The executor `agent`: a program or an endpoint that gets a prompt, such as the command line of an AI agent.
 //!
-//! [`Program`] says how it is called. It speaks the same protocol as any command ([`super::files`]); what it leaves in
+//! [`Program`] says how it is called. A command speaks the same protocol as any command ([`super::files`]); what it leaves in
 //! `$BELL_RESULT` is the result, else what it printed. With a worktree, what it changed is a branch that is merged
 //! when it is done ([`tree`]).
 
 mod git;
 mod tree;
 
+use std::time::Duration;
+
 use domain::limits;
 use domain::store::{Children, Upstream};
+use domain::task::outside;
 use domain::task::record::{Failure, Outcome};
 use domain::task::spec::{Json, Spec, Work};
 use domain::task::state::State;
@@ -16,8 +19,9 @@ use serde_json::{Value, json};
 
 use super::command::{Commands, Start, set_aside};
 use super::files::{self, Files};
-use super::{Finish, Job};
+use super::{Finish, Job, http};
 use crate::engine::Engine;
+use crate::outside::Outside;
 use crate::process::output;
 use tree::{Merged, Tree};
 
@@ -35,37 +39,67 @@ const SAID_BYTES: usize = 8 * 1024;
 const CONFLICT: &str = "merge-conflict";
 
 /// How an agent is called.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Program {
-    /// A program and its arguments. `{prompt}` and `{prompt_file}` are replaced inside of them, without a shell; where
-    /// neither stands, the prompt comes on stdin.
-    pub command: Vec<String>,
-    /// Each attempt works in a git worktree of its own.
-    pub worktree: bool,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    Command {
+        /// A program and its arguments. `{prompt}` and `{prompt_file}` are replaced inside of them, without a shell;
+        /// where neither stands, the prompt comes on stdin.
+        argv: Vec<String>,
+        /// Each attempt works in a git worktree of its own.
+        worktree: bool,
+    },
+    /// It gets a document with the prompt, the inputs and the results of what came before, and answers with its result, or with
+    /// `{"result": …, "usage": …}`.
+    Endpoint(outside::Call),
 }
 
 /// Runs one attempt to its end.
-pub async fn run(engine: &Engine, commands: &Commands, job: &Job) -> Finish {
-    let Some(program) = commands.program.as_deref() else {
-        return Finish::failed(Failure::new("this worker calls no agent"));
+pub async fn run(engine: &Engine, commands: &Commands, outside: &Outside, job: &Job) -> Finish {
+    let (argv, worktree) = match commands.program.as_deref() {
+        None => return Finish::failed(Failure::new("this worker calls no agent")),
+        Some(Program::Endpoint(call)) => return endpoint(engine, outside, commands.timeout, job, call).await,
+        Some(Program::Command { argv, worktree }) => (argv, *worktree),
     };
     let call = Call {
         engine,
         commands,
-        program,
+        argv,
         job,
     };
-    let finish = match program.worktree {
+    let finish = match worktree {
         true => call.in_a_tree().await,
         false => call.here().await,
     };
     finish.unwrap_or_else(Finish::failed)
 }
 
+async fn endpoint(
+    engine: &Engine,
+    outside: &Outside,
+    timeout: Duration,
+    job: &Job,
+    asked: &outside::Call,
+) -> Finish {
+    let mut told = http::told(engine, job);
+    told["prompt"] = prompt(job).into();
+    let body = Some(told.to_string().into_bytes());
+    let answer = match http::answered(engine, outside, timeout, job, asked, body).await {
+        Ok(answer) => answer,
+        Err(finish) => return finish,
+    };
+    let mut said = http::document(&answer)["body"].take();
+    let usage = said.get_mut("usage").map(|usage| Json::of(&usage.take()));
+    let result = match said.get_mut("result") {
+        Some(result) => result.take(),
+        None => said,
+    };
+    http::completed(engine, job, Json::of(&result), usage)
+}
+
 struct Call<'a> {
     engine: &'a Engine,
     commands: &'a Commands,
-    program: &'a Program,
+    argv: &'a [String],
     job: &'a Job,
 }
 
@@ -166,14 +200,8 @@ impl Call<'_> {
     fn start(&self, files: &Files, cwd: std::path::PathBuf) -> Result<Start, Failure> {
         let prompt = prompt(self.job);
         let told = |argument: &String| argument.contains(PROMPT) || argument.contains(PROMPT_FILE);
-        let on_stdin = !self.program.command.iter().any(told);
-        if self
-            .program
-            .command
-            .iter()
-            .any(|argument| argument.contains(PROMPT))
-            && prompt.len() > ARGUMENT_BYTES
-        {
+        let on_stdin = !self.argv.iter().any(told);
+        if self.argv.iter().any(|argument| argument.contains(PROMPT)) && prompt.len() > ARGUMENT_BYTES {
             return Err(Failure {
                 class: Some("validation".into()),
                 ..Failure::new(format!(
@@ -188,7 +216,7 @@ impl Call<'_> {
             .map_err(|e| Failure::new(format!("the prompt could not be written to a file: {e}")))?;
         let fill = |argument: &String| argument.replace(PROMPT_FILE, &path).replace(PROMPT, &prompt);
         Ok(Start {
-            argv: self.program.command.iter().map(fill).collect(),
+            argv: self.argv.iter().map(fill).collect(),
             cwd,
             stdin: on_stdin.then(|| prompt.into_bytes()),
         })
