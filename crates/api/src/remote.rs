@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::book::{Book, Edit};
 use domain::code::Refusal;
 use domain::id::{EventNo, Key, RunId, Seq, TaskId, WorkerId};
+use domain::prune::Prune;
 use domain::store::{Admission, CacheEntry, Claim, Filter, Reply, Request};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ pub enum Call {
     CachePut(Box<CacheEntry>, usize),
     Edit(Vec<Edit>),
     Lead(WorkerId, Option<Duration>),
+    Prune(Prune),
     Projects,
     Views(Vec<TaskId>),
     ByKey(Key),

@@ -9,6 +9,7 @@ use domain::book::{Book, Edit, Entry};
 use domain::code::{Code, Refusal};
 use domain::event::ChainHead;
 use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, Token, WorkerId};
+use domain::prune::{Prune, Pruned};
 use domain::run::Run;
 use domain::store::{
     Admission, Admitted, CacheEntry, Claim, Filter, Held, HeldLock, Info, LeaseClock, Leased, Neighbours,
@@ -163,6 +164,14 @@ impl Store for Remote {
         _: Now,
     ) -> Result<Option<u64>> {
         self.link.ask(project, &Call::Lead(who.clone(), ttl)).await
+    }
+
+    async fn prune(&self, project: &Project, prune: Prune, _: Arc<str>, _: Now) -> Result<Pruned> {
+        self.link.ask(project, &Call::Prune(prune)).await
+    }
+
+    async fn compact(&self) -> Result<Option<u64>> {
+        Err(local())
     }
 
     async fn close(&self, _: &Project, _: Option<Closed>) -> Result<()> {

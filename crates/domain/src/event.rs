@@ -96,6 +96,10 @@ kinds! {
     TokenRevoked = 201 "token.revoked",
     /// Of the project, for all who work in it.
     SettingChanged = 160 "setting.changed",
+    /// What ended long ago was taken out; the data counts it.
+    ProjectPruned = 164 "project.pruned",
+    /// The log begins later now; the data names the last event that is gone, with its digest.
+    LogCut = 165 "log.cut",
     AgentRegistered = 136 "agent.registered",
     AgentEdited = 137 "agent.edited",
     AgentDeregistered = 138 "agent.deregistered",
@@ -264,12 +268,15 @@ pub enum Broken {
 
 impl Verifier {
     pub fn new(project: &Project) -> Verifier {
-        Verifier {
-            head: ChainHead {
-                last: EventNo(0),
-                digest: Digest::root(project),
-            },
-        }
+        Verifier::after(ChainHead {
+            last: EventNo(0),
+            digest: Digest::root(project),
+        })
+    }
+
+    /// Of a log whose beginning is gone, up to and with this event.
+    pub fn after(head: ChainHead) -> Verifier {
+        Verifier { head }
     }
 
     pub fn follow(&mut self, event: &Event) -> Result<(), Broken> {

@@ -21,6 +21,7 @@ pub mod limits;
 pub mod plan;
 pub mod pool;
 pub mod problem;
+pub mod prune;
 pub mod rule;
 pub mod run;
 pub mod schedule;

@@ -18,6 +18,7 @@ use crate::book::{Book, Edit, Entry};
 use crate::code::Refusal;
 use crate::event::{ChainHead, Event};
 use crate::id::{AgentName, Capability, EventNo, Key, Kind, Project, RunId, Seq, TaskId, Token, WorkerId};
+use crate::prune::{Prune, Pruned};
 use crate::run::{Counts, Run, RunNo, RunState};
 use crate::task::lock::Mode;
 use crate::task::record::{Body, Class, Failure, Join, Outcome, Task};
@@ -69,6 +70,13 @@ pub trait Store: Debug + Send + Sync {
         ttl: Option<Duration>,
         now: Now,
     ) -> Result<Option<u64>>;
+
+    /// Takes one bounded piece of what ended long ago out of the project; see [`crate::prune`].
+    async fn prune(&self, project: &Project, prune: Prune, actor: Arc<str>, now: Now) -> Result<Pruned>;
+
+    /// Gives the room of what was taken out back to the machine, as far as the store does not do that by itself. Nobody
+    /// writes meanwhile. Returns how many bytes that was; `None` where it never has to be asked for.
+    async fn compact(&self) -> Result<Option<u64>>;
 
     // ---- moving to another store ----
 

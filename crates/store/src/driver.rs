@@ -29,6 +29,11 @@ pub trait Driver: Send + 'static {
         let _ = busy;
     }
 
+    /// See [`domain::store::Store::compact`].
+    fn compact(&mut self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// A new reader, for another thread.
     fn reader(&self) -> Result<Box<dyn Read>>;
 

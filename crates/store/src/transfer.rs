@@ -9,6 +9,7 @@ use domain::code::{Code, Refusal};
 use domain::event::{Broken, Verifier};
 use domain::id::{EventNo, Project};
 use domain::limits::PAGE_MAX;
+use domain::prune::{BEGINNING, Beginning};
 use domain::store::{Result, Store};
 use domain::time::Now;
 use domain::transfer::{Closed, MOVED, Next, Piece, Totals};
@@ -133,7 +134,9 @@ async fn same(from: &dyn Store, to: &dyn Store, project: &Project) -> Result<boo
 /// Recomputes the chain, and compares everything that the target keeps twice.
 async fn verify(to: &dyn Store, project: &Project, totals: &Totals) -> Result<()> {
     let wrong = |what: String| Refusal::new(Code::StoreCorrupt, format!("after the copy, {what}"));
-    let mut verifier = Verifier::new(project);
+    let found = to.entries_of(project, Book::Cursor, &[BEGINNING.into()]).await?;
+    let from = Beginning::read(project, &found)?;
+    let mut verifier = Verifier::after(from.after);
     let mut after = EventNo(0);
     loop {
         let page = to.events(project, after, PAGE_MAX).await?;

@@ -122,6 +122,14 @@ async fn run(call: &Call, verb: Verb) -> Result<Value> {
             caller.needs(Role::Operator)?;
             told(&store.lead(project, &worker, ttl, now).await?)
         }
+        Verb::Prune(prune) => {
+            caller.needs(Role::Operator)?;
+            told(
+                &store
+                    .prune(project, prune, Arc::clone(&engine.actor), now)
+                    .await?,
+            )
+        }
         looks => look(call, looks).await,
     }
 }

@@ -13,6 +13,7 @@ use domain::book::{Book, Entry};
 use domain::event::Verifier;
 use domain::id::{EventNo, Project, RunId, Seq};
 use domain::limits;
+use domain::prune::{BEGINNING, Beginning};
 use domain::run::{Counts, Run};
 use domain::store::{
     Admission, AdmitLimits, Admitted, Claim, Command, Filter, IntoRun, Leased, NewEdge, NewTask, On, Reply,
@@ -363,7 +364,7 @@ impl Lab {
     pub async fn assert_sound(&self) {
         let findings = self.store.check(&self.project).await.unwrap();
         assert!(findings.is_empty(), "the store's check found: {findings:#?}");
-        let mut verifier = Verifier::new(&self.project);
+        let mut verifier = Verifier::after(self.beginning().await.after);
         for seen in self.log().await {
             verifier.follow(&seen.event).unwrap();
         }
@@ -381,6 +382,12 @@ impl Lab {
             self.store.status(&self.project).await.unwrap().dead_letters,
             letters
         );
+    }
+
+    pub async fn beginning(&self) -> Beginning {
+        let keys = [BEGINNING.into()];
+        let found = self.store.entries_of(&self.project, Book::Cursor, &keys);
+        Beginning::read(&self.project, &found.await.unwrap()).unwrap()
     }
 
     /// Dead letters by signature.

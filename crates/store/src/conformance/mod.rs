@@ -33,6 +33,7 @@ pub mod moves;
 pub mod new;
 pub mod orders;
 pub mod races;
+pub mod retention;
 pub mod runs;
 pub mod time;
 pub mod wide;
@@ -269,6 +270,16 @@ macro_rules! conformance {
                 an_interrupted_move_goes_on
                 an_aborted_move_can_be_made_again
                 a_target_of_its_own_is_left_alone;
+            retention:
+                what_ended_long_ago_goes
+                what_is_still_needed_stays
+                a_large_run_goes_piece_by_piece
+                a_family_goes
+                the_log_begins_later
+                answers_are_forgotten
+                numbers_are_given_once
+                one_project_at_a_time
+                a_pruned_project_moves;
             races:
                 a_task_is_given_once
                 completions_at_once

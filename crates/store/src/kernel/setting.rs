@@ -4,6 +4,7 @@ use domain::book::{Book, Edit, Entry};
 use domain::code::{Code, Refusal};
 use domain::id::Seq;
 use domain::limits;
+use domain::prune::{RETENTION, Retention};
 use domain::store::Result;
 use domain::task::order::{ORDER, Order, RESCORE};
 use domain::task::retry::{RETRY, Retry};
@@ -51,6 +52,15 @@ pub(super) fn edited(step: &mut Step<'_>, edit: &Edit) -> Result<()> {
                     limits::ATTEMPTS - 1
                 ))),
                 _ => Ok(()),
+            }
+        }
+        RETENTION => {
+            let retention = value.map(read::<Retention>).transpose()?.unwrap_or_default();
+            match retention.is_sensible() {
+                true => Ok(()),
+                false => Err(invalid(
+                    "keep what has ended for a minute to a hundred years, or for ever",
+                )),
             }
         }
         _ => Ok(()),

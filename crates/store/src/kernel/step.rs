@@ -6,7 +6,7 @@ use domain::book::{Book, Entry};
 use domain::code::{Code, Refusal};
 use domain::decide::Change;
 use domain::event::{Draft, Event, Kind};
-use domain::id::{EventNo, Seq};
+use domain::id::{EventNo, Key, Seq};
 use domain::run::{Run, RunNo, RunState};
 use domain::store::Result;
 use domain::task::order::{ORDER, Order};
@@ -227,6 +227,14 @@ impl<'a> Step<'a> {
     fn is_curbed(&self, task: &Task) -> bool {
         const BOOKS: [Book; 3] = [Book::Limit, Book::Breaker, Book::Budget];
         task.guarded || BOOKS.into_iter().any(|book| self.has(book))
+    }
+
+    /// Takes a row out for good, with every counter that speaks of it but those of its run.
+    pub(super) fn take_out(&mut self, task: Task, key: Option<Key>) {
+        let head = self.head();
+        head.counts.remove(task.state);
+        head.score_sum -= i64::from(task.score.0);
+        self.writes.gone.tasks.push((task, key));
     }
 
     /// Completes what follows from the rest of a row: a task that becomes ready is scored for that moment, and one

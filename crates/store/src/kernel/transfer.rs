@@ -13,6 +13,7 @@ use domain::time::{Now, millis};
 use domain::transfer::{Answer, Carried, Closed, MOVED, Next, Piece, Totals};
 use rustc_hash::FxHashMap;
 
+use super::admit::name_of;
 use super::tx::{NewRow, ProjectNo, Remembered, Tx, WriteSet};
 
 /// Refuses to write to a project that is on its way.
@@ -243,8 +244,8 @@ pub fn load(
         writes
             .settled
             .extend(carried.settled.map(|last| (seq, Some(last))));
-        if let Some(key) = &carried.body.key {
-            writes.keys.push((task.run, key.clone(), seq));
+        if let Some(key) = name_of(&task, carried.body.key.clone())? {
+            writes.keys.push((task.run, key, seq));
         }
         match known {
             None => writes.new_tasks.push(NewRow {

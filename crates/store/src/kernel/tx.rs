@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use domain::book::{Book, Entry};
 use domain::event::{ChainHead, Event};
-use domain::id::{Key, Project, RunId, Seq, TaskId, WorkerId};
+use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, WorkerId};
 use domain::run::{Counts, Run, RunNo};
 use domain::store::{CacheEntry, Result};
 use domain::task::lock::Mode;
@@ -47,6 +47,9 @@ pub trait Tx {
 
     /// The first `limit` subtasks of `parent`, in order of their numbers.
     fn children(&mut self, project: ProjectNo, parent: Seq, limit: usize) -> Result<Vec<Seq>>;
+
+    /// The last `limit` tasks of a run with numbers below `before`, the last one first.
+    fn members(&mut self, project: ProjectNo, run: RunNo, before: Seq, limit: usize) -> Result<Vec<Seq>>;
 
     /// Dependents of `parent` after `after`, in order of their numbers.
     fn dependents(
@@ -116,6 +119,9 @@ pub trait Tx {
 
     /// Ended tasks whose dependents are not all settled, with the last dependent that is.
     fn unsettled(&mut self, project: ProjectNo, limit: usize) -> Result<Vec<(Seq, Seq)>>;
+
+    /// The event with this number.
+    fn event(&mut self, project: ProjectNo, no: EventNo) -> Result<Option<Event>>;
 
     /// The digest of the request and the answer remembered under this idempotency key.
     fn remembered(&mut self, project: ProjectNo, key: &str) -> Result<Option<Remembered>>;
@@ -213,6 +219,36 @@ pub struct WriteSet {
     /// Replace what was there; an entry is in here or in `erased`, once.
     pub entries: Vec<Entry>,
     pub erased: Vec<(Book, Arc<str>)>,
+    pub gone: Gone,
+}
+
+/// What leaves the project for good. A transaction does nothing more to the project after a set with any of it.
+#[derive(Clone, Debug, Default)]
+pub struct Gone {
+    /// Rows as they are stored, with the keys that they go by; everything beside them goes too, and the edges to their
+    /// dependents. A key that the newest of them goes by is known no longer.
+    pub tasks: Vec<(Task, Option<Key>)>,
+    /// (prerequisite that stays, dependent).
+    pub edges: Vec<(Seq, Seq)>,
+    /// Runs without any task left.
+    pub runs: Vec<Run>,
+    /// Idempotency keys.
+    pub answers: Vec<String>,
+    /// The log up to this event, and the one after which it has begun so far.
+    pub log: Option<(EventNo, EventNo)>,
+}
+
+impl Gone {
+    pub fn is_empty(&self) -> bool {
+        let Gone {
+            tasks,
+            edges,
+            runs,
+            answers,
+            log,
+        } = self;
+        tasks.is_empty() && edges.is_empty() && runs.is_empty() && answers.is_empty() && log.is_none()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -240,6 +276,7 @@ impl WriteSet {
             remember: Vec::new(),
             entries: Vec::new(),
             erased: Vec::new(),
+            gone: Gone::default(),
         }
     }
 
@@ -261,6 +298,7 @@ impl WriteSet {
             remember,
             entries,
             erased,
+            gone,
         } = self;
         head.0 == head.1
             && new_tasks.is_empty()
@@ -277,6 +315,7 @@ impl WriteSet {
             && remember.is_empty()
             && entries.is_empty()
             && erased.is_empty()
+            && gone.is_empty()
     }
 }
 

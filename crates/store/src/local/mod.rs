@@ -20,6 +20,7 @@ use domain::code::{Code, Refusal};
 use domain::event::ChainHead;
 use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, WorkerId};
 use domain::limits::PAGE_MAX;
+use domain::prune::{Prune, Pruned};
 use domain::run::Run;
 use domain::store::{
     Admission, Admitted, CacheEntry, Claim, Filter, Held, HeldLock, Info, Leased, Neighbours, Reply, Request,
@@ -226,6 +227,21 @@ impl Store for Local {
             kernel::lead(tx, project, &who, ttl, now)
         });
         self.write(verb.wrote_if(|_| false)).await
+    }
+
+    async fn prune(&self, project: &Project, prune: Prune, actor: Arc<str>, now: Now) -> Result<Pruned> {
+        // Nothing may follow it in its transaction.
+        let verb = Verb::new(project, None, writer::GROUP_TASKS, move |tx, project| {
+            kernel::prune(tx, project, &prune, &actor, now)
+        });
+        let wrote = |pruned: &Pruned| pruned.tasks + pruned.events > 0;
+        self.write(verb.wrote_if(wrote)).await
+    }
+
+    async fn compact(&self) -> Result<Option<u64>> {
+        let (caller, answer) = oneshot::channel();
+        self.ask(Ask::Compact(caller)).await?;
+        answer.await.map_err(|_| gone())?
     }
 
     async fn close(&self, project: &Project, closed: Option<Closed>) -> Result<()> {

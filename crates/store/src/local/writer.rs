@@ -19,12 +19,13 @@ use crate::kernel::tx::Tx;
 /// Requests that share one transaction at most, so that the first of them does not wait for ever.
 const GROUP_REQUESTS: usize = 256;
 /// Once a transaction has this many tasks to move, what else waits is left to the next one.
-const GROUP_TASKS: usize = 5_000;
+pub(super) const GROUP_TASKS: usize = 5_000;
 
 /// What the writer is asked for.
 pub(super) enum Ask {
     Write(Box<dyn Work>),
     Reader(oneshot::Sender<Result<Box<dyn Read>>>),
+    Compact(oneshot::Sender<Result<Option<u64>>>),
 }
 
 /// One request, whatever its answer is.
@@ -183,6 +184,9 @@ impl<D: Driver> Writer<D> {
                 }
                 Ask::Reader(caller) => {
                     let _ = caller.send(self.driver.reader());
+                }
+                Ask::Compact(caller) => {
+                    let _ = caller.send(self.driver.compact());
                 }
             }
             let room = group.len() < GROUP_REQUESTS && weight < GROUP_TASKS;

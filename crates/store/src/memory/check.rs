@@ -6,8 +6,10 @@ use std::fmt::Debug;
 use domain::book::Book;
 use domain::decide::edges::{Fate, fate};
 use domain::event::Verifier;
-use domain::id::{EventNo, Seq};
+use domain::id::Seq;
+use domain::prune::{BEGINNING, Beginning};
 use domain::run::{Counts, RunNo};
+use domain::store::Result;
 use domain::task::record::Task;
 use domain::task::state::{Reason, State};
 
@@ -68,6 +70,9 @@ fn head(shelf: &Shelf, found: &mut Findings) {
         right.max_depth = right.max_depth.max(task.depth);
         right.newest = right.newest.max(Some(task.submitted_at));
     }
+    // Of all that ever were: the deepest and the newest may have gone.
+    right.max_depth = right.max_depth.max(shelf.head().max_depth);
+    right.newest = right.newest.max(shelf.head().newest);
     found.expect(|| "the head".to_owned(), shelf.head(), &right);
 }
 
@@ -143,7 +148,8 @@ fn runs(shelf: &Shelf, found: &mut Findings) {
             &run.finished_at.is_some(),
             &over,
         );
-        if over {
+        let going = beginning(shelf).is_ok_and(|from| from.within == Some(run.no));
+        if over && !going {
             found.expect(
                 || format!("the state of run {}", run.id),
                 &run.state,
@@ -181,8 +187,16 @@ fn locks(shelf: &Shelf, found: &mut Findings) {
     }
 }
 
+fn beginning(shelf: &Shelf) -> Result<Beginning> {
+    Beginning::read(&shelf.name, &shelf.entries_of(Book::Cursor, &[BEGINNING.into()]))
+}
+
 fn log(shelf: &Shelf, found: &mut Findings) {
-    let mut verifier = Verifier::new(&shelf.name);
+    let from = match beginning(shelf) {
+        Ok(from) => from,
+        Err(refusal) => return found.0.push(refusal.to_string()),
+    };
+    let mut verifier = Verifier::after(from.after);
     let mut last = BTreeMap::new();
     for event in shelf.events.values() {
         if let Err(broken) = verifier.follow(event) {
@@ -190,7 +204,7 @@ fn log(shelf: &Shelf, found: &mut Findings) {
             return;
         }
         if let Some(seq) = event.fact.task {
-            let before = last.insert(seq, event.no).unwrap_or(EventNo(0));
+            let before = from.before(event, last.insert(seq, event.no));
             found.expect(
                 || format!("the event before event {}", event.no.0),
                 &event.prev,
@@ -204,7 +218,7 @@ fn log(shelf: &Shelf, found: &mut Findings) {
             .push(format!("the log does not end at the head: {broken:?}"));
     }
     for task in shelf.tasks.values() {
-        let right = last.get(&task.seq).copied().unwrap_or(EventNo(0));
+        let right = from.last(task.last_event, last.get(&task.seq).copied());
         found.expect(
             || format!("the last event of {}", task.id),
             &task.last_event,

@@ -66,9 +66,12 @@ impl Shelf {
 
     fn seen(&self, event: &Event) -> Seen {
         Seen {
-            task: event.fact.task.map(|seq| self.tasks[&seq].id.clone()),
-            key: event.fact.task.and_then(|seq| self.key(seq)),
-            run: event.fact.run.map(|no| self.runs[&no].id),
+            task: event
+                .fact
+                .task
+                .and_then(|seq| Some(self.tasks.get(&seq)?.id.clone())),
+            key: event.fact.task.and_then(|seq| self.bodies.get(&seq)?.key.clone()),
+            run: event.fact.run.and_then(|no| Some(self.runs.get(&no)?.id)),
             event: event.clone(),
         }
     }

@@ -15,7 +15,7 @@ use domain::task::state::State;
 use domain::time::Timestamp;
 
 use super::table::{Table, Undo};
-use crate::kernel::tx::{Group, Head, Remembered, WriteSet, place_in_line};
+use crate::kernel::tx::{Gone, Group, Head, Remembered, WriteSet, place_in_line};
 
 #[derive(Debug)]
 pub(super) struct Shelf {
@@ -60,6 +60,7 @@ pub(super) struct Shelf {
 pub(super) struct Derived {
     /// (parent, child).
     pub(super) children: Table<(Seq, Seq)>,
+    pub(super) members: Table<(RunNo, Seq)>,
     pub(super) line: Table<(ClassNo, Place)>,
     pub(super) run_line: Table<(RunNo, ClassNo, Place)>,
     pub(super) parked: Table<(Arc<str>, Group, Place)>,
@@ -74,6 +75,7 @@ pub(super) struct Derived {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Entry {
     Child(Seq, Seq),
+    Member(RunNo, Seq),
     Line(ClassNo, Place),
     RunLine(RunNo, ClassNo, Place),
     Parked(Arc<str>, Group, Place),
@@ -90,6 +92,7 @@ impl Entry {
         if let Some(parent) = task.parent {
             entries.push(Entry::Child(parent, task.seq));
         }
+        entries.extend(task.run.map(|run| Entry::Member(run, task.seq)));
         if let Some((class, place, run)) = place_in_line(task) {
             entries.push(Entry::Line(class, place));
             entries.extend(run.map(|run| Entry::RunLine(run, class, place)));
@@ -115,6 +118,7 @@ impl Derived {
     fn put(&mut self, entry: Entry) {
         match entry {
             Entry::Child(parent, child) => self.children.put((parent, child), ()),
+            Entry::Member(run, seq) => self.members.put((run, seq), ()),
             Entry::Line(class, place) => self.line.put((class, place), ()),
             Entry::RunLine(run, class, place) => self.run_line.put((run, class, place), ()),
             Entry::Parked(thing, group, place) => self.parked.put((thing, group, place), ()),
@@ -128,6 +132,7 @@ impl Derived {
     fn take(&mut self, entry: Entry) {
         match entry {
             Entry::Child(parent, child) => self.children.take(&(parent, child)),
+            Entry::Member(run, seq) => self.members.take(&(run, seq)),
             Entry::Line(class, place) => self.line.take(&(class, place)),
             Entry::RunLine(run, class, place) => self.run_line.take(&(run, class, place)),
             Entry::Parked(thing, group, place) => self.parked.take(&(thing, group, place)),
@@ -140,6 +145,7 @@ impl Derived {
 
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         let children = self.children.keys().map(|&(a, b)| Entry::Child(a, b));
+        let members = self.members.keys().map(|&(a, b)| Entry::Member(a, b));
         let line = self.line.keys().map(|&(a, b)| Entry::Line(a, b));
         let run_line = self.run_line.keys().map(|&(a, b, c)| Entry::RunLine(a, b, c));
         let parked = self
@@ -151,6 +157,7 @@ impl Derived {
         let workers = self.workers.keys().map(|(a, b)| Entry::Worker(a.clone(), *b));
         let waiting = self.waiting.keys().copied().map(Entry::Waiting);
         children
+            .chain(members)
             .chain(line)
             .chain(run_line)
             .chain(parked)
@@ -194,7 +201,7 @@ impl Shelf {
     }
 
     /// Every table: the pattern makes it impossible to forget one.
-    fn tables(&mut self) -> [&mut dyn Undo; 28] {
+    fn tables(&mut self) -> [&mut dyn Undo; 29] {
         let Shelf {
             name: _,
             class_list: _,
@@ -221,6 +228,7 @@ impl Shelf {
             derived:
                 Derived {
                     children,
+                    members,
                     line,
                     run_line,
                     parked,
@@ -252,6 +260,7 @@ impl Shelf {
             entries,
             entries_due,
             children,
+            members,
             line,
             run_line,
             parked,
@@ -362,6 +371,51 @@ impl Shelf {
                 self.entries_due.put((entry.book, due, entry.key.clone()), ());
             }
             self.entries.put((entry.book, entry.key.clone()), entry.clone());
+        }
+        self.take_out(&writes.gone);
+    }
+
+    fn take_out(&mut self, gone: &Gone) {
+        for (task, key) in &gone.tasks {
+            let seq = task.seq;
+            debug_assert_eq!(
+                self.tasks.get(&seq),
+                Some(task),
+                "the row changed since it was read"
+            );
+            Entry::of(task)
+                .into_iter()
+                .for_each(|entry| self.derived.take(entry));
+            self.tasks.take(&seq);
+            self.bodies.take(&seq);
+            self.outcomes.take(&seq);
+            self.ids.take(&task.id);
+            let all = self.edges.range((seq, Seq(0))..=(seq, Seq(u64::MAX)));
+            let edges: Vec<_> = all.map(|(edge, _)| *edge).collect();
+            edges.iter().for_each(|edge| self.edges.take(edge));
+            if let Some(key) = key {
+                self.unname(key, task);
+            }
+        }
+        gone.edges.iter().for_each(|edge| self.edges.take(edge));
+        for run in &gone.runs {
+            self.runs.take(&run.no);
+            self.run_nos.take(&run.id);
+        }
+        gone.answers.iter().for_each(|key| self.remembered.take(key));
+        if let Some((last, _)) = gone.log {
+            let old: Vec<EventNo> = self.events.range(..=last).map(|(no, _)| *no).collect();
+            old.iter().for_each(|no| self.events.take(no));
+        }
+    }
+
+    /// With the name of a task go those that older runs gave the same key.
+    fn unname(&mut self, key: &Key, task: &Task) {
+        let named = (key.clone(), task.run);
+        if self.keys.get(&named) == Some(&task.seq) {
+            let all = self.keys.range((key.clone(), None)..=named);
+            let older: Vec<_> = all.map(|(name, _)| name.clone()).collect();
+            older.iter().for_each(|name| self.keys.take(name));
         }
     }
 

@@ -5,7 +5,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use domain::book::{Book, Entry};
-use domain::id::{Project, RunId, Seq, TaskId, WorkerId};
+use domain::event::Event;
+use domain::id::{EventNo, Project, RunId, Seq, TaskId, WorkerId};
 use domain::run::{Run, RunNo};
 use domain::store::{CacheEntry, Result};
 use domain::task::lock::Mode;
@@ -75,6 +76,12 @@ impl Tx for MemoryTx<'_> {
         let children = &self.0.shelf(project)?.derived.children;
         let of = children.range((parent, Seq(0))..=(parent, LAST.seq));
         Ok(of.take(limit).map(|((_, child), ())| *child).collect())
+    }
+
+    fn members(&mut self, project: ProjectNo, run: RunNo, before: Seq, limit: usize) -> Result<Vec<Seq>> {
+        let members = &self.0.shelf(project)?.derived.members;
+        let below = members.range((run, Seq(0))..(run, before)).rev();
+        Ok(below.take(limit).map(|((_, seq), ())| *seq).collect())
     }
 
     fn dependents(
@@ -260,6 +267,10 @@ impl Tx for MemoryTx<'_> {
     fn unsettled(&mut self, project: ProjectNo, limit: usize) -> Result<Vec<(Seq, Seq)>> {
         let all = self.0.shelf(project)?.unsettled.iter();
         Ok(all.take(limit).map(|(seq, last)| (*seq, *last)).collect())
+    }
+
+    fn event(&mut self, project: ProjectNo, no: EventNo) -> Result<Option<Event>> {
+        Ok(self.0.shelf(project)?.events.get(&no).cloned())
     }
 
     fn remembered(&mut self, project: ProjectNo, key: &str) -> Result<Option<Remembered>> {

@@ -17,7 +17,7 @@ use super::link::{Order, Param};
 use super::rows::{self, SEQ};
 use super::table::Kind::{Bytes, Int, Text};
 use super::table::{Column, Rows, delete, delete_by, insert, replace};
-use crate::kernel::tx::{NewRow, Remembered, WriteSet, place_in_line};
+use crate::kernel::tx::{Gone, NewRow, Remembered, WriteSet, place_in_line};
 use crate::split::{Rewrite, rewrite};
 
 pub(super) const PLACE: &[Column] = &[("class", Int), ("rank", Int), ("at", Int), ("seq", Int)];
@@ -65,7 +65,22 @@ statements! {
     REMEMBER = replace("idem", KEY, IDEM);
     ENTRY_WRITE = replace("entry", ENTRY, ENTRY_REST);
     ENTRY_ERASE = delete("entry", ENTRY);
+    TASK_GONE = delete("task", SEQ);
+    BODY_GONE = delete("body", SEQ);
+    OUTCOME_GONE = delete("outcome", SEQ);
+    EDGES_GONE = delete("edge", &[("parent", Int)]);
+    EDGE_GONE = delete("edge", EDGE);
+    RUN_GONE = delete("run", &[("no", Int)]);
+    ANSWER_GONE = delete("idem", KEY);
 }
+
+/// With the name of a task go those that older runs gave the same key.
+pub(super) const NAME_GONE: &str = "DELETE FROM name WHERE ctid = ANY(ARRAY(SELECT p.place \
+     FROM unnest($2::text[], $3::int8[], $4::int8[]) AS v(key, run, seq), \
+     LATERAL (SELECT seq AS named FROM name WHERE project = $1::int4 AND key = v.key AND run = v.run OFFSET 0) n, \
+     LATERAL (SELECT CASE WHEN n.named = v.seq THEN ctid END AS place FROM name \
+     WHERE project = $1::int4 AND key = v.key AND run <= v.run OFFSET 0) p))";
+pub(super) const LOG_GONE: &str = "DELETE FROM event WHERE project = $1 AND n > $2 AND n <= $3";
 
 pub(super) const CACHE_WRITE: &str = "INSERT INTO cache (project, key, used, stored_at, expires_at, made_by, result) \
      VALUES ($1, $2, (SELECT coalesce(max(used), 0) + 1 FROM cache WHERE project = $1 AND used > 0), $3, $4, $5, $6) \
@@ -123,6 +138,7 @@ pub(super) fn apply(desk: &mut Desk, writes: &WriteSet, out: &mut Vec<Order>) ->
     settle(&mut orders, &writes.settled)?;
     remember(&mut orders, &writes.remember)?;
     entries(&mut orders, &writes.entries, &writes.erased)?;
+    take_out(&mut orders, &writes.gone)?;
     let written = orders.rows;
     if let Some(last) = writes.new_tasks.last() {
         desk.last_task = desk.last_task.max(last.task.seq.0);
@@ -315,6 +331,61 @@ fn entries(orders: &mut Orders<'_>, entries: &[Entry], erased: &[(Book, Arc<str>
         rows.text(entry.value.get()).int_or(rows::time(entry.due));
     }
     orders.put(&ENTRY_WRITE, rows)
+}
+
+fn take_out(orders: &mut Orders<'_>, gone: &Gone) -> Sql<()> {
+    let seqs = || {
+        let mut rows = Rows::of(&[SEQ]);
+        for (task, _) in &gone.tasks {
+            rows.wide(task.seq.0);
+        }
+        rows
+    };
+    for sql in [&BODY_GONE, &OUTCOME_GONE, &EDGES_GONE, &TASK_GONE] {
+        orders.put(sql, seqs())?;
+    }
+    let mut back = Rows::of(&[ASIDE]);
+    let mut named = Rows::of(&[NAME, SEQ]);
+    for (task, key) in &gone.tasks {
+        if task.is_aside() {
+            back.int(task.state as u8).wide(task.seq.0);
+        }
+        if let Some(key) = key {
+            let run = rows::run(task.run).unwrap_or(0);
+            named.text(key.as_str()).int(run).wide(task.seq.0);
+        }
+    }
+    orders.put(&ASIDE_LEAVE, back)?;
+    orders.rows += named.len();
+    orders.out.extend(named.order(NAME_GONE, orders.project)?);
+    let mut edges = Rows::of(&[EDGE]);
+    for (on, dependent) in &gone.edges {
+        edges.wide(on.0).wide(dependent.0);
+    }
+    orders.put(&EDGE_GONE, edges)?;
+    let mut runs = Rows::of(&[&[("no", Int)]]);
+    for run in &gone.runs {
+        runs.wide(run.no.0);
+    }
+    orders.put(&RUN_GONE, runs)?;
+    let mut answers = Rows::of(&[KEY]);
+    for key in &gone.answers {
+        answers.text(key);
+    }
+    orders.put(&ANSWER_GONE, answers)?;
+    if let Some((last, first)) = gone.log {
+        let params: Vec<Param> = vec![
+            Box::new(orders.project),
+            Box::new(first.0 as i64),
+            Box::new(last.0 as i64),
+        ];
+        orders.rows += 1;
+        orders.out.push(Order::Write {
+            sql: LOG_GONE,
+            params,
+        });
+    }
+    Ok(())
 }
 
 /// Stores an entry as the one used last, after noting uses since then; drops what is beyond `bound`.

@@ -2,6 +2,7 @@
 
 use domain::event::{Broken, Verifier};
 use domain::id::{EventNo, Project};
+use domain::prune::Beginning;
 use domain::run::{Counts, RunState};
 use domain::task::state::State;
 use rustc_hash::FxHashMap;
@@ -142,8 +143,19 @@ fn head(snapshot: &mut Snapshot<'_>, found: &mut Vec<String>) -> Sql<()> {
         &dead_letters,
     );
     differ(found, "the sum of scores", &head.score_sum, &score_sum);
-    differ(found, "the greatest depth", &head.max_depth, &max_depth);
-    differ(found, "the newest submission", &head.newest, &newest);
+    // Of all that ever were: the deepest and the newest may have gone.
+    differ(
+        found,
+        "the greatest depth",
+        &head.max_depth,
+        &max_depth.max(head.max_depth),
+    );
+    differ(
+        found,
+        "the newest submission",
+        &head.newest,
+        &newest.max(head.newest),
+    );
     Ok(())
 }
 
@@ -197,7 +209,8 @@ fn chain(snapshot: &mut Snapshot<'_>, name: &Project, found: &mut Vec<String>) -
         rows::EVENT_COLUMNS
     );
     let no = snapshot.no;
-    let mut verifier = Verifier::new(name);
+    let from = snapshot.beginning()?.unwrap_or_else(|| Beginning::of(name));
+    let mut verifier = Verifier::after(from.after);
     let mut last = FxHashMap::default();
     let mut after = EventNo(0);
     loop {
@@ -212,7 +225,7 @@ fn chain(snapshot: &mut Snapshot<'_>, name: &Project, found: &mut Vec<String>) -
                 return Ok(());
             }
             if let Some(seq) = event.fact.task {
-                let before = last.insert(seq, event.no).unwrap_or_default();
+                let before = from.before(&event, last.insert(seq, event.no));
                 if before != event.prev {
                     found.push(format!(
                         "event {} says that event {} was the one of its task before, and it was {}",
@@ -230,7 +243,7 @@ fn chain(snapshot: &mut Snapshot<'_>, name: &Project, found: &mut Vec<String>) -
         Ok((cells.task_id()?, cells.seq()?, cells.event_no()?))
     })?;
     let wrong = tasks.into_iter().filter_map(|(id, seq, kept)| {
-        let right: EventNo = last.get(&seq).copied().unwrap_or_default();
+        let right: EventNo = from.last(kept, last.get(&seq).copied());
         (kept != right).then(|| {
             format!(
                 "task {id} has event {} as its last, and it is {}",

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::cells::Cells;
 use super::fault::{Sql, corrupt};
-use super::rows::{BODY_COLUMNS, OUTCOME_COLUMNS, RUN_COLUMNS, TASK_COLUMNS};
+use super::rows::{BODY_COLUMNS, EVENT_COLUMNS, OUTCOME_COLUMNS, RUN_COLUMNS, TASK_COLUMNS};
 
 pub(super) const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
 
@@ -38,6 +38,8 @@ pub(super) static OUTCOMES: LazyLock<String> = LazyLock::new(|| {
 /// Not `=`, since then the order of the key would do as well, over all tasks.
 pub(super) const CHILDREN: &str =
     "SELECT seq FROM task WHERE project = $1 AND parent BETWEEN $2 AND $2 ORDER BY parent, seq LIMIT $3";
+pub(super) const MEMBERS: &str = "SELECT seq FROM task WHERE project = $1 AND run BETWEEN $2 AND $2 AND seq < $3 \
+     ORDER BY run DESC, seq DESC LIMIT $4";
 pub(super) const DEPENDENTS: &str = "SELECT child, condition FROM edge WHERE project = $1 AND parent = $2 \
      AND child > $3 ORDER BY child LIMIT $4";
 
@@ -79,6 +81,8 @@ pub(super) const REMEMBERED: &str = "SELECT digest, answer, at FROM idem WHERE p
 pub(super) const REMEMBERED_PAGE: &str =
     "SELECT key, digest, answer, at FROM idem WHERE project = $1 AND key > $2 ORDER BY key LIMIT $3";
 
+pub(super) static EVENT: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {EVENT_COLUMNS} FROM event e WHERE e.project = $1 AND e.n = $2"));
 pub(super) static RUN_BY_NO: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {RUN_COLUMNS} FROM run WHERE project = $1 AND no = $2"));
 pub(super) static RUN_BY_ID: LazyLock<String> =

@@ -2,8 +2,10 @@
 
 use std::sync::LazyLock;
 
+use domain::book::Book;
 use domain::event::ChainHead;
 use domain::id::{EventNo, Seq, TaskId};
+use domain::prune::{BEGINNING, Beginning};
 use domain::store::{Neighbour, Neighbours, Seen, Upstream, View};
 use domain::task::record::{Class, ClassNo, Task};
 use domain::task::spec::When;
@@ -210,11 +212,21 @@ impl<'a> Snapshot<'a> {
         let params: Params<'_> = &[&self.no.clone(), &(task.last_event.0 as i64), &bound(limit)];
         let found = self.ask(&HISTORY, params, seen)?;
         let whole = found.len() == limit || found.first().is_some_and(|seen| seen.event.prev == EventNo(0));
-        if !whole {
+        let from = found.first().map_or(task.last_event, |seen| seen.event.prev);
+        let is_cut = |begin: Beginning| from <= begin.after.last;
+        if !whole && !self.beginning()?.is_some_and(is_cut) {
             let last = found.first().map_or(task.last_event, |seen| seen.event.prev);
             return Err(corrupt(format!("event {} is missing", last.0)));
         }
         Ok(found)
+    }
+
+    /// Where the log begins.
+    pub(super) fn beginning(&mut self) -> Sql<Option<Beginning>> {
+        let book = Book::Cursor;
+        let params: Params<'_> = &[&self.no.clone(), &i16::from(book.number()), &vec![BEGINNING]];
+        let kept = self.ask(query::ENTRIES, params, |cells| query::entry(cells, book))?;
+        Ok(Beginning::find(&kept)?)
     }
 
     fn neighbours_of(&mut self, list: &[(Seq, When)]) -> Sql<Vec<Neighbour>> {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use domain::book::{Book, Entry};
 use domain::code::Refusal;
-use domain::id::{Project, RunId, Seq, TaskId, WorkerId};
+use domain::event::Event;
+use domain::id::{EventNo, Project, RunId, Seq, TaskId, WorkerId};
 use domain::limits;
 use domain::run::{Run, RunNo};
 use domain::store::{CacheEntry, Result};
@@ -383,6 +384,12 @@ impl Tx for PgTx<'_> {
         self.ask(query::CHILDREN, params, |cells| cells.seq())
     }
 
+    fn members(&mut self, project: ProjectNo, run: RunNo, before: Seq, limit: usize) -> Result<Vec<Seq>> {
+        let (run, before) = (run.0 as i64, i64::try_from(before.0).unwrap_or(i64::MAX));
+        let params: Params<'_> = &[&no(project), &run, &before, &bound(limit)];
+        self.ask(query::MEMBERS, params, |cells| cells.seq())
+    }
+
     fn dependents(
         &mut self,
         project: ProjectNo,
@@ -523,6 +530,11 @@ impl Tx for PgTx<'_> {
         self.ask(query::UNSETTLED, &[&no(project), &bound(limit)], |cells| {
             Ok((cells.seq()?, cells.seq()?))
         })
+    }
+
+    fn event(&mut self, project: ProjectNo, number: EventNo) -> Result<Option<Event>> {
+        let at = i64::try_from(number.0).unwrap_or(i64::MAX);
+        self.ask_one(&query::EVENT, &[&no(project), &at], rows::event)
     }
 
     fn remembered(&mut self, project: ProjectNo, key: &str) -> Result<Option<Remembered>> {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use domain::book::{Book, Entry};
-use domain::id::{Key, Seq, TaskId};
+use domain::event::Event;
+use domain::id::{EventNo, Key, Seq, TaskId};
 use domain::run::{Run, RunNo};
 use domain::task::lock::Mode;
 use domain::task::record::{Body, Class, ClassNo, Outcome, Place, Task};
@@ -136,6 +137,26 @@ impl Base<'_> {
         let members = self.texts(&self.keys.of("g"), &from(&start), &beyond(&start), limit)?;
         let child = |member: &Vec<u8>| keys::seq_of(member.get(8..).unwrap_or_default());
         Ok(members.iter().map(child).collect::<domain::store::Result<_>>()?)
+    }
+
+    /// Of a run.
+    pub(super) fn members(&mut self, run: RunNo) -> Found<Vec<Seq>> {
+        let mut batch = Batch::default();
+        batch.put(&[b"LRANGE", &self.keys.run_tasks(run), b"0", b"-1"]);
+        let members = self.ask(&batch)?.members()?;
+        let seq = |member: &Vec<u8>| number(member).map(|number| Seq(number.cast_unsigned()));
+        Ok(members.iter().map(seq).collect::<domain::store::Result<_>>()?)
+    }
+
+    /// The event with this number, in a log that ends with `last`.
+    pub(super) fn event(&mut self, no: EventNo, last: EventNo) -> Found<Option<Event>> {
+        if no > last {
+            return Ok(None);
+        }
+        let mut batch = Batch::default();
+        batch.put(&[b"LINDEX", &self.keys.of("e"), &from_end(no, last)]);
+        let found = self.ask(&batch)?.bytes()?;
+        Ok(found.map(|bytes| rows::unpack_event(no, &bytes)).transpose()?)
     }
 
     /// Dependents of each of these, those after the number beside it.
@@ -373,6 +394,12 @@ impl Base<'_> {
         ]);
         texts(self.ask(&batch)?.members()?)
     }
+}
+
+/// Where an event stands in a log that ends with `last`: its beginning may have gone, so that only the end is known.
+pub(super) fn from_end(no: EventNo, last: EventNo) -> Vec<u8> {
+    let back = last.0.saturating_sub(no.0).saturating_add(1);
+    format!("-{back}").into_bytes()
 }
 
 fn texts(members: Vec<Vec<u8>>) -> Found<Vec<Arc<str>>> {

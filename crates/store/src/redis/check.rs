@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use domain::book::Book;
 use domain::event::{Broken, Verifier};
 use domain::id::{EventNo, Project, Seq, TaskId};
+use domain::prune::{BEGINNING, Beginning};
 use domain::run::{Counts, RunNo};
 use domain::task::record::Task;
 use domain::task::state::{Reason, State};
@@ -88,7 +90,7 @@ pub(super) fn findings(at: &mut Snapshot<'_>, project: &Project) -> Found<Vec<St
         next = end + 1;
     }
     head(&at.head.head, &sum, &mut found);
-    sizes(at, &sum, &mut found)?;
+    sizes(at, project, &sum, &mut found)?;
     edges(at, &sum, &mut found)?;
     runs(at, &mut sum, &mut found)?;
     holders(at, &sum, &mut found)?;
@@ -212,12 +214,14 @@ fn head(head: &Head, sum: &Sum, found: &mut Findings) {
         &sum.dead_letters,
     );
     found.same("the sum of scores", &head.score_sum, &sum.score_sum);
-    found.same("the greatest depth", &head.max_depth, &sum.max_depth);
-    found.same("the newest submission", &head.newest, &sum.newest);
+    // Of all that ever were: the deepest and the newest may have gone.
+    let (max_depth, newest) = (sum.max_depth.max(head.max_depth), sum.newest.max(head.newest));
+    found.same("the greatest depth", &head.max_depth, &max_depth);
+    found.same("the newest submission", &head.newest, &newest);
 }
 
 /// Nobody stands where no row says so: every set has as many members as it should.
-fn sizes(at: &mut Snapshot<'_>, sum: &Sum, found: &mut Findings) -> Found<()> {
+fn sizes(at: &mut Snapshot<'_>, project: &Project, sum: &Sum, found: &mut Findings) -> Found<()> {
     let keys = at.base.keys.clone();
     let mut sets: BTreeMap<Vec<u8>, u64> = ["p", "tm", "x"].map(|name| (keys.of(name), 0)).into();
     sets.extend(at.classes.iter().map(|(class, _)| (keys.line(*class, None), 0)));
@@ -244,7 +248,9 @@ fn sizes(at: &mut Snapshot<'_>, sum: &Sum, found: &mut Findings) -> Found<()> {
         found.same(&format!("the number of {what}"), &kept, &(sum.brief.len() as u64));
     }
     let events = answers.int()?.cast_unsigned();
-    found.same("the length of the log", &events, &at.head.head.chain.last.0);
+    let from = beginning(at, project)?.after.last.0;
+    let right = at.head.head.chain.last.0.saturating_sub(from);
+    found.same("the length of the log", &events, &right);
     Ok(())
 }
 
@@ -340,9 +346,15 @@ fn holders(at: &mut Snapshot<'_>, sum: &Sum, found: &mut Findings) -> Found<()> 
     Ok(())
 }
 
+fn beginning(at: &mut Snapshot<'_>, project: &Project) -> Found<Beginning> {
+    let kept = at.base.entries(Book::Cursor, &[BEGINNING.into()])?;
+    Ok(Beginning::read(project, &kept)?)
+}
+
 /// Follows the log from its first event to the head, and the events of each task to its row.
 fn chain(at: &mut Snapshot<'_>, project: &Project, sum: &Sum, found: &mut Findings) -> Found<()> {
-    let mut verifier = Verifier::new(project);
+    let from = beginning(at, project)?;
+    let mut verifier = Verifier::after(from.after);
     let mut last: FxHashMap<Seq, EventNo> = FxHashMap::default();
     let mut next = EventNo(1);
     loop {
@@ -356,7 +368,7 @@ fn chain(at: &mut Snapshot<'_>, project: &Project, sum: &Sum, found: &mut Findin
                 return Ok(());
             }
             if let Some(seq) = event.fact.task {
-                let before = last.insert(seq, event.no).unwrap_or_default();
+                let before = from.before(&event, last.insert(seq, event.no));
                 if before != event.prev {
                     found.note("threads", || {
                         format!(
@@ -373,7 +385,7 @@ fn chain(at: &mut Snapshot<'_>, project: &Project, sum: &Sum, found: &mut Findin
         found.lines.push(tell(&broken));
     }
     for (seq, brief) in &sum.brief {
-        let right = last.get(seq).copied().unwrap_or_default();
+        let right = from.last(brief.last_event, last.get(seq).copied());
         if brief.last_event != right {
             found.note("heads", || {
                 format!(

@@ -21,7 +21,7 @@ use rustc_hash::FxHashMap;
 
 use super::keys::Keys;
 use super::rows::{HeadRow, Named};
-use crate::kernel::tx::{Group, Remembered, WriteSet, place_in_line};
+use crate::kernel::tx::{Gone, Group, Remembered, WriteSet, place_in_line};
 
 pub(super) struct Desk {
     pub(super) project: Project,
@@ -57,6 +57,9 @@ pub(super) struct Desk {
     pub(super) cached: Vec<(CacheEntry, i64)>,
     /// Of the cache, what goes for what was put in.
     pub(super) outdated: Vec<Vec<u8>>,
+    pub(super) gone: Gone,
+    /// Keys by which only what has gone went.
+    pub(super) unnamed: Vec<Key>,
     /// Something was written, be it only a row without an event.
     pub(super) dirty: bool,
 }
@@ -146,6 +149,8 @@ impl Desk {
             entries: BTreeMap::new(),
             cached: Vec::new(),
             outdated: Vec::new(),
+            gone: Gone::default(),
+            unnamed: Vec::new(),
             dirty: false,
         }
     }
@@ -239,6 +244,15 @@ impl Desk {
         }
         for at in &writes.erased {
             self.entries.insert(at.clone(), None);
+        }
+        debug_assert!(self.gone.is_empty(), "nothing follows what goes");
+        self.gone = writes.gone.clone();
+    }
+
+    /// The key is known no longer if it was that of this task, which has gone.
+    pub(super) fn unname(&mut self, key: &Key, task: &Task, stored: Option<Named>) {
+        if self.named.get(key).copied().or(stored) == Some((task.run, task.seq)) {
+            self.unnamed.push(key.clone());
         }
     }
 

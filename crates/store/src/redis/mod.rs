@@ -18,6 +18,7 @@ mod batch;
 mod check;
 mod desk;
 mod fault;
+mod gone;
 mod keys;
 mod link;
 mod list;

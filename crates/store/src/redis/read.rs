@@ -192,6 +192,10 @@ impl Read for RedisRead {
             while no != EventNo(0) && newest.len() < limit {
                 let event = at.raw_events(no, 1)?.pop();
                 let event = event.ok_or_else(|| corrupt(format!("event {} is missing", no.0)))?;
+                if event.no > no {
+                    // The log begins later.
+                    break;
+                }
                 if event.prev >= no {
                     return Err(corrupt(format!("event {} follows a later one", no.0)).into());
                 }

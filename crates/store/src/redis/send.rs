@@ -8,6 +8,7 @@ use domain::task::lock::Mode;
 use super::base::{edge, id_bytes};
 use super::batch::Batch;
 use super::desk::{Desk, Listing};
+use super::gone;
 use super::keys::{self, Keys, field, sorted};
 use super::pack::corrupt;
 use super::rows;
@@ -62,6 +63,9 @@ pub(super) fn commands(desk: &Desk, batch: &mut Batch) -> Result<()> {
     events(desk, batch);
     entries(desk, batch);
     cache(desk, batch);
+    if !desk.gone.is_empty() {
+        gone::take_out(desk, batch);
+    }
     Ok(())
 }
 

@@ -10,10 +10,9 @@ use domain::task::record::{Body, Class, ClassNo, Task};
 use domain::task::spec::When;
 use rustc_hash::FxHashMap;
 
-use super::base::Base;
+use super::base::{Base, from_end};
 use super::batch::Batch;
 use super::fault::Fault;
-use super::keys::field;
 use super::pack::corrupt;
 use super::rows::{self, HeadRow};
 
@@ -81,20 +80,24 @@ impl Snapshot<'_> {
         Ok(bodies.into_iter().map(|(seq, body)| (seq, body.key)).collect())
     }
 
-    /// The events with these numbers, which must exist.
+    /// `count` events from this number on, or from the beginning of the log if that is later.
     pub(super) fn raw_events(&mut self, first: EventNo, count: usize) -> Found<Vec<Event>> {
-        let start = first.0.saturating_sub(1);
-        let end = start
-            .saturating_add(count as u64)
-            .saturating_sub(1)
-            .min(i64::MAX as u64);
-        if count == 0 || first > self.head.head.chain.last {
+        let last = self.head.head.chain.last;
+        let first = EventNo(first.0.max(1));
+        if count == 0 || first > last {
             return Ok(Vec::new());
         }
         let mut batch = Batch::default();
         let key = self.base.keys.of("e");
-        batch.put(&[b"LRANGE", &key, &field(start), &field(end)]);
-        let members = self.base.ask(&batch)?.members()?;
+        let to = EventNo(first.0.saturating_add(count as u64 - 1).min(last.0));
+        batch.put(&[b"LLEN", &key]);
+        batch.put(&[b"LRANGE", &key, &from_end(first, last), &from_end(to, last)]);
+        let mut answers = self.base.ask(&batch)?;
+        let begin = EventNo(last.0.saturating_sub(answers.int()?.cast_unsigned()) + 1);
+        if first < begin {
+            return self.raw_events(begin, count);
+        }
+        let members = answers.members()?;
         let events = members
             .iter()
             .zip(first.0..)
@@ -109,7 +112,7 @@ impl Snapshot<'_> {
         let tasks = if seqs.is_empty() {
             Vec::new()
         } else {
-            self.base.listed(&seqs)?
+            self.base.tasks(&seqs)?
         };
         let ids: FxHashMap<Seq, TaskId> = tasks.into_iter().map(|task| (task.seq, task.id)).collect();
         let keys = self.keys(&seqs)?;

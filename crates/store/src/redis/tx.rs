@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::book::{Book, Entry};
-use domain::id::{Project, RunId, Seq, TaskId, WorkerId};
+use domain::event::Event;
+use domain::id::{EventNo, Project, RunId, Seq, TaskId, WorkerId};
 use domain::run::{Run, RunNo};
 use domain::store::{CacheEntry, Result};
 use domain::task::lock::Mode;
@@ -98,6 +99,17 @@ impl Tx for RedisTx<'_> {
         children.sort_unstable();
         children.truncate(limit);
         Ok(children)
+    }
+
+    fn members(&mut self, project: ProjectNo, run: RunNo, before: Seq, limit: usize) -> Result<Vec<Seq>> {
+        let mut members = self.ask(project, |base| base.members(run))?;
+        let new = self.desk(project).rows.values();
+        let new = new.filter(|row| row.stored.is_none() && row.now.run == Some(run));
+        members.extend(new.map(|row| row.now.seq));
+        members.retain(|seq| *seq < before);
+        members.sort_unstable_by(|one, other| other.cmp(one));
+        members.truncate(limit);
+        Ok(members)
     }
 
     fn dependents(
@@ -312,6 +324,18 @@ impl Tx for RedisTx<'_> {
         Ok(all.take(limit).map(|(seq, last)| (*seq, *last)).collect())
     }
 
+    fn event(&mut self, project: ProjectNo, no: EventNo) -> Result<Option<Event>> {
+        let desk = self.desk(project);
+        if let Some(own) = desk.events.iter().find(|event| event.no == no) {
+            return Ok(Some(own.clone()));
+        }
+        let Some(stored) = &desk.stored else {
+            return Ok(None);
+        };
+        let last = stored.head.chain.last;
+        self.ask(project, |base| base.event(no, last))
+    }
+
     fn remembered(&mut self, project: ProjectNo, key: &str) -> Result<Option<Remembered>> {
         match self.desk(project).remembered.get(key) {
             Some(own) => Ok(Some(own.clone())),
@@ -413,6 +437,16 @@ impl Tx for RedisTx<'_> {
         desk.apply(writes, held);
         for ((run, key, seq), stored) in writes.keys.iter().zip(named) {
             desk.name(key, *run, *seq, stored);
+        }
+        let gone = writes.gone.tasks.iter();
+        let (tasks, keys): (Vec<_>, Vec<_>) =
+            gone.filter_map(|(task, key)| Some((task, key.clone()?))).unzip();
+        if !keys.is_empty() {
+            let stored = self.ask(project, |base| base.named(&keys))?;
+            let desk = self.desk_mut(project);
+            for ((task, key), stored) in tasks.into_iter().zip(&keys).zip(stored) {
+                desk.unname(key, task, stored);
+            }
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::cells::Binds;
 use super::fault::Sql;
-use super::{body, books, line, log, runs, task};
+use super::{body, books, gone, line, log, runs, task};
 use crate::kernel::tx::{NewRow, ProjectNo, Remembered, WriteSet};
 use crate::split::{Rewrite, rewrite};
 
@@ -56,6 +56,9 @@ pub(super) fn apply(conn: &Connection, writes: &WriteSet) -> Sql<()> {
     settle(conn, project, &writes.settled)?;
     remember(conn, project, &writes.remember)?;
     books::write(conn, project, &writes.entries, &writes.erased)?;
+    if !writes.gone.is_empty() {
+        gone::take_out(conn, project, &writes.gone)?;
+    }
     if writes.head.0 != writes.head.1 {
         log::write_head(conn, project, &writes.head.1)?;
     }

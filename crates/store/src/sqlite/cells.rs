@@ -142,6 +142,14 @@ impl<'r> Cells<'r> {
         }
     }
 
+    pub(super) fn task_id_or(&mut self) -> Sql<Option<TaskId>> {
+        if self.row.get_ref(self.at)? == ValueRef::Null {
+            self.at += 1;
+            return Ok(None);
+        }
+        self.task_id().map(Some)
+    }
+
     pub(super) fn run_id_or(&mut self) -> Sql<Option<RunId>> {
         let bytes = self.raw()?.as_blob_or_null().map_err(corrupt)?;
         let id = bytes.map(Uuid::from_slice).transpose().map_err(corrupt)?;

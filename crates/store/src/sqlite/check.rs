@@ -1,7 +1,9 @@
 //! Everything that is kept twice, computed again and compared.
 
+use domain::book::Book;
 use domain::event::{Broken, Verifier};
 use domain::id::{EventNo, Project, TaskId};
+use domain::prune::{BEGINNING, Beginning};
 use domain::run::{Counts, RunState};
 use domain::task::state::State;
 use rusqlite::Connection;
@@ -148,8 +150,19 @@ fn head(conn: &Connection, project: ProjectNo, found: &mut Vec<String>) -> Sql<(
         &dead_letters,
     );
     differ(found, "the sum of scores", &head.score_sum, &score_sum);
-    differ(found, "the greatest depth", &head.max_depth, &max_depth);
-    differ(found, "the newest submission", &head.newest, &newest);
+    // Of all that ever were: the deepest and the newest may have gone.
+    differ(
+        found,
+        "the greatest depth",
+        &head.max_depth,
+        &max_depth.max(head.max_depth),
+    );
+    differ(
+        found,
+        "the newest submission",
+        &head.newest,
+        &newest.max(head.newest),
+    );
     Ok(())
 }
 
@@ -200,7 +213,9 @@ fn chain(conn: &Connection, project: ProjectNo, name: &Project, found: &mut Vec<
         log::columns!(),
         " FROM event e WHERE e.n > ?1 AND e.n <= ?2 ORDER BY e.n"
     );
-    let mut verifier = Verifier::new(name);
+    let kept = super::books::load(conn, project, Book::Cursor, &[BEGINNING.into()])?;
+    let from = Beginning::read(name, &kept)?;
+    let mut verifier = Verifier::after(from.after);
     let mut last = rustc_hash::FxHashMap::default();
     let mut statement = conn.prepare(ALL)?;
     let mut binds = Binds::of(&mut statement);
@@ -215,7 +230,7 @@ fn chain(conn: &Connection, project: ProjectNo, name: &Project, found: &mut Vec<
             return Ok(());
         }
         if let Some(seq) = event.fact.task {
-            let before = last.insert(seq, event.no).unwrap_or_default();
+            let before = from.before(&event, last.insert(seq, event.no));
             if before != event.prev {
                 found.push(format!(
                     "event {} says that event {} was the one of its task before, and it was {}",
@@ -235,7 +250,7 @@ fn chain(conn: &Connection, project: ProjectNo, name: &Project, found: &mut Vec<
         |cells| Ok((cells.task_id()?, cells.seq()?, cells.event_no()?)),
     )?;
     let wrong = |(id, seq, kept): (TaskId, _, EventNo)| {
-        let right = last.get(&seq).copied().unwrap_or_default();
+        let right = from.last(kept, last.get(&seq).copied());
         (kept != right).then(|| {
             format!(
                 "task {id} has event {} as its last, and it is {}",

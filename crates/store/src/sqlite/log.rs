@@ -27,6 +27,8 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
+pub(super) const ONE: &str = concat!("SELECT ", columns!(), " FROM event e WHERE e.n = ?1");
+
 /// A project has room for 2⁴⁰ events: at 100,000 a second, for four months without a pause; at one a
 /// millisecond, for 34 years.
 const NUMBER_BITS: u32 = 40;

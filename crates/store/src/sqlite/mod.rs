@@ -19,6 +19,7 @@ mod books;
 mod cells;
 mod check;
 mod fault;
+mod gone;
 mod line;
 mod list;
 mod log;
@@ -178,6 +179,22 @@ impl Driver for SqliteDriver {
             // The log keeps everything; the next call tries again, and a full disk shows at the next write.
             tracing::debug!(%error, "checkpoint failed");
         }
+    }
+
+    /// Pages that were freed stay in the file and are used again; this rewrites the file without them.
+    fn compact(&mut self) -> Result<Option<u64>> {
+        let _turn = self
+            .turnstile
+            .enter()
+            .map_err(|error| refuse_io(&self.path, &error))?;
+        let size = || fs::metadata(&self.path).map_or(0, |data| data.len());
+        let before = size();
+        let done = self.conn.execute_batch("VACUUM").and_then(|()| {
+            self.conn
+                .wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::TRUNCATE)
+        });
+        done.map_err(|error| self.refuse(error))?;
+        Ok(Some(before.saturating_sub(size())))
     }
 
     fn reader(&self) -> Result<Box<dyn Read>> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use domain::store::Durability;
 use rusqlite::Connection;
 
-use super::{Options, apply, body, books, line, log, names, open, read, runs, snapshot, task, tx};
+use super::{Options, apply, body, books, gone, line, log, names, open, read, runs, snapshot, task, tx};
 
 const HOT: &[&str] = &[
     task::LOAD,
@@ -27,6 +27,16 @@ const HOT: &[&str] = &[
     books::PAGE,
     books::DUE,
     books::ERASE,
+    gone::TASK,
+    gone::BODY,
+    gone::OUTCOME,
+    gone::EDGES,
+    gone::EDGE,
+    gone::NAMED,
+    gone::UNNAME,
+    gone::RUN,
+    gone::ANSWER,
+    gone::EVENTS,
     log::HEAD,
     log::HEAD_WRITE,
     names::PROJECT_FIND,
@@ -38,7 +48,9 @@ const HOT: &[&str] = &[
     runs::NEWEST_OF,
     runs::UPDATE,
     tx::FIND,
+    log::ONE,
     tx::CHILDREN,
+    tx::MEMBERS,
     tx::DEPENDENTS,
     tx::HOLDERS,
     tx::HOLDERS_BETWEEN,

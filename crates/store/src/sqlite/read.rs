@@ -9,6 +9,7 @@ use domain::book::{Book, Entry};
 use domain::code::{Code, Refusal};
 use domain::event::{ChainHead, Digest};
 use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, Token, WorkerId};
+use domain::prune::{BEGINNING, Beginning};
 use domain::run::Run;
 use domain::store::{CacheEntry, Filter, Held, HeldLock, Neighbours, Result, Seen, Status, Upstream, View};
 use domain::task::record::Task;
@@ -146,6 +147,11 @@ impl Read for SqliteRead {
             while no != EventNo(0) && newest.len() < limit {
                 let key = log::key(snapshot.project, no);
                 let Some(seen) = snapshot.events(key - 1, key, 1)?.pop() else {
+                    let kept = [BEGINNING.into()];
+                    let kept = books::load(snapshot.conn, snapshot.project, Book::Cursor, &kept)?;
+                    if no <= Beginning::read(project, &kept)?.after.last {
+                        break;
+                    }
                     return Err(corrupt(format!("event {} is missing", no.0)));
                 };
                 if seen.event.prev >= no {

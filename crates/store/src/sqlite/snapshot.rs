@@ -99,13 +99,9 @@ impl Snapshot<'_> {
         let bind = |binds: &mut Binds<'_, '_>| binds.put(after)?.put(to)?.put(bound(limit)).map(drop);
         query(self.conn, EVENTS, bind, |cells| {
             let event = log::read(cells)?;
-            let task = event.fact.task.map(|_| cells.task_id()).transpose()?;
-            if task.is_none() {
-                cells.skip(1);
-            }
             Ok(Seen {
                 event,
-                task,
+                task: cells.task_id_or()?,
                 key: cells.name_or()?,
                 run: cells.run_id_or()?,
             })

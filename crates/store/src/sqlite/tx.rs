@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use domain::book::{Book, Entry};
 use domain::code::Refusal;
-use domain::id::{Project, RunId, Seq, TaskId, WorkerId};
+use domain::event::Event;
+use domain::id::{EventNo, Project, RunId, Seq, TaskId, WorkerId};
 use domain::run::{Run, RunNo};
 use domain::store::{CacheEntry, Result};
 use domain::task::lock::Mode;
@@ -24,6 +25,8 @@ use crate::uses::Uses;
 pub(super) const FIND: &str = "SELECT seq FROM task WHERE project = ?1 AND id = ?2";
 const LAST: &str = "SELECT ifnull(max(seq), 0) FROM task";
 pub(super) const CHILDREN: &str = "SELECT seq FROM task WHERE parent = ?1 ORDER BY seq LIMIT ?2";
+pub(super) const MEMBERS: &str =
+    "SELECT seq FROM task WHERE run = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
 pub(super) const DEPENDENTS: &str =
     "SELECT child, condition FROM edge WHERE parent = ?1 AND child > ?2 ORDER BY child LIMIT ?3";
 pub(super) const HOLDERS: &str = "SELECT seq, mode FROM held WHERE project = ?1 AND name = ?2 ORDER BY seq";
@@ -136,6 +139,14 @@ impl Tx for SqliteTx<'_> {
         self.query(CHILDREN, bind, |cells| cells.seq())
     }
 
+    fn members(&mut self, _: ProjectNo, run: RunNo, before: Seq, limit: usize) -> Result<Vec<Seq>> {
+        let bind = |binds: &mut Binds<'_, '_>| {
+            let binds = binds.run_or(Some(run))?.seq(before)?;
+            binds.put(bound(limit)).map(drop)
+        };
+        self.query(MEMBERS, bind, |cells| cells.seq())
+    }
+
     fn dependents(
         &mut self,
         _: ProjectNo,
@@ -244,6 +255,11 @@ impl Tx for SqliteTx<'_> {
     fn unsettled(&mut self, project: ProjectNo, limit: usize) -> Result<Vec<(Seq, Seq)>> {
         let bind = |binds: &mut Binds<'_, '_>| binds.project(project)?.put(bound(limit)).map(drop);
         self.query(UNSETTLED, bind, |cells| Ok((cells.seq()?, cells.seq()?)))
+    }
+
+    fn event(&mut self, project: ProjectNo, no: EventNo) -> Result<Option<Event>> {
+        let bind = |binds: &mut Binds<'_, '_>| binds.put(log::key(project, no)).map(drop);
+        Ok(self.query(log::ONE, bind, log::read)?.pop())
     }
 
     fn remembered(&mut self, project: ProjectNo, key: &str) -> Result<Option<Remembered>> {

@@ -3,7 +3,7 @@
 use domain::decide::derive;
 use domain::decide::edges::{Fate, fate};
 use domain::event::Kind;
-use domain::id::{Seq, TaskId};
+use domain::id::{Key, Seq, TaskId};
 use domain::limits;
 use domain::run::{Counts, Run, RunNo, RunState};
 use domain::store::{Admission, IntoRun, NewTask, Result};
@@ -67,8 +67,7 @@ pub(in crate::kernel) fn insert(
         step.writes
             .new_edges
             .extend(after.iter().map(|(on, when)| (*on, seq, *when)));
-        if task.run.is_some() || new.key.is_some() {
-            let key = new.key.clone().map_or_else(|| key_of(&new.id), Ok)?;
+        if let Some(key) = name_of(&task, new.key.clone())? {
             step.writes.keys.push((task.run, key, seq));
         }
         let body = Body {
@@ -92,8 +91,12 @@ pub(in crate::kernel) fn insert(
     admission.tasks.iter().zip(first.0..).map(state).collect()
 }
 
-fn key_of(id: &TaskId) -> Result<domain::id::Key> {
-    domain::id::Key::new(&id.to_string())
+/// What a task goes by: its key, and in a run otherwise its id.
+pub(in crate::kernel) fn name_of(task: &Task, key: Option<Key>) -> Result<Option<Key>> {
+    match (key, task.run) {
+        (None, Some(_)) => Key::new(&task.id.to_string()).map(Some),
+        (key, _) => Ok(key),
+    }
 }
 
 fn open_run(step: &mut Step<'_>, admission: &Admission, existing: Option<RunNo>) -> Result<Option<RunNo>> {
@@ -223,7 +226,7 @@ fn submitted(new: &NewTask, state: State) -> Json {
     struct Data<'a> {
         id: &'a TaskId,
         #[serde(skip_serializing_if = "Option::is_none")]
-        key: Option<&'a domain::id::Key>,
+        key: Option<&'a Key>,
         state: State,
     }
     Json::of(&Data {

@@ -11,7 +11,7 @@ use domain::time::Now;
 use super::step::Step;
 use super::tx::{ProjectNo, Remembered, Tx};
 pub(super) use check::Plan;
-pub(super) use insert::insert;
+pub(super) use insert::{insert, name_of};
 
 pub fn admit(tx: &mut dyn Tx, project: &Project, admission: &Admission, now: Now) -> Result<Admitted> {
     let no = tx.project(project, true)?.expect("the project was created");
