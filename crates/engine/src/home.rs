@@ -1,5 +1,6 @@
 //! The folder beside a store that belongs to this machine: outputs of attempts, presence of workers, scratch files.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use domain::id::{Project, Seq};
@@ -31,12 +32,30 @@ impl Home {
 
     /// The base path of an attempt's captured output.
     pub fn output(&self, project: &Project, task: Seq, attempt: u32) -> PathBuf {
+        self.outputs(project, task).join(format!("{}-{attempt}", task.0))
+    }
+
+    /// Where the output of a task's attempts is, with that of its neighbours.
+    fn outputs(&self, project: &Project, task: Seq) -> PathBuf {
         let folder = format!("{}", task.0 / 1_000);
-        self.dir
-            .join("output")
-            .join(project.as_str())
-            .join(folder)
-            .join(format!("{}-{attempt}", task.0))
+        self.dir.join("output").join(project.as_str()).join(folder)
+    }
+
+    /// Removes what attempts of these tasks have put out; what cannot be removed stays.
+    pub fn forget(&self, project: &Project, tasks: &[Seq]) {
+        let folders: BTreeSet<PathBuf> = tasks.iter().map(|task| self.outputs(project, *task)).collect();
+        let gone: BTreeSet<String> = tasks.iter().map(|task| task.0.to_string()).collect();
+        for folder in folders {
+            for file in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let name = file.file_name();
+                let task = name.to_str().and_then(|name| name.split_once('-'));
+                if task.is_some_and(|(task, _)| gone.contains(task)) {
+                    let _ = std::fs::remove_file(file.path());
+                }
+            }
+            // Only an empty one goes.
+            let _ = std::fs::remove_dir(&folder);
+        }
     }
 
     /// Where a worker keeps the files of attempts under way.

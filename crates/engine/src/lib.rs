@@ -18,6 +18,7 @@ pub mod order;
 pub mod outside;
 pub mod process;
 pub mod recover;
+pub mod retention;
 pub mod rules;
 pub mod runner;
 pub mod service;

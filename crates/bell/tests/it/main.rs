@@ -20,6 +20,7 @@ mod locks;
 mod mcp;
 mod moves;
 mod plans;
+mod retention;
 mod rules;
 mod runs;
 mod schedules;

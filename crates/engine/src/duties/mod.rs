@@ -6,6 +6,7 @@
 //! twice does not rely on that: it is fenced in the store besides.
 
 pub mod lessons;
+pub mod retention;
 pub mod schedules;
 
 use std::fmt::Debug;
@@ -62,6 +63,7 @@ pub fn with(outside: &Outside) -> Vec<Box<dyn Duty>> {
         Box::new(schedules::Schedules),
         Box::new(Router::new(outside.clone())),
         Box::new(lessons::Lessons),
+        Box::new(retention::Retention::default()),
     ]
 }
 

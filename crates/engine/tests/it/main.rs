@@ -13,5 +13,6 @@ mod process;
 mod process_bench;
 mod process_guard;
 mod process_presence;
+mod retention;
 mod rules;
 mod waits;

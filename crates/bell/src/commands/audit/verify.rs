@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::Read;
 
 use domain::anchor::Anchor;
-use domain::event::{Broken, ChainHead, Digest, Verifier};
+use domain::book::Book;
+use domain::event::{Broken, ChainHead, Event, Kind, Verifier};
 use domain::id::{EventNo, Project};
 use domain::limits::{PAGE_MAX, TEXT_BYTES};
+use domain::prune::{BEGINNING, Beginning};
 use engine::engine::Engine;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::projects;
 use crate::context::Context;
@@ -20,6 +22,7 @@ use crate::output::theme::{self, paint};
 ///
 /// Finds events that were edited, removed or moved, and names the first; then the exit status is 1. Covers every
 /// project, unless --project names one. With an anchor that was kept elsewhere it also finds a log that was rewritten whole.
+/// Where the beginning was pruned the proof begins behind it, at the point that the log itself tells of.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bell audit verify
@@ -42,6 +45,9 @@ struct Verdict {
 struct Proof {
     project: Project,
     intact: bool,
+    /// The first event that is left, where the beginning has been pruned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begins_with: Option<EventNo>,
     /// Up to here every event is what was written.
     proven_to: EventNo,
     /// The digest of that event: the same head proves the same history.
@@ -49,6 +55,9 @@ struct Proof {
     /// The anchors that the log leads through.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     anchors: Vec<EventNo>,
+    /// Anchors of what has been pruned since: nothing can be said of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    anchors_before: Vec<EventNo>,
     first_bad: Option<EventNo>,
     detail: Option<String>,
 }
@@ -59,6 +68,8 @@ enum Fault {
     Broken(Broken),
     /// All up to this number follows, but an anchor says that it was another log.
     Forged(EventNo),
+    /// The log begins behind this event, and it does not say itself that it was cut there.
+    Cut(EventNo),
 }
 
 impl From<Broken> for Fault {
@@ -119,30 +130,44 @@ impl Verify {
 }
 
 async fn prove(engine: &Engine, project: Project, anchors: &[Anchor]) -> Result<Proof> {
-    let head = engine.store.chain(&project).await?;
     let mut anchors: Vec<ChainHead> = anchors
         .iter()
         .filter(|anchor| anchor.project == project)
         .map(|anchor| anchor.head)
         .collect();
     anchors.sort_unstable_by_key(|anchor| anchor.last);
-    let mut reached = ChainHead {
-        last: EventNo(0),
-        digest: Digest::root(&project),
+    let (begin, reached, ended) = loop {
+        let begin = beginning(engine, &project).await?;
+        let head = engine.store.chain(&project).await?;
+        let mut reached = begin;
+        let ended = follow(engine, &project, &head, &anchors, &mut reached).await?;
+        // What was cut while we read is no fault.
+        if ended.is_ok() || beginning(engine, &project).await? == begin {
+            break (begin, reached, ended);
+        }
     };
-    let ended = follow(engine, &project, &head, &anchors, &mut reached).await?;
-    let passed = anchors.iter().filter(|anchor| anchor.last <= reached.last);
-    let mut passed: Vec<EventNo> = passed.map(|anchor| anchor.last).collect();
-    passed.dedup();
+    let numbers = |fits: &dyn Fn(EventNo) -> bool| {
+        let mut numbers: Vec<EventNo> = anchors.iter().map(|at| at.last).filter(|no| fits(*no)).collect();
+        numbers.dedup();
+        numbers
+    };
     Ok(Proof {
         intact: ended.is_ok(),
+        begins_with: (begin.last > EventNo(0)).then_some(EventNo(begin.last.0 + 1)),
         proven_to: reached.last,
         digest: reached.digest.to_string(),
-        anchors: passed,
+        anchors: numbers(&|no| begin.last <= no && no <= reached.last),
+        anchors_before: numbers(&|no| no < begin.last),
         first_bad: ended.as_ref().err().map(first_bad),
         detail: ended.err().map(|fault| describe(&fault)),
         project,
     })
+}
+
+async fn beginning(engine: &Engine, project: &Project) -> Result<ChainHead> {
+    let keys = [BEGINNING.into()];
+    let found = engine.store.entries_of(project, Book::Cursor, &keys).await?;
+    Ok(Beginning::read(project, &found)?.after)
 }
 
 /// Events that come while we read belong to the next proof.
@@ -153,7 +178,8 @@ async fn follow(
     anchors: &[ChainHead],
     reached: &mut ChainHead,
 ) -> Result<std::result::Result<(), Fault>> {
-    let mut verifier = Verifier::new(project);
+    let begin = *reached;
+    let mut verifier = Verifier::after(begin);
     if let Some(beyond) = anchors.last().filter(|anchor| anchor.last > head.last) {
         // Such a number was given out once.
         let (last, head) = (head.last, beyond.last);
@@ -165,8 +191,10 @@ async fn follow(
             .any(|anchor| anchor.last == at.last && anchor != at)
     };
     if forged(reached) {
-        return Ok(Err(Fault::Forged(EventNo(0))));
+        return Ok(Err(Fault::Forged(reached.last)));
     }
+    // Each cut is told in the log, behind what it has taken.
+    let mut is_told = begin.last == EventNo(0);
     loop {
         let page = engine.store.events(project, reached.last, PAGE_MAX).await?;
         let whole = page.len() < PAGE_MAX;
@@ -181,6 +209,7 @@ async fn follow(
             if forged(&at) {
                 return Ok(Err(Fault::Forged(at.last)));
             }
+            is_told |= tells(&seen.event, &begin);
             *reached = at;
         }
         let beyond = page.iter().find(|seen| seen.event.no > head.last);
@@ -191,14 +220,34 @@ async fn follow(
             return Ok(Err(Broken::Edited(seen.event.no).into()));
         }
         if whole || beyond.is_some() {
-            return Ok(verifier.finish(head).map(drop).map_err(Fault::from));
+            let finished = verifier.finish(head).map(drop).map_err(Fault::from);
+            return Ok(match is_told {
+                true => finished,
+                false => finished.and(Err(Fault::Cut(begin.last))),
+            });
         }
     }
 }
 
+/// Whether the event says that the log was cut there.
+fn tells(event: &Event, begin: &ChainHead) -> bool {
+    #[derive(Deserialize)]
+    struct Cut {
+        upto: EventNo,
+        digest: String,
+    }
+    let data = event
+        .fact
+        .data
+        .as_ref()
+        .filter(|_| event.fact.kind == Kind::LogCut);
+    let cut = data.and_then(|data| serde_json::from_str::<Cut>(data.get()).ok());
+    cut.is_some_and(|cut| cut.upto == begin.last && cut.digest == begin.digest.to_string())
+}
+
 fn first_bad(fault: &Fault) -> EventNo {
     match fault {
-        Fault::Broken(Broken::Missing(no) | Broken::Edited(no)) | Fault::Forged(no) => *no,
+        Fault::Broken(Broken::Missing(no) | Broken::Edited(no)) | Fault::Forged(no) | Fault::Cut(no) => *no,
         Fault::Broken(Broken::CutOff { last, .. }) => EventNo(last.0 + 1),
     }
 }
@@ -208,6 +257,12 @@ fn describe(fault: &Fault) -> String {
         Fault::Forged(no) => {
             return format!(
                 "the log up to event {} is not the one that the anchor is of",
+                no.0
+            );
+        }
+        Fault::Cut(no) => {
+            return format!(
+                "the log begins behind event {}, and nothing in it tells of a cut there",
                 no.0
             );
         }
@@ -228,10 +283,13 @@ fn people(verdict: &Verdict) -> String {
     }
     let line = |proof: &Proof| match &proof.detail {
         None => format!(
-            "{}  {}: {} events proven{}, head {}\n",
+            "{}  {}: {} events proven{}{}, head {}\n",
             paint(theme::GOOD, "✓ intact"),
             proof.project,
-            proof.proven_to.0,
+            proof.proven_to.0 - proof.begins_with.map_or(0, |first| first.0 - 1),
+            proof
+                .begins_with
+                .map_or_else(String::new, |first| format!(" from event {} on", first.0)),
             match proof.anchors.len() {
                 0 => "",
                 1 => " through the anchor",

@@ -4,9 +4,11 @@ use desk::find;
 use domain::book::{Book, Edit, Entry};
 use domain::code::{Code, Refusal, nearest};
 use domain::event::Kind;
+use domain::prune::{RETENTION, Retention};
 use domain::task::order::{ORDER, Order};
 use domain::task::retry::{RETRY, Retry};
 use domain::task::score::Profile;
+use domain::time::parse_duration;
 use engine::engine::Engine;
 use serde_json::{Value, json};
 
@@ -16,7 +18,7 @@ use crate::error::{Result, invalid};
 use crate::exit::Exit;
 use crate::parse;
 
-/// Change how the project orders its line, and how often it tries
+/// Change how the project orders its line, how often it tries, and how long it keeps what has ended
 ///
 /// Holds for everybody who works in the project, at once: it is kept in its store. All that is set in one go is
 /// changed together, so that weights can be moved from one to another. An empty value sets back to the default.
@@ -26,11 +28,13 @@ use crate::parse;
   order.weights.base       and .depth, .urgency, .blocking, .source: together 1
   order.ageing             points for each hour of waiting, at most 25 in all
   retry                    operation, task, event, or a number of tries, for tasks that do not say
+  retention                how long what has ended is kept, such as 30d, or never, to keep everything
 
 Examples:
   bell config set order.profile=boosts retry=operation
   bell config set order.weights.base=0.40 order.weights.depth=0.15
-  bell config set order.ageing=")]
+  bell config set order.ageing=
+  bell config set retention=90d")]
 pub(super) struct Set {
     /// What to change
     #[arg(required = true, value_name = "NAME=VALUE")]
@@ -42,11 +46,12 @@ pub(super) struct Set {
 struct Kept {
     order: Order,
     retry: Option<Retry>,
+    retention: Retention,
 }
 
 const PROFILE: &str = "order.profile";
 const AGEING: &str = "order.ageing";
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     PROFILE,
     "order.weights.base",
     "order.weights.depth",
@@ -55,6 +60,7 @@ const NAMES: [&str; 8] = [
     "order.weights.source",
     AGEING,
     RETRY,
+    RETENTION,
 ];
 
 impl Set {
@@ -86,7 +92,7 @@ impl Set {
 }
 
 async fn entries(engine: &Engine) -> Result<Vec<Entry>> {
-    let keys = [ORDER.into(), RETRY.into()];
+    let keys = [ORDER.into(), RETRY.into(), RETENTION.into()];
     Ok(engine
         .store
         .entries_of(&engine.project, Book::Setting, &keys)
@@ -118,6 +124,7 @@ impl Kept {
         Ok(Kept {
             order: find(ORDER).map(Entry::read).transpose()?.unwrap_or_default(),
             retry: find(RETRY).map(Entry::read).transpose()?,
+            retention: find(RETENTION).map(Entry::read).transpose()?.unwrap_or_default(),
         })
     }
 
@@ -126,6 +133,7 @@ impl Kept {
             PROFILE => json!(self.order.profile.as_str()),
             AGEING => json!(self.order.ageing),
             RETRY => json!(shown(self.retry.as_ref())),
+            RETENTION => json!(span(self.retention)),
             name => {
                 let mut weights = self.order.weights;
                 weight(&mut weights, name).map_or(Value::Null, |weight| json!(*weight))
@@ -147,6 +155,8 @@ impl Kept {
             AGEING => self.order.ageing = number().ok_or_else(|| wrong("write a number"))?,
             RETRY if value.is_empty() => self.retry = None,
             RETRY => self.retry = Some(parse::retry(value).map_err(|why| wrong(&why))?),
+            RETENTION if value.is_empty() => self.retention = default.retention,
+            RETENTION => self.retention = retention(value).map_err(|why| wrong(&why))?,
             _ => {
                 let mut weights = default.order.weights;
                 let Some(standard) = weight(&mut weights, name).map(|weight| *weight) else {
@@ -171,6 +181,8 @@ impl Kept {
             .retry
             .as_ref()
             .map(|retry| Entry::new(Book::Setting, RETRY, retry));
+        let retention = (self.retention != Retention::default())
+            .then(|| Entry::new(Book::Setting, RETENTION, &self.retention));
         let edit = |key: &str, to: Option<Entry>| {
             let before = found.iter().find(|entry| &*entry.key == key);
             if before.map(|entry| &entry.value) == to.as_ref().map(|entry| &entry.value) {
@@ -181,10 +193,8 @@ impl Kept {
             let data = json!({ "setting": key, "value": value });
             Some(edit.instead_of(before).with_event(Kind::SettingChanged, &data))
         };
-        [edit(ORDER, order), edit(RETRY, retry)]
-            .into_iter()
-            .flatten()
-            .collect()
+        let all = [edit(ORDER, order), edit(RETRY, retry), edit(RETENTION, retention)];
+        all.into_iter().flatten().collect()
     }
 }
 
@@ -206,6 +216,31 @@ fn shown(retry: Option<&Retry>) -> String {
         .iter()
         .find(|name| Retry::preset(name).as_ref() == Some(retry));
     preset.map_or_else(|| retry.attempts.to_string(), |name| (*name).to_owned())
+}
+
+/// In the largest unit of which it is a whole number.
+fn span(retention: Retention) -> String {
+    match retention.seconds {
+        None => "never".to_owned(),
+        Some(s) if s % 86_400 == 0 => format!("{}d", s / 86_400),
+        Some(s) if s % 3_600 == 0 => format!("{}h", s / 3_600),
+        Some(s) if s % 60 == 0 => format!("{}m", s / 60),
+        Some(s) => format!("{s}s"),
+    }
+}
+
+fn retention(value: &str) -> std::result::Result<Retention, String> {
+    if value == "never" {
+        return Ok(Retention { seconds: None });
+    }
+    let kept = parse_duration(value).map_err(|why| format!("{why}, or never, to keep everything"))?;
+    let retention = Retention {
+        seconds: Some(kept.as_secs()),
+    };
+    match retention.is_sensible() {
+        true => Ok(retention),
+        false => Err("write a minute to a hundred years, or never, to keep everything".to_owned()),
+    }
 }
 
 fn unknown(context: &Context, name: &str) -> Refusal {

@@ -1,5 +1,7 @@
 //! `bell store`
 
+mod prune;
+
 use std::io::IsTerminal;
 
 use clap::Subcommand;
@@ -23,6 +25,7 @@ pub(crate) struct Args {
 enum Command {
     Check(Check),
     Copy(Copy),
+    Prune(prune::Prune),
 }
 
 /// Compare everything that the store keeps twice
@@ -175,8 +178,10 @@ struct Findings {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
-        if let Command::Copy(copy) = self.command {
-            return copy.run(context).await;
+        match self.command {
+            Command::Check(Check {}) => {}
+            Command::Copy(copy) => return copy.run(context).await,
+            Command::Prune(prune) => return prune.run(context).await,
         }
         let engine = context.engine().await?;
         let projects = match context.settings.is_default("project") {
