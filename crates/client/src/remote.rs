@@ -171,7 +171,10 @@ impl Store for Remote {
     }
 
     async fn compact(&self) -> Result<Option<u64>> {
-        Err(local())
+        Err(
+            Refusal::new(Code::Forbidden, "a store gives its room back only where it is")
+                .help("use --store on the server's machine"),
+        )
     }
 
     async fn close(&self, _: &Project, _: Option<Closed>) -> Result<()> {

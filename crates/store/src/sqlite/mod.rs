@@ -187,7 +187,9 @@ impl Driver for SqliteDriver {
             .turnstile
             .enter()
             .map_err(|error| refuse_io(&self.path, &error))?;
-        let size = || fs::metadata(&self.path).map_or(0, |data| data.len());
+        let files = [self.path.clone(), beside(&self.path, "-wal")];
+        let length = |path| fs::metadata(path).map_or(0, |data| data.len());
+        let size = || files.iter().map(length).sum::<u64>();
         let before = size();
         let done = self.conn.execute_batch("VACUUM").and_then(|()| {
             self.conn
