@@ -4,7 +4,7 @@ use domain::id::TaskId;
 use domain::store::Reply;
 use domain::task::state::{Reason, State};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::task::Task;
 use crate::time::Time;
@@ -59,6 +59,15 @@ pub struct Moved {
     pub reason: Option<Reason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub full: Option<Box<Task>>,
+}
+
+/// After output was sent.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct Printed {
+    pub task: TaskId,
+    pub attempt: u32,
+    /// How far the output goes: what follows belongs there.
+    pub bytes: u64,
 }
 
 /// After start and progress: how long the lease now lasts.

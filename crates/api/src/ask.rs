@@ -125,6 +125,18 @@ pub struct Held {
     pub token: LeaseToken,
 }
 
+/// What an attempt has printed since it last said so.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Printed {
+    #[serde(deserialize_with = "token")]
+    pub token: LeaseToken,
+    pub output: String,
+    /// How many bytes came before it; with that, what is sent twice is kept once.
+    #[serde(default)]
+    pub at: Option<u64>,
+}
+
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {

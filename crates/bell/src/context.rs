@@ -8,6 +8,7 @@ use domain::time::Now;
 use engine::clock::{Clock, SystemClock};
 use engine::engine::Engine;
 use engine::home::{DATABASE, Home};
+use engine::process::output;
 use store::Scheme;
 
 use crate::args::Globals;
@@ -150,14 +151,19 @@ impl Context {
     /// The store behind a server; what belongs to this machine stays in `folder`.
     async fn far(&self, folder: PathBuf, url: &str) -> Result<Engine> {
         let project = self.settings.project();
-        let link = client::Link::new(url, self.settings.token())?;
+        let (link, home) = (self.link(url)?, Home::new(folder));
+        let remote = client::Remote::open(link, &project).await?;
         Ok(Engine {
-            store: Arc::new(client::Remote::open(link, &project).await?),
+            store: Arc::new(remote.with_output(reader(home.clone()))),
             project,
             clock: Arc::new(SystemClock),
-            home: Home::new(folder),
+            home,
             actor: actor(),
         })
+    }
+
+    pub(crate) fn link(&self, url: &str) -> Result<client::Link> {
+        Ok(client::Link::new(url, self.settings.token())?)
     }
 
     fn no_store(&self) -> Refusal {
@@ -184,6 +190,25 @@ impl Context {
         self.ui
             .note(&format!("created a store in {}\n", folder.display()))
     }
+}
+
+/// How what attempts print on this machine is read.
+fn reader(home: Home) -> Arc<client::Reader> {
+    Arc::new(move |project, seq, attempt, from| {
+        let read = output::read_from(&home.output(project, seq, attempt), from);
+        let read = read.unwrap_or_else(|e| {
+            tracing::warn!(error = %e, "the output of an attempt cannot be read");
+            output::Output {
+                end: from,
+                ..output::Output::default()
+            }
+        });
+        client::Printed {
+            bytes: read.bytes,
+            dropped: read.dropped,
+            end: read.end,
+        }
+    })
 }
 
 /// Where this machine keeps the files of a store that is elsewhere. Processes that name the store alike share it.

@@ -5,6 +5,8 @@
 
 mod link;
 mod remote;
+mod ship;
 
 pub use link::{Link, Secret};
 pub use remote::Remote;
+pub use ship::{Printed, Reader};

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use api::answer::Printed;
 use api::problem::Told;
 use api::remote::{CHANGED_WAIT, Call, VERSION, VERSION_HEADER};
 use domain::code::{Code, Refusal};
-use domain::id::Project;
+use domain::id::{Project, TaskId, Token};
 use domain::store::Result;
 use serde::de::DeserializeOwned;
 
@@ -102,6 +103,48 @@ impl Link {
     pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T> {
         self.send(self.http.get(format!("{}{path}", self.base)).query(query))
             .await
+    }
+
+    /// Adds to what an attempt printed; answers how far the output then goes.
+    pub(crate) async fn print(
+        &self,
+        project: &Project,
+        task: &TaskId,
+        token: Token,
+        at: u64,
+        output: String,
+    ) -> Result<u64> {
+        let body = serde_json::json!({ "token": token, "at": at, "output": output });
+        let mut url = self.http_url()?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.extend(["v1", "tasks", &task.to_string(), "output"]);
+        }
+        let request = self
+            .http
+            .post(url)
+            .query(&[("project", project.as_str())])
+            .json(&body);
+        let printed: Printed = self.send(request).await?;
+        Ok(printed.bytes)
+    }
+
+    fn http_url(&self) -> Result<reqwest::Url> {
+        reqwest::Url::parse(&self.base)
+            .map_err(|e| Refusal::new(Code::InvalidArgument, format!("`{}` is no URL: {e}", self.base)))
+    }
+
+    /// Asks an operation about one task.
+    pub async fn get_of_task<T: DeserializeOwned>(
+        &self,
+        task: &TaskId,
+        what: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T> {
+        let mut url = self.http_url()?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.extend(["v1", "tasks", &task.to_string(), what]);
+        }
+        self.send(self.http.get(url).query(query)).await
     }
 
     async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T> {

@@ -22,6 +22,7 @@ use domain::transfer::{Closed, Next, Piece, Totals};
 use rustc_hash::FxHashMap;
 
 use crate::link::Link;
+use crate::ship::{self, Reader, Shipper};
 
 /// The longest pause between two looks for changes at a server that does not answer.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -36,6 +37,7 @@ pub struct Remote {
     secrets: Mutex<FxHashMap<(Seq, EventNo), u64>>,
     /// How long to wait before the next look for changes.
     pause: Mutex<Duration>,
+    ship: Option<Shipper>,
 }
 
 impl Remote {
@@ -59,7 +61,17 @@ impl Remote {
             info,
             secrets: Mutex::default(),
             pause: Mutex::new(Duration::ZERO),
+            ship: None,
         })
+    }
+
+    /// The same, and what attempts of this machine print goes to the server.
+    #[must_use]
+    pub fn with_output(self, reader: Arc<Reader>) -> Remote {
+        Remote {
+            ship: Some(Shipper::new(self.link.clone(), reader)),
+            ..self
+        }
     }
 
     fn secrets(&self) -> MutexGuard<'_, FxHashMap<(Seq, EventNo), u64>> {
@@ -129,12 +141,23 @@ impl Store for Remote {
     async fn claim(&self, project: &Project, claim: Claim, _: Now) -> Result<Vec<Leased>> {
         let mut leased: Vec<Leased> = self.link.ask(project, &Call::Claim(Box::new(claim))).await?;
         self.remember(&mut leased);
+        if let Some(ship) = &self.ship {
+            ship.began(project, &leased);
+        }
         Ok(leased)
     }
 
     async fn change(&self, project: &Project, requests: Vec<Request>, _: Now) -> Result<Vec<Result<Reply>>> {
+        let ends: Vec<_> = requests.iter().map(ship::end).collect();
+        if let Some(ship) = &self.ship {
+            ship.ending(&requests).await;
+        }
         let replies: Vec<Replied> = self.link.ask(project, &Call::Change(requests)).await?;
-        Ok(replies.into_iter().map(Result::from).collect())
+        let replies: Vec<Result<Reply>> = replies.into_iter().map(Result::from).collect();
+        if let Some(ship) = &self.ship {
+            ship.ended(&ends, &replies);
+        }
+        Ok(replies)
     }
 
     /// The server does what is due by itself; asking makes sure that it has.

@@ -2,20 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use api::answer::{Completed, Failed, Moved, Renewed};
+use api::answer::{Completed, Failed, Moved, Printed, Renewed};
 use api::ask;
 use api::lease::{Beat, Beats, Lease, Leases, Settled, Settlement, Wish};
 use api::problem::Problem;
 use api::time::Time;
 use domain::code::{Code, Refusal};
 use domain::id::{AgentName, TaskId, Token};
-use domain::limits::{CLAIM_MAX, RESULT_BYTES};
+use domain::limits::{CLAIM_MAX, RESULT_BYTES, TEXT_BYTES};
 use domain::store::{Claim, Command, Leased, Reply, Request, Result, Target, View, Wants};
 use domain::task::record::{Failure, Outcome};
 use domain::task::spec::Json;
 use domain::task::state::State;
 use engine::engine::Engine;
 use engine::ids;
+use engine::process::output;
 
 use crate::{change, find, invalid};
 
@@ -141,6 +142,31 @@ pub async fn progress(engine: &Engine, text: &str, asked: ask::Progress) -> Resu
     let token = asked.token;
     let command = renew(asked)?;
     Ok(Renewed::from(holder(engine, text, token, command, None).await?))
+}
+
+/// Keeps what an attempt elsewhere has printed. Only the present holder adds to it.
+pub async fn print(engine: &Engine, text: &str, asked: ask::Printed) -> Result<Printed> {
+    if asked.output.len() > TEXT_BYTES {
+        let detail = format!("the output has more than {TEXT_BYTES} bytes");
+        return Err(Refusal::new(Code::LimitExceeded, detail).help("send it in parts"));
+    }
+    let view = find::view(engine, text).await?;
+    if view.task.lease.is_none() || view.task.token() != Some(asked.token) {
+        let detail = format!("the token is not of the present lease of task {}", view.task.id);
+        return Err(Refusal::new(Code::LeaseLost, detail));
+    }
+    let attempt = view.task.attempt();
+    let path = engine.home.output(&engine.project, view.task.seq, attempt);
+    let append = move || output::append(&path, asked.at, asked.output.as_bytes());
+    let appended = tokio::task::spawn_blocking(append).await;
+    let appended = appended.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+    let bytes = appended
+        .map_err(|e| Refusal::new(Code::StoreUnavailable, format!("the output cannot be kept: {e}")))?;
+    Ok(Printed {
+        task: view.task.id,
+        attempt,
+        bytes,
+    })
 }
 
 fn renew(asked: ask::Progress) -> Result<Command> {

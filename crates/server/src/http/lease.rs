@@ -1,6 +1,6 @@
 //! What workers ask.
 
-use api::answer::{Completed, Failed, Moved, Renewed};
+use api::answer::{Completed, Failed, Moved, Printed, Renewed};
 use api::ask;
 use api::lease::{Beats, Leases, Settled};
 use desk::lease;
@@ -40,6 +40,12 @@ pub(super) fn ops() -> Vec<Op> {
             "reportProgress",
             "Renew a lease, and say how far the work is",
             progress,
+        ),
+        post(
+            "/v1/tasks/{id}/output",
+            "sendOutput",
+            "Add to what an attempt has printed",
+            print,
         ),
         post("/v1/tasks/{id}/heartbeat", "heartbeat", "Renew a lease", progress),
         post(
@@ -87,6 +93,10 @@ async fn start(call: Call, asked: ask::Held) -> Result<Renewed> {
 
 async fn progress(call: Call, asked: ask::Progress) -> Result<Renewed> {
     lease::progress(&call.engine, call.name(), asked).await
+}
+
+async fn print(call: Call, asked: ask::Printed) -> Result<Printed> {
+    lease::print(&call.engine, call.name(), asked).await
 }
 
 async fn complete(call: Call, asked: ask::Complete) -> Result<Completed> {

@@ -1,13 +1,13 @@
 //! `bell task logs`
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use desk::find;
 use domain::code::{Code, Refusal};
 use domain::id::TaskId;
-use engine::process::output::{self, Output};
-use serde::Serialize;
+use engine::process::output::{self, HEAD, Output};
+use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::error::{Result, invalid};
@@ -59,8 +59,16 @@ impl Args {
             };
             return Err(invalid(format!("task {} {which}", view.task.id)).into());
         }
-        let path = engine.home.output(&engine.project, view.task.seq, attempt);
-        let mut part = read(&path, 0)?;
+        let record = match context.settings.server() {
+            Some(url) => Record::Far {
+                link: context.link(url)?,
+                project: engine.project.to_string(),
+                task: view.task.id.clone(),
+                attempt: attempt.to_string(),
+            },
+            None => Record::Here(engine.home.output(&engine.project, view.task.seq, attempt)),
+        };
+        let mut part = record.read(0).await?;
         if context.ui.json && !self.follow {
             let logs = Logs {
                 task: view.task.id,
@@ -80,7 +88,7 @@ impl Args {
             let view = find::typed(&engine, &self.id).await?;
             // What was printed before the end is read after the end is known.
             let over = view.task.attempt() != attempt || view.task.lease.is_none();
-            part = read(&path, part.end)?;
+            part = record.read(part.end).await?;
             print(context, &part)?;
             if over {
                 return Ok(Exit::DONE);
@@ -90,11 +98,56 @@ impl Args {
     }
 }
 
-fn read(path: &Path, offset: u64) -> Result<Output> {
-    output::read_from(path, offset).map_err(|e| {
-        let detail = format!("the output in {} cannot be read: {e}", path.display());
-        Refusal::new(Code::StoreUnavailable, detail).into()
-    })
+/// Where the output is kept: on this machine, or beside the server.
+enum Record {
+    Here(PathBuf),
+    Far {
+        link: client::Link,
+        project: String,
+        task: TaskId,
+        attempt: String,
+    },
+}
+
+/// What the server answers.
+#[derive(Deserialize)]
+struct Told {
+    output: String,
+    dropped: u64,
+    bytes: u64,
+}
+
+impl Record {
+    async fn read(&self, after: u64) -> Result<Output> {
+        match self {
+            Record::Here(path) => output::read_from(path, after).map_err(|e| {
+                let detail = format!("the output in {} cannot be read: {e}", path.display());
+                Refusal::new(Code::StoreUnavailable, detail).into()
+            }),
+            Record::Far {
+                link,
+                project,
+                task,
+                attempt,
+            } => {
+                let (asked, after) = (after, after.to_string());
+                let query = [("project", &**project), ("attempt", attempt), ("after", &after)];
+                let told: Told = link.get_of_task(task, "logs", &query).await?;
+                // The gap begins where the head is full.
+                let head = HEAD.saturating_sub(asked);
+                let mut gap_at = told.output.len().min(usize::try_from(head).unwrap_or(usize::MAX));
+                while !told.output.is_char_boundary(gap_at) {
+                    gap_at -= 1;
+                }
+                Ok(Output {
+                    bytes: told.output.into_bytes(),
+                    dropped: told.dropped,
+                    gap_at,
+                    end: told.bytes,
+                })
+            }
+        }
+    }
 }
 
 fn print(context: &Context, part: &Output) -> Result<()> {

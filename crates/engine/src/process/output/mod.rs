@@ -5,11 +5,13 @@
 //! the output the ring holds, so a reader can tell what was overwritten while it was reading, or when
 //! the writer died. A silent command leaves no file.
 
+mod append;
 mod frame;
 mod pump;
 mod read;
 mod record;
 
+pub use append::append;
 pub use pump::Captured;
 pub use read::{Output, read, read_from};
 

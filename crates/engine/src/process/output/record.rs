@@ -27,6 +27,21 @@ impl Record {
         }
     }
 
+    /// Goes on with what an earlier writer left; writers that come this way take turns.
+    pub(super) fn resume(path: PathBuf) -> io::Result<Self> {
+        let file = open(&path, false)?;
+        file.lock()?;
+        let written = match Frame::load(&file)? {
+            Some(frame) => frame.written,
+            None => file.metadata()?.len(),
+        };
+        Ok(Self {
+            file: Some(file),
+            written,
+            ..Self::new(path)
+        })
+    }
+
     /// Each piece is tried anew, so that a disk that has room again is used again.
     pub(super) fn append(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
@@ -56,7 +71,7 @@ impl Record {
     fn append_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(create(&self.path)?),
+            none => none.insert(open(&self.path, true)?),
         };
         let (place, room) = place(self.written);
         let bytes = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
@@ -85,12 +100,13 @@ impl Record {
 }
 
 /// Output may hold secrets, so only its owner may read it.
-fn create(path: &Path) -> io::Result<File> {
+fn open(path: &Path, fresh: bool) -> io::Result<File> {
     let open = || {
         OpenOptions::new()
+            .read(true)
             .write(true)
             .create(true)
-            .truncate(true)
+            .truncate(fresh)
             .mode(0o600)
             .open(path)
     };
