@@ -93,6 +93,9 @@ pub struct Claim {
     /// Any, when empty.
     #[serde(default)]
     pub kinds: Vec<Kind>,
+    /// Only work of these sorts: `prompt`, `command`, `http`, `handler`, `wait`. Any, when empty.
+    #[serde(default)]
+    pub works: Vec<Work>,
     /// Takes what is pinned to this agent too; the worker's name when absent.
     #[serde(default)]
     pub agent: Option<AgentName>,
@@ -115,6 +118,30 @@ pub struct Claim {
     /// Embed the whole tasks.
     #[serde(default)]
     pub full: bool,
+}
+
+/// A sort of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    Prompt,
+    Command,
+    Http,
+    Handler,
+    Wait,
+}
+
+impl Work {
+    /// As executors are named.
+    pub fn executor(self) -> &'static str {
+        match self {
+            Work::Prompt => "agent",
+            Work::Command => "command",
+            Work::Http => "http",
+            Work::Handler => "handler",
+            Work::Wait => "wait",
+        }
+    }
 }
 
 /// The lease that is meant.

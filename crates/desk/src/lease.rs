@@ -77,6 +77,7 @@ fn wanted(asked: ask::Claim) -> Result<Claim> {
         wants: Wants {
             capabilities: asked.capabilities,
             kinds: asked.kinds,
+            works: asked.works.into_iter().map(ask::Work::executor).collect(),
             agent,
             free: free.collect(),
             ..Wants::default()

@@ -21,6 +21,7 @@ mod mcp;
 mod moves;
 mod plans;
 mod retention;
+mod remote;
 mod rules;
 mod runs;
 mod schedules;

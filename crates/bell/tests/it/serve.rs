@@ -17,7 +17,11 @@ pub(crate) struct Served {
 impl Served {
     /// A server on a free port, once it listens.
     pub(crate) fn new(bench: &Bench, args: &[&str]) -> Served {
-        let start = ["serve", "--listen", "127.0.0.1:0", "--json"];
+        Served::at(bench, "127.0.0.1:0", args)
+    }
+
+    pub(crate) fn at(bench: &Bench, address: &str, args: &[&str]) -> Served {
+        let start = ["serve", "--listen", address, "--json"];
         let mut child = bench.spawn(&[&start, args].concat());
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap())
