@@ -35,7 +35,10 @@ impl Types {
     }
 
     pub fn takes(&self, seen: &Seen) -> bool {
-        let kind = seen.event.fact.kind.as_str();
+        self.takes_kind(seen.event.fact.kind.as_str())
+    }
+
+    pub fn takes_kind(&self, kind: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|pattern| pattern.matches(kind))
     }
 }

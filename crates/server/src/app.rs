@@ -8,7 +8,9 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Auth;
 use crate::keep::Keepers;
+use crate::measure::Answered;
 use crate::options::Options;
+use crate::stream::Streams;
 
 #[derive(Clone, Debug)]
 pub(crate) struct App(Arc<Inner>);
@@ -19,6 +21,8 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) auth: Auth,
     pub(crate) keepers: Keepers,
+    pub(crate) streams: Streams,
+    pub(crate) answered: Answered,
     /// One permit for each request under way.
     pub(crate) room: Semaphore,
     /// The description of the interface, made once.

@@ -224,6 +224,14 @@ fn bearer(headers: &HeaderMap) -> Option<Secret> {
 /// Refuses what a web page elsewhere makes a browser of this machine send: another `Host` by a rebound name, or an
 /// `Origin` that is not this server.
 pub(crate) fn from_here(headers: &HeaderMap) -> Result<()> {
+    for proxied in ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"] {
+        if headers.contains_key(proxied) {
+            let detail =
+                format!("`{proxied}` says that a proxy speaks for somebody else, and there is no token");
+            return Err(Refusal::new(Code::Forbidden, detail)
+                .help("`bell token create NAME --role operator` makes a token; then everybody needs one"));
+        }
+    }
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let forbidden = |what: String| {
         Err(Refusal::new(Code::Forbidden, what)
@@ -267,6 +275,16 @@ mod tests {
             assert!(from_here(&headers(&[("host", host), ("origin", &origin)])).is_ok());
             assert!(from_here(&headers(&[("host", host), ("origin", "http://evil.example")])).is_err());
             assert!(from_here(&headers(&[("host", host), ("origin", "null")])).is_err());
+        }
+        for proxied in ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP"] {
+            let headers: HeaderMap = [(
+                proxied.to_lowercase().parse().unwrap(),
+                "10.0.0.7".parse().unwrap(),
+            )]
+            .into_iter()
+            .collect();
+            let refusal = from_here(&headers).unwrap_err();
+            assert!(refusal.help.unwrap().contains("token create"), "{proxied}");
         }
         for host in ["evil.example", "127.0.0.1.evil.example:80", "10.0.0.1", "[::2]"] {
             assert!(from_here(&headers(&[("host", host)])).is_err(), "{host}");

@@ -6,10 +6,11 @@ use std::time::Duration;
 use api::remote::VERSION_HEADER;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, WebSocketUpgrade};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, MethodRouter, any, on};
+use desk::token::Role;
 use domain::code::{Code, Refusal};
 use domain::id::Project;
 use domain::limits::KEY_BYTES;
@@ -19,7 +20,9 @@ use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::mount::Mount;
 use crate::op::{Call, Op};
+use crate::stream::socket::{self, MESSAGE_BYTES, Peer};
 use crate::{body, problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,13 +31,33 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// All operations with what is around them.
-pub(crate) fn router(app: &App, ops: Vec<Op>) -> Router {
+pub(crate) fn router(app: &App, ops: Vec<Op>, mounts: Vec<Mount>) -> Router {
     let mut router = Router::new();
     for op in ops {
         let (app, path) = (app.clone(), op.path);
         router = router.route(path, route(app, op));
     }
+    for mount in mounts {
+        let (app, path) = (app.clone(), mount.path);
+        let serve = move |request: Request| {
+            let (app, mount) = (app.clone(), mount.clone());
+            async move {
+                let answered = mount.answer(&app, request).await;
+                answered.unwrap_or_else(|refusal| problem::answer(&refusal))
+            }
+        };
+        router = router.route(path, any(serve));
+    }
+    let streamed = app.clone();
+    let listen = move |request: Request| {
+        let app = streamed.clone();
+        async move {
+            let answered = stream(app, request).await;
+            answered.unwrap_or_else(|refusal| problem::answer(&refusal))
+        }
+    };
     router
+        .route("/v1/stream", on(MethodFilter::GET, listen))
         .fallback(|request: Request| async move {
             let detail = format!("there is no `{}`", request.uri().path().escape_debug());
             problem::answer(
@@ -54,7 +77,7 @@ pub(crate) fn router(app: &App, ops: Vec<Op>) -> Router {
             problem::answer(&Refusal::new(Code::Internal, "the operation met a defect"))
         }))
         .layer(CompressionLayer::new())
-        .layer(axum::middleware::from_fn(number))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), number))
 }
 
 fn route(app: App, op: Op) -> MethodRouter {
@@ -120,7 +143,42 @@ async fn answer(app: App, op: &Op, path: Vec<String>, request: Request) -> Resul
     }
 }
 
-fn peer(parts: &Parts) -> SocketAddr {
+/// Lets a connection listen to the stream of a project.
+async fn stream(app: App, request: Request) -> Result<Response<Body>> {
+    let (mut parts, _) = request.into_parts();
+    let caller = app.auth.caller(&parts.headers, peer(&parts)).await?;
+    caller.needs(Role::Reader)?;
+    let (project, rest) = project(parts.uri.query().unwrap_or_default())?;
+    if !rest.is_empty() {
+        let detail = format!("`{}` is not asked here", rest.escape_debug());
+        return Err(Refusal::new(Code::InvalidArgument, detail).help("only `project` is"));
+    }
+    let project = project.unwrap_or_else(|| app.engine.project.clone());
+    caller.sees(&project)?;
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &app).await;
+    let upgrade = upgrade.map_err(|e| {
+        Refusal::new(
+            Code::InvalidArgument,
+            format!("this address speaks WebSocket: {e}"),
+        )
+        .help("connect with a WebSocket client, ws:// or wss://")
+    })?;
+    let stream = app.streams.of(&project)?;
+    app.keepers.keep(&project);
+    app.streams.enter(app.options.streams)?;
+    let peer = Peer {
+        address: peer(&parts),
+        headers: parts.headers,
+    };
+    let failed = app.clone();
+    Ok(upgrade
+        .max_message_size(MESSAGE_BYTES)
+        .max_frame_size(MESSAGE_BYTES)
+        .on_failed_upgrade(move |_| failed.streams.leave())
+        .on_upgrade(move |ws| socket::serve(app, stream, ws, peer)))
+}
+
+pub(crate) fn peer(parts: &Parts) -> SocketAddr {
     let known = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     // Without an address nobody is taken for the user of this machine.
     known.map_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)), |peer| peer.0)
@@ -158,7 +216,11 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
 }
 
 /// Gives every request a number that its answer and the log share; the caller's own is kept when it is sane.
-async fn number(mut request: Request, next: axum::middleware::Next) -> Response<Body> {
+async fn number(
+    axum::extract::State(app): axum::extract::State<App>,
+    mut request: Request,
+    next: axum::middleware::Next,
+) -> Response<Body> {
     let given = request.headers().get(&REQUEST_ID).cloned();
     let sane = |value: &HeaderValue| {
         let visible = |byte: &u8| byte.is_ascii_graphic();
@@ -175,6 +237,7 @@ async fn number(mut request: Request, next: axum::middleware::Next) -> Response<
     let begun = std::time::Instant::now();
     let mut response = next.run(request).await;
     let status = response.status().as_u16();
+    app.answered.note(status, begun.elapsed());
     let took = begun.elapsed().as_millis() as u64;
     let shown = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
     tracing::debug!(%method, path, status, took, request = shown, "a request was answered");

@@ -60,6 +60,11 @@ impl Keepers {
         kept.insert(project.clone(), keeper);
     }
 
+    /// What the server itself works on at the same time.
+    pub(crate) fn jobs(&self) -> usize {
+        self.0.workers.jobs
+    }
+
     /// Whether everything that was begun is still being done.
     pub(crate) fn alive(&self) -> bool {
         let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,8 +2,8 @@
 //!
 //! In reading order: what it is told (`options`) and what it holds (`app`); one operation (`op`) and all of them
 //! (`http`); what every request goes through (`frame`: who asks (`auth`), how much (`body`), in what words it
-//! is refused (`problem`)); their description (`openapi`); what is done besides (`keep`); and the listener around it
-//! all (`listen`).
+//! is refused (`problem`)) and what others put beside them (`mount`); their description (`openapi`); what is done besides (`keep`), what is measured (`measure`)
+//! and told as it happens (`stream`); and the listener around it all (`listen`).
 
 mod app;
 mod auth;
@@ -12,10 +12,14 @@ mod frame;
 mod http;
 mod keep;
 mod listen;
+mod measure;
+mod mount;
 mod op;
 mod openapi;
 mod options;
 mod problem;
+mod stream;
 
 pub use listen::{Server, serve};
+pub use mount::{Mount, Serve, Who};
 pub use options::{Options, Tls};

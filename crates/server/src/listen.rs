@@ -13,7 +13,10 @@ use tokio::sync::{Semaphore, watch};
 use crate::app::{App, Inner};
 use crate::auth::Auth;
 use crate::keep::Keepers;
+use crate::measure::Answered;
+use crate::mount::Mount;
 use crate::options::{Options, Tls};
+use crate::stream::Streams;
 use crate::{frame, http, openapi};
 
 /// A server that listens and does not answer yet.
@@ -25,6 +28,7 @@ pub struct Server {
     app: App,
     leave: watch::Sender<bool>,
     pace: watch::Receiver<Pace>,
+    mounts: Vec<Mount>,
 }
 
 impl Server {
@@ -54,6 +58,8 @@ impl Server {
         let app = App::new(Inner {
             auth: Auth::new(engine.clone()),
             keepers: Keepers::new(engine.clone(), workers, pace.clone()),
+            streams: Streams::new(engine.clone(), leaving.clone()),
+            answered: Answered::default(),
             room: Semaphore::new(options.requests),
             description: openapi::describe(&http::ops()).to_string(),
             leaving,
@@ -66,17 +72,26 @@ impl Server {
             app,
             leave,
             pace,
+            mounts: Vec::new(),
         })
+    }
+
+    /// Puts a service of another room under a path.
+    #[must_use]
+    pub fn mount(mut self, mount: Mount) -> Server {
+        self.mounts.push(mount);
+        self
     }
 
     /// Answers until the pace says otherwise, then lets requests under way end.
     pub async fn run(mut self) -> Result<()> {
         let (engine, options) = (&self.app.engine, &self.app.options);
         self.app.keepers.keep(&engine.project);
+        self.app.streams.of(&engine.project)?;
         for project in engine.store.projects().await? {
             self.app.keepers.keep(&project);
         }
-        let router = frame::router(&self.app, http::ops());
+        let router = frame::router(&self.app, http::ops(), self.mounts);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let handle = Handle::new();
         let (drain, leave) = (options.drain, self.leave);

@@ -18,6 +18,12 @@ pub struct Options {
     pub patience: Duration,
     /// Requests under way at the same time; those beyond are refused.
     pub requests: usize,
+    /// Connections that listen to the stream at the same time.
+    pub streams: usize,
+    /// How often a connection of the stream is asked whether it is there.
+    pub ping: Duration,
+    /// How long it may say nothing, or take nothing.
+    pub silence: Duration,
     /// How long a drain waits for requests under way.
     pub drain: Duration,
 }
@@ -39,6 +45,9 @@ impl Default for Options {
             head: Duration::from_secs(10),
             patience: Duration::from_secs(30),
             requests: 4_096,
+            streams: 4_096,
+            ping: Duration::from_secs(30),
+            silence: Duration::from_secs(60),
             drain: Duration::from_secs(10),
         }
     }

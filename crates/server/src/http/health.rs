@@ -3,10 +3,12 @@
 use schemars::SchemaGenerator;
 use std::time::Duration;
 
-use api::health::{Component, Ready};
+use api::health::{Component, Load, Ready};
 use axum::body::Body;
 use axum::http::{Method, Response, StatusCode};
+use domain::run::Counts;
 use domain::store::Result;
+use domain::task::state::State;
 
 use crate::op::{Answer, Call, Op, json, typed};
 
@@ -79,8 +81,22 @@ pub(super) fn ops() -> Vec<Op> {
 const PAGE: &str = include_str!("../page.html");
 
 async fn ready(call: Call) -> Result<Response<Body>> {
+    let answer = look(&call).await;
+    let status = if answer.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json(status, &answer)
+}
+
+pub(super) async fn look(call: &Call) -> Ready {
     let store = &call.engine.store;
     let status = tokio::time::timeout(STORE, store.status(&call.engine.project)).await;
+    let counts = match &status {
+        Ok(Ok(status)) => status.counts,
+        _ => Counts::default(),
+    };
     let told = match status {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(refusal)) => Err(refusal.to_string()),
@@ -106,7 +122,7 @@ async fn ready(call: Call) -> Result<Response<Body>> {
     ];
     let ready = parts.iter().all(|(_, told)| told.is_ok());
     let info = store.info();
-    let answer = Ready {
+    Ready {
         ready,
         engine: info.engine.to_owned(),
         durability: info.durability.as_str().to_owned(),
@@ -119,11 +135,40 @@ async fn ready(call: Call) -> Result<Response<Body>> {
                 why: told.err(),
             })
             .collect(),
-    };
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    json(status, &answer)
+        load: load(&counts, call.app.keepers.jobs(), ready),
+    }
+}
+
+fn load(counts: &Counts, jobs: usize, is_running: bool) -> Load {
+    let processing_tasks = counts.of(State::Assigned) + counts.of(State::Running);
+    let queue_size = counts.of(State::Ready) + processing_tasks;
+    Load {
+        degraded: !is_running || (jobs > 0 && queue_size >= 2 * jobs as u64),
+        is_running,
+        queue_size,
+        processing_tasks,
+        max_concurrent: (jobs > 0).then_some(jobs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // proves: SPEC 2.2
+    #[test]
+    fn twice_as_much_as_it_works_on_is_too_much() {
+        let mut counts = Counts::default();
+        counts.0[State::Ready as usize] = 12;
+        counts.0[State::Running as usize] = 7;
+        assert!(!load(&counts, 10, true).degraded);
+        counts.0[State::Assigned as usize] = 1;
+        let told = load(&counts, 10, true);
+        assert_eq!(
+            (told.degraded, told.queue_size, told.processing_tasks),
+            (true, 20, 8)
+        );
+        assert!(!load(&counts, 0, true).degraded);
+        assert!(load(&Counts::default(), 10, false).degraded);
+    }
 }

@@ -4,6 +4,7 @@ mod control;
 mod health;
 mod lease;
 mod look;
+mod observe;
 mod run;
 mod store;
 mod task;
@@ -20,6 +21,7 @@ pub(crate) fn ops() -> Vec<Op> {
         control::ops(),
         token::ops(),
         store::ops(),
+        observe::ops(),
         health::ops(),
     ];
     rooms.into_iter().flatten().collect()

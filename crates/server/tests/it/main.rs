@@ -6,5 +6,6 @@ mod bounds;
 mod lab;
 mod operations;
 mod remote;
+mod stream;
 mod tokens;
 mod workers;

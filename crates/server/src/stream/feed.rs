@@ -1,0 +1,213 @@
+//! What is measured: most of it because something happened, the rest from time to time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use domain::event::Kind;
+use domain::id::{EventNo, TaskId};
+use domain::limits::PAGE_MAX;
+use domain::store::{Result, Seen, View};
+use domain::task::state::State;
+use rustc_hash::FxHashMap;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::Stream;
+use super::metric::{Metric, MetricType};
+
+/// How often the queue and its workers are looked at while something changes.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often the stream tells about itself.
+const HEALTH: Duration = Duration::from_secs(30);
+/// How long a store that fails is left alone.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Follows the log of a project until the server leaves.
+pub(super) async fn follow(stream: Arc<Stream>, mut leaving: watch::Receiver<bool>) {
+    let work = async {
+        let mut after = None;
+        let mut looked = None;
+        let mut health = tokio::time::interval(HEALTH);
+        let mut moment = 0;
+        loop {
+            let changed = stream.engine.store.changed(moment);
+            let mut pause = HEALTH;
+            match turn(&stream, &mut after).await {
+                Ok(true) if looked.is_none_or(|at: Instant| at.elapsed() >= LOOK) => {
+                    looked = Some(Instant::now());
+                    if let Err(refusal) = look(&stream).await {
+                        tracing::warn!(error = %refusal, "the queue could not be looked at");
+                    }
+                }
+                Ok(new) => pause = if new { LOOK } else { pause },
+                Err(refusal) => {
+                    tracing::warn!(error = %refusal, "the log could not be followed");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+            tokio::select! {
+                now = changed => moment = now,
+                _ = health.tick() => stream.publish(health_of(&stream)),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        _ = leaving.wait_for(|leaving| *leaving) => {}
+    }
+}
+
+/// Reads what is new. Tells whether there was anything.
+async fn turn(stream: &Stream, after: &mut Option<EventNo>) -> Result<bool> {
+    let (store, project) = (&stream.engine.store, &stream.engine.project);
+    let mut from = match *after {
+        Some(from) => from,
+        None => store.chain(project).await?.last,
+    };
+    let first = after.is_none();
+    *after = Some(from);
+    let mut new = first;
+    loop {
+        let page = store.events(project, from, PAGE_MAX).await?;
+        let Some(last) = page.last() else { return Ok(new) };
+        new = true;
+        from = last.event.no;
+        stream.tail.grow(&page);
+        *after = Some(from);
+        measure(stream, &page).await?;
+        if page.len() < PAGE_MAX {
+            return Ok(new);
+        }
+    }
+}
+
+async fn measure(stream: &Stream, page: &[Seen]) -> Result<()> {
+    let ended = |seen: &&Seen| {
+        matches!(
+            seen.event.fact.kind,
+            Kind::TaskEntered(State::Completed | State::Failed | State::Retrying)
+        )
+    };
+    let mut ids: Vec<TaskId> = page
+        .iter()
+        .filter(ended)
+        .filter_map(|seen| seen.task.clone())
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut views = FxHashMap::default();
+    if !ids.is_empty() {
+        let found = stream.engine.store.views(&stream.engine.project, &ids).await?;
+        views.extend(
+            ids.into_iter()
+                .zip(found)
+                .filter_map(|(id, view)| Some((id, view?))),
+        );
+    }
+    for seen in page {
+        stream.measured.event(seen.event.fact.kind);
+        let Some(task) = &seen.task else { continue };
+        if let Kind::TaskEntered(state) = seen.event.fact.kind {
+            stream.publish(progress(seen, task, state));
+            if let Some(view) = views.get(task) {
+                judge(stream, seen, view, state);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn progress(seen: &Seen, task: &TaskId, state: State) -> Metric {
+    let share = match state {
+        State::Completed => json!(1.0),
+        _ => Value::Null,
+    };
+    let fact = &seen.event.fact;
+    let data = json!({
+        "task_id": task,
+        "status": state,
+        "progress": share,
+        "details": {
+            "number": seen.event.no,
+            "key": seen.key,
+            "run": seen.run,
+            "actor": fact.actor,
+            "reason": fact.reason,
+        },
+    });
+    Metric::new(MetricType::TaskProgress, fact.at, data)
+}
+
+/// How an attempt went, of a task as it stands now.
+fn judge(stream: &Stream, seen: &Seen, view: &View, state: State) {
+    let (task, at) = (&view.task, seen.event.fact.at);
+    let (success, over) = match state {
+        State::Completed => (true, true),
+        State::Failed => (false, true),
+        State::Retrying => (false, false),
+        _ => return,
+    };
+    if let Some(started) = task.started_at.filter(|started| *started <= at) {
+        let run = at.since(started);
+        let details = json!({ "task_id": task.id });
+        stream.publish(Metric::performance(
+            at,
+            run.as_secs_f64() * 1e3,
+            success,
+            &details,
+        ));
+        stream.measured.run.observe(run);
+        if over {
+            let ready = task
+                .run_at
+                .map_or(task.submitted_at, |at| at.max(task.submitted_at));
+            stream.measured.wait.observe(started.since(ready));
+            stream.measured.end_to_end.observe(at.since(task.submitted_at));
+        }
+    }
+    if !success {
+        let failure = view.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
+        let kind = failure.and_then(|failure| failure.class.as_deref());
+        let message = failure.map_or("", |failure| &failure.message);
+        let context = json!({ "task_id": task.id, "attempt": task.attempt(), "status": state });
+        stream.publish(Metric::error(at, kind.unwrap_or("failure"), message, &context));
+    }
+}
+
+/// How the queue stands, and who works.
+async fn look(stream: &Stream) -> Result<()> {
+    let engine = &stream.engine;
+    let now = engine.now().wall;
+    let status = engine.store.status(&engine.project).await?;
+    let depth = status.counts.of(State::Ready);
+    let mut data = serde_json::to_value(api::queue::Status::from(status)).unwrap_or_default();
+    data["depth"] = json!(depth);
+    stream.publish(Metric::new(MetricType::QueueStatus, now, data));
+    let mut workers: FxHashMap<_, usize> = FxHashMap::default();
+    for held in engine.store.leased(&engine.project, None).await? {
+        *workers.entry(held.worker).or_default() += 1;
+    }
+    let mut list: Vec<Value> = workers
+        .into_iter()
+        .take(PAGE_MAX)
+        .map(|(worker, leases)| json!({ "worker": worker, "leases": leases }))
+        .collect();
+    list.sort_by_cached_key(|worker| worker["worker"].to_string());
+    let data = json!({ "count": list.len(), "workers": list });
+    stream.publish(Metric::new(MetricType::WorkerStatus, now, data));
+    Ok(())
+}
+
+fn health_of(stream: &Stream) -> Metric {
+    let connections = stream.listeners.connections();
+    let subscriptions: usize = connections.iter().map(|one| one.subscriptions.len()).sum();
+    let data = json!({
+        "connections": connections.len(),
+        "active_subscriptions": subscriptions,
+        "metrics_collected": stream.collected().count(),
+        "events": stream.measured.events.load(Ordering::Relaxed),
+    });
+    Metric::new(MetricType::SystemHealth, stream.engine.now().wall, data)
+}
