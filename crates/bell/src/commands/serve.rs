@@ -2,11 +2,20 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use desk::token::Role;
 use domain::code::{Code, Refusal};
 use engine::worker;
+use futures_util::future::BoxFuture;
+use mcp::{Caller, Rights, Set, Setup};
 use serde::Serialize;
-use server::{Options, Tls};
+use server::{Mount, Options, Tls, Who};
+
+use super::mcp::verbs::Verbs;
 
 use crate::context::{Access, Context};
 use crate::error::{Result, invalid};
@@ -29,12 +38,37 @@ pub(crate) struct Args {
     /// Work on this many tasks at the same time, too
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = workers)]
     workers: usize,
+    /// Offer these tools to agents at /mcp: core, classic or all
+    #[arg(long, value_name = "SET", default_value = "classic", value_parser = super::mcp::set)]
+    tools: Set,
     /// Speak TLS with this certificate chain
     #[arg(long, value_name = "PEM", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
     /// The key of the certificate
     #[arg(long, value_name = "PEM", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
+}
+
+/// The tools for agents, under the rights of each caller.
+fn tools(setup: Setup) -> Mount {
+    let service = mcp::http::service(setup, Vec::new(), Vec::new());
+    let serve = move |mut request: Request, who: Who| -> BoxFuture<'static, Response> {
+        let service = service.clone();
+        let caller = Caller {
+            actor: who.actor,
+            rights: match who.role {
+                Role::Reader => Rights::Read,
+                Role::Worker => Rights::Work,
+                Role::Operator | Role::Admin => Rights::Operate,
+            },
+        };
+        request.extensions_mut().insert(caller);
+        Box::pin(async move { service.handle(request).await.map(Body::new) })
+    };
+    Mount {
+        path: "/mcp",
+        serve: Arc::new(serve),
+    }
 }
 
 fn workers(text: &str) -> std::result::Result<usize, String> {
@@ -83,7 +117,17 @@ impl Args {
             store_url: context.place()?.1,
             ..worker::Options::default()
         };
+        let setup = Setup {
+            engine: engine.clone(),
+            tools: self.tools,
+            agent: None,
+            capabilities: Vec::new(),
+            ttl: context.settings.claim_ttl(),
+            rights: Rights::Read,
+            extra: Some(Arc::new(Verbs::new(context.clone(), false))),
+        };
         let server = server::Server::open(engine, options, workers, signals::pace()?).await?;
+        let server = server.mount(tools(setup));
         let listening = Listening {
             listening: format!("{scheme}://{}", server.address),
             pid: std::process::id(),

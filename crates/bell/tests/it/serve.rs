@@ -35,6 +35,27 @@ impl Served {
         }
     }
 
+    /// The whole answer to a call of the tools for agents.
+    fn tools(&self, headers: &[(&str, &str)], body: &Value) -> String {
+        let body = body.to_string();
+        let headers: String = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "POST /mcp HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
     /// Status and document of an answer.
     pub(crate) fn ask(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> (u16, Value) {
         let body = if body.is_null() {
@@ -140,4 +161,45 @@ fn the_world_is_not_listened_to_without_a_token() {
         bench.problem(&["serve", "--listen", "0.0.0.0:0"]),
         ("token-required".to_owned(), 2)
     );
+}
+
+// proves: DESIGN 13, DESIGN 9
+#[test]
+fn tools_for_agents_know_their_callers_by_token() {
+    let bench = Bench::new();
+    let make = |role: &str| {
+        let said = bench.bell(&["token", "create", role, "--role", role]);
+        format!("Bearer {}", said.out.trim())
+    };
+    let (reader, worker) = (make("reader"), make("worker"));
+    let served = Served::new(&bench, &["--tools", "core"]);
+    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "probe", "version": "1"},
+    }});
+    let refused = served.tools(&[], &hello);
+    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+    let call = |token: &str, tool: &str, arguments: &Value| {
+        let said = served.tools(&[("Authorization", token)], &hello);
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+        let session = said
+            .lines()
+            .find_map(|line| line.strip_prefix("mcp-session-id: "))
+            .unwrap_or_else(|| panic!("no session: {said}"))
+            .to_owned();
+        let headers = [("Authorization", token), ("Mcp-Session-Id", &*session)];
+        let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        served.tools(&headers, &ready);
+        let params = json!({"name": tool, "arguments": arguments});
+        let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params});
+        served.tools(&headers, &call)
+    };
+    let task = json!({"name": "write the docs"});
+    let said = call(&reader, "task_add", &task);
+    assert!(said.contains("forbidden"), "{said}");
+    let said = call(&worker, "task_add", &task);
+    assert!(said.contains("ready") && !said.contains("forbidden"), "{said}");
+    assert_eq!(bench.json(&["queue", "status"])["ready"], 1);
+    let events = bench.json(&["events", "--type", "task.submitted"]);
+    assert_eq!(events["events"][0]["actor"], "user:worker");
+    end(served.child);
 }

@@ -1,6 +1,6 @@
 //! `bell mcp`
 
-mod verbs;
+pub(super) mod verbs;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     read_only: bool,
 }
 
-fn set(text: &str) -> std::result::Result<Set, String> {
+pub(super) fn set(text: &str) -> std::result::Result<Set, String> {
     Set::parse(text).ok_or_else(|| "write core, classic or all".to_owned())
 }
 
