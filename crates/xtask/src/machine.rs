@@ -20,24 +20,36 @@ pub(crate) fn python() -> Result<()> {
     if present() {
         return Ok(());
     }
+    debian(&["python3", "python3-venv"])?;
+    if present() {
+        return Ok(());
+    }
+    bail!("python3 with venv is missing; on Debian: apt-get install python3 python3-venv")
+}
+
+/// The checker of Prometheus.
+pub(crate) fn promtool() -> Result<()> {
+    let present = || works(Command::new("promtool").arg("--version"));
+    if !present() {
+        debian(&["prometheus"])?;
+    }
+    match present() {
+        true => Ok(()),
+        false => bail!("promtool is missing; on Debian: apt-get install prometheus"),
+    }
+}
+
+/// Installs packages, where that is possible.
+fn debian(packages: &[&str]) -> Result<()> {
     if is_root() && Path::new("/etc/debian_version").exists() {
         let apt = |args: &[&str]| {
             let mut command = Command::new("apt-get");
             capture(command.args(args).env("DEBIAN_FRONTEND", "noninteractive"))
         };
         apt(&["update", "--quiet"])?;
-        apt(&[
-            "install",
-            "--yes",
-            "--no-install-recommends",
-            "python3",
-            "python3-venv",
-        ])?;
-        if present() {
-            return Ok(());
-        }
+        apt(&[&["install", "--yes", "--no-install-recommends"], packages].concat())?;
     }
-    bail!("python3 with venv is missing; on Debian: apt-get install python3 python3-venv")
+    Ok(())
 }
 
 fn works(command: &mut Command) -> bool {

@@ -1,7 +1,8 @@
 //! The chores of the repository: `cargo xtask --help` lists them.
 //!
 //! In reading order: the files that are looked at ([`repo`]), how other programs are run ([`step`]), the house
-//! rules ([`tidy`]), what is generated ([`docs`]), the promises of the examples ([`examples`]), what others say about our tools ([`mod@mcp`]), and the one command
+//! rules ([`tidy`]), what is generated ([`docs`]), the promises of the examples ([`examples`]), what others say about our tools ([`mod@mcp`])
+//! and our service ([`service`]), and the one command
 //! that runs them all ([`mod@test`]).
 
 mod dist;
@@ -12,6 +13,7 @@ mod mcp;
 mod race;
 mod repo;
 mod servers;
+mod service;
 mod soak;
 mod step;
 mod test;
@@ -48,6 +50,8 @@ enum Chore {
     Examples(examples::Options),
     /// Let the official client and suite of the Model Context Protocol judge `bell mcp`.
     Mcp,
+    /// Let workers in other languages, a trier of every operation and Prometheus judge the service.
+    Service,
     /// Let agents race, then kill workers at random for a while; nothing may be lost or done by two at once.
     Soak(soak::Options),
     /// Keep the servers that tests share, and print where they are.
@@ -64,6 +68,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Chore::Gen { check } => docs::run(&repo, check)?,
         Chore::Examples(options) => examples::run(&repo, &options)?,
         Chore::Mcp => mcp::run(&repo)?,
+        Chore::Service => service::run(&repo)?,
         Chore::Soak(options) => soak::run(&repo, &options)?,
         Chore::Servers => servers::run()?,
         Chore::Dist => dist::run(&repo)?,

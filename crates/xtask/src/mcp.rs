@@ -42,7 +42,7 @@ pub(crate) fn run(repo: &Repo) -> Result<bool> {
 fn client(repo: &Repo) -> Result<Outcome> {
     machine::python()?;
     let bell = examples::build(repo)?;
-    let python = python(repo)?;
+    let python = python(repo, "mcp", CLIENT)?;
     let folder = tempfile::tempdir()?;
     let script = repo.path("crates/mcp/tests/sdk/tools.py");
     let mut command = Command::new(python);
@@ -55,9 +55,9 @@ fn client(repo: &Repo) -> Result<Outcome> {
     })
 }
 
-/// An environment of its own with the client in it; made once.
-fn python(repo: &Repo) -> Result<PathBuf> {
-    let folder = repo.target().join("mcp").join(CLIENT);
+/// An environment of its own with a package in it; made once.
+pub(crate) fn python(repo: &Repo, room: &str, package: &str) -> Result<PathBuf> {
+    let folder = repo.target().join(room).join(package);
     let python = folder.join("bin/python");
     if !folder.join("ready").exists() {
         let made = capture(
@@ -66,8 +66,8 @@ fn python(repo: &Repo) -> Result<PathBuf> {
                 .arg(&folder),
         )?;
         ensure!(made.ok, "no virtual environment: {}", made.all());
-        let got = capture(Command::new(&python).args(["-m", "pip", "install", "--quiet", CLIENT]))?;
-        ensure!(got.ok, "{CLIENT} could not be installed: {}", got.all());
+        let got = capture(Command::new(&python).args(["-m", "pip", "install", "--quiet", package]))?;
+        ensure!(got.ok, "{package} could not be installed: {}", got.all());
         fs::write(folder.join("ready"), "")?;
     }
     Ok(python)
@@ -96,7 +96,7 @@ fn suite(repo: &Repo) -> Result<Outcome> {
 }
 
 /// Where the suite and its Node are; fetched once.
-fn node(repo: &Repo) -> Result<PathBuf> {
+pub(crate) fn node(repo: &Repo) -> Result<PathBuf> {
     let folder = repo.target().join("mcp").join("suite");
     let wanted = SUITE.join(" ");
     let ready = folder.join("ready");

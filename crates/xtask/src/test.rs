@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::repo::Repo;
 use crate::servers::Servers;
 use crate::step::{Outcome, Tally, capture, cargo, step};
-use crate::{docs, examples, machine, mcp, tidy};
+use crate::{docs, examples, machine, mcp, service, tidy};
 
 pub(crate) fn run(repo: &Repo, quick: bool) -> Result<bool> {
     let mut sum = Tally::default();
@@ -35,6 +35,7 @@ pub(crate) fn run(repo: &Repo, quick: bool) -> Result<bool> {
     sum.add(examples::steps(repo, quick, None));
     if !quick {
         sum.add(mcp::steps(repo));
+        sum.add(service::steps(repo));
     }
     println!("{} passed, {} failed", sum.passed, sum.failed);
     Ok(sum.failed == 0)
