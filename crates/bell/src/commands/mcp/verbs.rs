@@ -45,7 +45,7 @@ const LOOKS: &[&str] = &[
 /// Bytes of one answer.
 const ANSWER_MAX: usize = 4 * 1024 * 1024;
 
-pub(super) struct Verbs {
+pub(in crate::commands) struct Verbs {
     context: Context,
     verbs: Vec<Verb>,
 }
@@ -75,7 +75,7 @@ enum Sort {
 }
 
 impl Verbs {
-    pub(super) fn new(context: Context, may_run_commands: bool) -> Verbs {
+    pub(in crate::commands) fn new(context: Context, may_run_commands: bool) -> Verbs {
         let mut verbs = Vec::new();
         collect(&args::command(), &[], may_run_commands, &mut verbs);
         Verbs { context, verbs }
