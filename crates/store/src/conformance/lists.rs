@@ -41,6 +41,17 @@ pub async fn pages_follow_each_other(lab: Lab) {
     assert_eq!(names, expected);
 }
 
+pub async fn who_is_asked_for_twice_is_shown_twice(lab: Lab) {
+    lab.add(&[task("a"), task("b")]).await;
+    let ids = ["a", "b", "a", "c", "a"].map(id);
+    let views = lab.store.views(&lab.project, &ids).await.unwrap();
+    let found = views
+        .iter()
+        .map(|view| view.as_ref().map(|view| view.task.id.clone()));
+    let expected = ["a", "b", "a", "c", "a"].map(|name| (name != "c").then(|| id(name)));
+    assert_eq!(found.collect::<Vec<_>>(), expected);
+}
+
 pub async fn filters_choose(lab: Lab) {
     let run = lab.submit("p", &[task("a"), task("b").after("a")]).await;
     lab.add(&[

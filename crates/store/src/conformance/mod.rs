@@ -216,6 +216,7 @@ macro_rules! conformance {
                 a_retry_may_be_later;
             lists:
                 pages_follow_each_other
+                who_is_asked_for_twice_is_shown_twice
                 filters_choose
                 neighbours_are_shown
                 edges_among_some

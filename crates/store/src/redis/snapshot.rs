@@ -58,15 +58,16 @@ impl Snapshot<'_> {
         if seqs.is_empty() {
             return Ok(Vec::new());
         }
-        let mut bodies: FxHashMap<Seq, Body> = self.base.bodies(&seqs)?.into_iter().collect();
-        let mut outcomes: FxHashMap<Seq, _> = self.base.outcomes(&seqs)?.into_iter().collect();
+        let bodies: FxHashMap<Seq, Body> = self.base.bodies(&seqs)?.into_iter().collect();
+        let outcomes: FxHashMap<Seq, _> = self.base.outcomes(&seqs)?.into_iter().collect();
         let runs = self.run_ids(tasks.iter().filter_map(|task| task.run))?;
         let mut views = Vec::with_capacity(tasks.len());
         for task in tasks {
-            let body = bodies.remove(&task.seq);
+            // Taken out, it would be missed by a task that is asked for twice.
+            let body = bodies.get(&task.seq).cloned();
             views.push(View {
                 body: body.ok_or_else(|| corrupt(format!("{} has no body", task.id)))?,
-                outcome: outcomes.remove(&task.seq),
+                outcome: outcomes.get(&task.seq).cloned(),
                 run: task.run.and_then(|no| runs.get(&no).copied()),
                 class: self.class(task.class)?,
                 task,
