@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, watch};
 
 use super::attempt::attempt;
-use super::house::House;
+use super::house::{House, notice};
 use super::{Activity, Options, Pace, Slots};
 use crate::engine::Engine;
 use crate::execute::command::Commands;
@@ -84,7 +84,7 @@ impl Dispatch {
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last_steer = Instant::now();
         let mut deadline: Option<Instant> = None;
-        house.promise(self.engine.clock.now().mono + domain::time::millis(self.options.lease));
+        house.promise(self.engine.clock.now().mono);
         loop {
             let now_pace = *pace.borrow_and_update();
             if now_pace >= Pace::Drain && deadline.is_none() {
@@ -94,7 +94,7 @@ impl Dispatch {
             if now_pace == Pace::Stop || overdue {
                 self.slots.values().for_each(|slot| slot.job.steering.cancel());
             }
-            self.turn(now_pace).await?;
+            self.turn(now_pace, house).await?;
             if self.steer && last_steer.elapsed() >= STEER_EVERY {
                 self.follow_leases().await?;
                 last_steer = Instant::now();
@@ -152,7 +152,7 @@ impl Dispatch {
     }
 
     /// Settles what has finished and claims what there is room for, in one go.
-    async fn turn(&mut self, pace: Pace) -> Result<()> {
+    async fn turn(&mut self, pace: Pace, house: &House) -> Result<()> {
         while let Ok(end) = self.finished.try_recv() {
             self.pending.push(end);
         }
@@ -210,6 +210,7 @@ impl Dispatch {
             Ok(Some(leased)) => {
                 self.hungry = leased.len() == room;
                 let upstream = self.upstream(&leased).await;
+                let leased = self.still_held(leased, now.mono, house).await;
                 for lease in leased {
                     self.begin(lease, &upstream).await;
                 }
@@ -221,6 +222,37 @@ impl Dispatch {
             Err(refusal) => return Err(refusal),
         }
         Ok(())
+    }
+
+    /// A lease counts from when it was asked for. What a busy store gave out late may be somebody else's by now: it is
+    /// renewed before anything is begun, and left where that is refused.
+    async fn still_held(&mut self, mut leased: Vec<Leased>, mut asked: i64, house: &House) -> Vec<Leased> {
+        let late = domain::time::millis(notice(self.options.lease));
+        while !leased.is_empty() && self.engine.clock.now().mono - asked > late {
+            // Otherwise the guard would end what begins for the sake of what it has ended before.
+            self.renew(house).await;
+            let now = self.engine.now();
+            asked = now.mono;
+            let (ttl, progress) = (None, None);
+            let renew = Command::Renew { ttl, progress };
+            let requests = leased
+                .iter()
+                .map(|lease| self.holder(lease.token, renew.clone()))
+                .collect();
+            let replies = self.engine.store.change(&self.engine.project, requests, now).await;
+            leased = match replies {
+                Ok(replies) => leased
+                    .into_iter()
+                    .zip(replies)
+                    .filter_map(|(lease, reply)| reply.is_ok().then_some(lease))
+                    .collect(),
+                Err(refusal) => {
+                    tracing::warn!(error = %refusal, "leases that came late could not be renewed");
+                    Vec::new()
+                }
+            };
+        }
+        leased
     }
 
     /// Takes on waits beside the work, of whatever kind.
@@ -471,7 +503,7 @@ impl Dispatch {
             return;
         }
         self.steer = !self.slots.is_empty();
-        house.promise(begun.mono + domain::time::millis(self.options.lease));
+        house.promise(begun.mono);
     }
 
     /// Looks at what others did to this worker's leases: cancelled and lost ones are stopped, suspended ones

@@ -18,6 +18,13 @@ pub(super) struct House {
     pub(super) guard: Option<Guard>,
     pub(super) launcher: Launcher,
     pub(super) scratch: PathBuf,
+    lease: Duration,
+}
+
+/// The last part of a lease that was not renewed: commands are told to end, and then killed. Renewals come at least
+/// twice in a lease, so a single late one ends nothing.
+pub(super) fn notice(lease: Duration) -> Duration {
+    lease / 4
 }
 
 impl House {
@@ -42,7 +49,8 @@ impl House {
         let guard = match &options.guard {
             None => None,
             Some(exe) => {
-                Some(Guard::start(exe, &presence, options.grace).map_err(|e| io("starting the guard", &e))?)
+                let grace = options.grace.min(notice(options.lease));
+                Some(Guard::start(exe, &presence, grace).map_err(|e| io("starting the guard", &e))?)
             }
         };
         let launcher = guard
@@ -53,13 +61,16 @@ impl House {
             guard,
             launcher,
             scratch,
+            lease: options.lease,
         })
     }
 
-    /// The guard ends the worker's commands unless it is told again before `until` (milliseconds since boot).
-    pub(super) fn promise(&self, until: i64) {
+    /// Every lease holds for its whole length from `begun` on (milliseconds since boot). Unless the guard is told so
+    /// again in time, it ends the worker's commands, so that all are dead when the first lease may be given to others.
+    pub(super) fn promise(&self, begun: i64) {
         if let Some(guard) = &self.guard {
-            guard.renew(Duration::from_millis(until.max(0).unsigned_abs()));
+            let begun = Duration::from_millis(begun.max(0).unsigned_abs());
+            guard.renew(begun + self.lease - notice(self.lease));
         }
     }
 
