@@ -103,6 +103,10 @@ impl Commands {
         launch.timeout = Some(job.spec.timeout.unwrap_or(self.timeout));
         launch.grace = self.grace;
         let timeout = launch.timeout;
+        if !self.launcher.is_covered() {
+            // Whoever was stopped on the way here may not hold the lease any more.
+            return Ok(Finish::Stopped);
+        }
         let running = self.launcher.launch(launch).map_err(|e| could_not_start(&e))?;
         let control = running.control();
         job.steering.attach(control.clone());

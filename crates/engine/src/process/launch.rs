@@ -81,6 +81,11 @@ impl Launcher {
         }
     }
 
+    /// Whether the guard lets live what is started now.
+    pub fn is_covered(&self) -> bool {
+        self.guard.as_ref().is_none_or(Guard::is_renewed)
+    }
+
     /// Starts the command in a process group of its own. It is only watched over, and its output only
     /// taken, while [`Running::wait`] is polled.
     ///

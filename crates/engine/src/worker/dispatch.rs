@@ -239,7 +239,11 @@ impl Dispatch {
                 .iter()
                 .map(|lease| self.holder(lease.token, renew.clone()))
                 .collect();
-            let replies = self.engine.store.change(&self.engine.project, requests, now).await;
+            let replies = self
+                .engine
+                .store
+                .change(&self.engine.project, requests, now)
+                .await;
             leased = match replies {
                 Ok(replies) => leased
                     .into_iter()

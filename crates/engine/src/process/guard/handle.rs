@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::SUBCOMMAND;
 use super::wire::News;
+use crate::process::clock::since_boot;
 use crate::process::exit::Exit;
 use crate::process::group::Group;
 use crate::process::mark::{LAUNCH_VAR, WORKER_VAR};
@@ -83,6 +84,11 @@ impl Guard {
         let mut post = self.post();
         post.until = Some(until);
         post.tell(News::Renewed(until));
+    }
+
+    /// Whether the last renewal still holds, or none was ever made.
+    pub fn is_renewed(&self) -> bool {
+        self.post().until.is_none_or(|until| until > since_boot())
     }
 
     /// The process that guards now, if any.
