@@ -4,4 +4,5 @@
 mod machine;
 pub mod postgres;
 pub mod redis;
+pub mod tls;
 mod watched;

@@ -1,7 +1,7 @@
 //! PostgreSQL: servers with a data folder of their own.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::machine;
+use crate::tls::Authority;
 use crate::watched::Watched;
 
 /// Where tests find the server that they share.
@@ -103,6 +104,17 @@ pub struct Server {
 impl Server {
     /// Makes and starts one with settings such as `["fsync=off"]`.
     pub fn start(settings: &[&str]) -> Result<Server> {
+        Server::make(settings, None)
+    }
+
+    /// One that also speaks TLS; with the URL for that.
+    pub fn encrypted(authority: &Authority) -> Result<(Server, String)> {
+        let server = Server::make(&[], Some(authority))?;
+        let url = format!("postgres://bell@localhost:{}/postgres", server.port);
+        Ok((server, url))
+    }
+
+    fn make(settings: &[&str], authority: Option<&Authority>) -> Result<Server> {
         install()?;
         let folder = tempfile::tempdir()?;
         if let Some((_, user, group)) = other_user()? {
@@ -130,8 +142,26 @@ impl Server {
             "initdb: {}",
             String::from_utf8_lossy(&made.stderr)
         );
+        if let Some(authority) = authority {
+            server.encrypt(authority)?;
+        }
         server.run()?;
         Ok(server)
+    }
+
+    fn encrypt(&mut self, authority: &Authority) -> Result<()> {
+        let [certificate, key] = authority.copy(self.folder.path())?;
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?;
+        if let Some((_, user, group)) = other_user()? {
+            chown(&certificate, Some(user), Some(group))?;
+            chown(&key, Some(user), Some(group))?;
+        }
+        self.settings.extend([
+            "ssl=on".to_owned(),
+            format!("ssl_cert_file={}", certificate.display()),
+            format!("ssl_key_file={}", key.display()),
+        ]);
+        Ok(())
     }
 
     /// A program of the server's with its data folder, as the user who may run it.

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::machine;
+use crate::tls::Authority;
 use crate::watched::Watched;
 
 /// Where tests find the server that they share.
@@ -79,6 +80,28 @@ impl Server {
     /// One that keeps what it acknowledges.
     pub fn durable() -> Result<Server> {
         Server::start(&["--appendonly", "yes", "--appendfsync", "always"])
+    }
+
+    /// One that keeps what it acknowledges and also speaks TLS; with the URL for that.
+    pub fn encrypted(authority: &Authority) -> Result<(Server, String)> {
+        let port = free_port()?;
+        let server = Server::start(&[
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &authority.certificate().display().to_string(),
+            "--tls-key-file",
+            &authority.key().display().to_string(),
+            "--tls-ca-cert-file",
+            &authority.root().display().to_string(),
+            "--tls-auth-clients",
+            "no",
+        ])?;
+        Ok((server, format!("rediss://localhost:{port}")))
     }
 
     pub fn port(&self) -> u16 {
@@ -161,14 +184,19 @@ pub fn command_at(url: &str, parts: &[&str]) -> Result<String> {
 fn command(port: u16, parts: &[&str]) -> Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(&encoded(parts))?;
+    let mut buffer = vec![0; 1 << 16];
+    let count = stream.read(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
+}
+
+/// A command as it goes over the wire.
+pub(crate) fn encoded(parts: &[&str]) -> Vec<u8> {
     let mut text = format!("*{}\r\n", parts.len());
     for part in parts {
         text += &format!("${}\r\n{part}\r\n", part.len());
     }
-    stream.write_all(text.as_bytes())?;
-    let mut buffer = vec![0; 1 << 16];
-    let count = stream.read(&mut buffer)?;
-    Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
+    text.into_bytes()
 }
 
 fn free_port() -> Result<u16> {

@@ -8,7 +8,6 @@ mod analyses;
 mod anchors;
 mod bench;
 mod chaos;
-
 mod curbs;
 mod errors;
 mod frame;
@@ -31,4 +30,5 @@ mod shared;
 mod shell_flock;
 mod stats;
 mod tasks;
+mod tls;
 mod workers;
