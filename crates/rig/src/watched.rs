@@ -34,6 +34,10 @@ impl Watched {
         })
     }
 
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         // One that has ended already needs none.
         let _ = kill_process(self.pid, signal);

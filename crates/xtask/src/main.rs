@@ -8,6 +8,7 @@
 mod dist;
 mod docs;
 mod examples;
+mod faults;
 mod machine;
 mod mcp;
 mod race;
@@ -53,11 +54,24 @@ enum Chore {
     /// Let workers in other languages, a trier of every operation and Prometheus judge the service.
     Service,
     /// Let agents race, then kill workers at random for a while; nothing may be lost or done by two at once.
-    Soak(soak::Options),
+    #[command(args_conflicts_with_subcommands = true)]
+    Soak {
+        #[command(subcommand)]
+        other: Option<Soak>,
+        #[command(flatten)]
+        options: soak::Options,
+    },
     /// Keep the servers that tests share, and print where they are.
     Servers,
     /// Build the binary that is handed out.
     Dist,
+}
+
+/// What else goes on for long.
+#[derive(Debug, clap::Subcommand)]
+enum Soak {
+    /// Do the worst to stores that processes share: servers that go away, stopped workers, clocks that jump, no room.
+    Faults(faults::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -69,7 +83,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Chore::Examples(options) => examples::run(&repo, &options)?,
         Chore::Mcp => mcp::run(&repo)?,
         Chore::Service => service::run(&repo)?,
-        Chore::Soak(options) => soak::run(&repo, &options)?,
+        Chore::Soak { other, options } => match other {
+            None => soak::run(&repo, &options)?,
+            Some(Soak::Faults(options)) => faults::run(&repo, &options)?,
+        },
         Chore::Servers => servers::run()?,
         Chore::Dist => dist::run(&repo)?,
     };

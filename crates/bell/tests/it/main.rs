@@ -10,6 +10,7 @@ mod bench;
 mod chaos;
 mod curbs;
 mod errors;
+mod faults;
 mod frame;
 mod health;
 mod ids;
