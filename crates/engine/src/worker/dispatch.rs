@@ -228,9 +228,14 @@ impl Dispatch {
     /// renewed before anything is begun, and left where that is refused.
     async fn still_held(&mut self, mut leased: Vec<Leased>, mut asked: i64, house: &House) -> Vec<Leased> {
         let late = domain::time::millis(notice(self.options.lease));
-        while !leased.is_empty() && self.engine.clock.now().mono - asked > late {
+        let clock = Arc::clone(&self.engine.clock);
+        let is_late = |asked| clock.now().mono - asked > late;
+        while !leased.is_empty() && (is_late(asked) || !house.launcher.is_covered()) {
             // Otherwise the guard would end what begins for the sake of what it has ended before.
             self.renew(house).await;
+            if !house.launcher.is_covered() {
+                return Vec::new();
+            }
             let now = self.engine.now();
             asked = now.mono;
             let (ttl, progress) = (None, None);
