@@ -1,5 +1,5 @@
 //! Measures without the command line: `cargo run --release -p bench --example bench -- [--quick] [--json]
-//! [--relaxed] [--store URL] [--samples N] [--at-most N] [NAME…]`.
+//! [--relaxed] [--accept-volatile] [--store URL] [--samples N] [--at-most N] [NAME…]`.
 
 use std::process::ExitCode;
 
@@ -19,6 +19,7 @@ async fn main() -> ExitCode {
         match word.as_str() {
             "--quick" => options.quick = true,
             "--json" => json = true,
+            "--accept-volatile" => options.accept_volatile = true,
             "--relaxed" => options.durability = Durability::Relaxed,
             "--store" => options.store = Some(value()),
             "--samples" => options.samples = value().parse().ok(),

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::lab::Lab;
 use crate::place::Place;
+use crate::space::Space;
 
 pub(crate) type Result<T> = std::result::Result<T, Refusal>;
 
@@ -54,6 +55,15 @@ impl Dice {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((z ^ (z >> 31)) % limit.max(1) as u64) as usize
     }
+
+    /// A raw row's place in line.
+    pub(crate) fn rank(&mut self, mix: Mix) -> i64 {
+        match mix {
+            Mix::One => 0,
+            Mix::Ten => self.below(10) as i64,
+            Mix::Thousand => self.below(1_000) as i64,
+        }
+    }
 }
 
 pub(crate) struct Bed {
@@ -66,19 +76,22 @@ pub(crate) struct Bed {
     dice: Mutex<Dice>,
     /// Outlives the store, whose files are in it.
     folder: TempDir,
+    space: Option<Space>,
 }
 
 impl Bed {
     pub(crate) fn open(lab: &Lab) -> Result<Bed> {
         let folder = lab.place.subfolder()?;
-        let url = match lab.place {
-            Place::Memory(_) => "memory:".to_owned(),
-            Place::Disk(_) => format!("sqlite:{}", folder.path().join("bell.db").display()),
+        let space = lab.space()?;
+        let url = match &space {
+            Some(space) => space.url(),
+            None if matches!(lab.place, Place::Memory(_)) => "memory:".to_owned(),
+            None => format!("sqlite:{}", folder.path().join("bell.db").display()),
         };
         let options = store::Options {
             durability: lab.durability,
             create: true,
-            ..store::Options::default()
+            accept_volatile: lab.accept_volatile,
         };
         Ok(Bed {
             store: store::open(&url, options)?,
@@ -89,7 +102,13 @@ impl Bed {
             spec: spec()?,
             dice: Mutex::new(Dice::new(7)),
             folder,
+            space,
         })
+    }
+
+    /// The schema or prefix on a server.
+    pub(crate) fn space_name(&self) -> Option<&str> {
+        self.space.as_ref().map(Space::name)
     }
 
     pub(crate) fn now(&self) -> Now {

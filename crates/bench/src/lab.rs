@@ -9,10 +9,12 @@ use crate::bed::{Bed, Mix};
 use crate::options::Options;
 use crate::place::Place;
 use crate::raw::Raw;
+use crate::space::Space;
 
 pub(crate) struct Lab {
     pub(crate) place: Place,
     pub(crate) durability: Durability,
+    pub(crate) accept_volatile: bool,
     pub(crate) quick: bool,
     pub(crate) guard: Option<PathBuf>,
     samples: Option<usize>,
@@ -24,6 +26,7 @@ impl Lab {
         Ok(Lab {
             place: Place::find(options.store.as_deref())?,
             durability: options.durability,
+            accept_volatile: options.accept_volatile,
             quick: options.quick,
             guard: options.guard.clone(),
             samples: options.samples.map(|samples| samples.max(1)),
@@ -36,11 +39,19 @@ impl Lab {
         Bed::open(self)
     }
 
+    /// A part of the server that nobody else uses; none where there is no server.
+    pub(crate) fn space(&self) -> Result<Option<Space>, Refusal> {
+        match &self.place {
+            Place::Server(server, _) => Space::open(server, self.durability).map(Some),
+            Place::Memory(_) | Place::Disk(_) => Ok(None),
+        }
+    }
+
     /// The raw limit to compare with; there is none for a store in memory.
     pub(crate) fn raw(&self) -> Result<Option<Raw>, Refusal> {
         match self.place {
             Place::Memory(_) => Ok(None),
-            Place::Disk(_) => Raw::open(self).map(Some),
+            Place::Disk(_) | Place::Server(..) => Raw::open(self).map(Some),
         }
     }
 
@@ -52,6 +63,14 @@ impl Lab {
             raw.fill(self.tasks(90_000, 90_000), 1_000, Mix::One)?;
         }
         Ok(())
+    }
+
+    /// The least share of the raw drain that DESIGN 14 asks for.
+    pub(crate) fn drain_floor(&self) -> f64 {
+        match self.place {
+            Place::Server(..) => 0.35,
+            Place::Memory(_) | Place::Disk(_) => 0.5,
+        }
     }
 
     /// A number of tasks.

@@ -8,8 +8,11 @@ use domain::store::Durability;
 pub struct Options {
     /// `memory:`, or `sqlite:PATH` to measure on the disk of PATH. Stores are made fresh in a folder of their own
     /// beside it and removed afterwards; PATH itself is never opened. By default a folder on a real disk.
+    /// `postgres://…` and `redis://…` are measured in schemas and under prefixes of their own, removed afterwards.
     pub store: Option<String>,
     pub durability: Durability,
+    /// A server that keeps less than `durability` promises is measured all the same, and the report says so.
+    pub accept_volatile: bool,
     /// Only rows of these names, or whose name contains one that is no row's; all when empty.
     pub only: Vec<String>,
     /// Smaller sizes: less than a minute instead of several.

@@ -7,10 +7,13 @@ use domain::code::{Code, Refusal};
 use tempfile::TempDir;
 
 use crate::machine;
+use crate::space::Server;
 
 pub(crate) enum Place {
     Memory(TempDir),
     Disk(TempDir),
+    /// With a folder for what is not in the store.
+    Server(Server, TempDir),
 }
 
 impl Place {
@@ -18,7 +21,7 @@ impl Place {
     pub(crate) fn find(url: Option<&str>) -> Result<Place, Refusal> {
         let wrong = |url: &str| {
             Refusal::new(Code::StoreUrl, format!("`{url}` cannot be benchmarked"))
-                .help("use `sqlite:PATH` or `memory:`")
+                .help("use `sqlite:PATH`, `postgres://HOST/DATABASE`, `redis://HOST` or `memory:`")
         };
         match url.map(|url| (url, url.split_once(':'))) {
             None => folder(&real_disk()?).map(Place::Disk),
@@ -26,13 +29,16 @@ impl Place {
             Some((_, Some(("sqlite", path)))) if !path.is_empty() => {
                 folder(&beside(Path::new(path))).map(Place::Disk)
             }
-            Some((url, _)) => Err(wrong(url)),
+            Some((url, _)) => match Server::named(url)? {
+                Some(server) => Ok(Place::Server(server, folder(&std::env::temp_dir())?)),
+                None => Err(wrong(url)),
+            },
         }
     }
 
     pub(crate) fn folder(&self) -> &Path {
         match self {
-            Place::Memory(folder) | Place::Disk(folder) => folder.path(),
+            Place::Memory(folder) | Place::Disk(folder) | Place::Server(_, folder) => folder.path(),
         }
     }
 
@@ -41,6 +47,8 @@ impl Place {
         match self {
             Place::Memory(_) => "memory",
             Place::Disk(_) => "sqlite",
+            Place::Server(Server::Postgres(_), _) => "postgres",
+            Place::Server(Server::Redis(_), _) => "redis",
         }
     }
 
@@ -91,7 +99,8 @@ mod tests {
         assert_eq!(beside(Path::new("bell.db")), Path::new("."));
         assert_eq!(beside(Path::new("/none/x/bell.db")), Path::new("/none/x"));
         assert_eq!(beside(Path::new("/")), Path::new("/"));
-        assert!(Place::find(Some("redis://localhost")).is_err());
+        assert!(Place::find(Some("amqp://localhost")).is_err());
+        assert!(Place::find(Some("redis://localhost?prefix=mine")).is_err());
         assert!(Place::find(Some("sqlite:/no/such/folder/bell.db")).is_err());
         let named = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}/bell.db", named.path().display());

@@ -296,8 +296,9 @@ fn cells(row: &Row) -> [String; 10] {
 
 const LEGEND: &str = "
 n: tasks or operations measured. batch: tasks in one call. p50, p99: of one call (nearest rank).
-raw: the same without us, in this run, on this disk, with the same durability, pragmas, batch and payload (150 bytes);
-  raw rows live in one SQLite table with a partial index on the open ones: no events, no fencing, no second copy.
+raw: the same without us, in this run, on this disk or server, with the same durability, settings, batch and payload
+  (150 bytes); raw rows live in one table with a partial index on the open ones, claimed with SKIP LOCKED where there is
+  that, or on Redis in a hash beside two sorted sets, moved by a script: no events, no fencing, no second copy.
 ratio: value over raw. target: the figure that the specification asks for; `ok` or `MISSED` says whether it was reached.
 Every store operation keeps its events, digests and fencing. Rates and costs are medians of three rounds unless noted;
 raw and ours take turns, so that a noisy disk hits both.

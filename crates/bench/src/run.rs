@@ -58,7 +58,7 @@ pub async fn run(options: Options, progress: &mut dyn FnMut(&str)) -> Result<Rep
         store: lab.place.name().to_owned(),
         durability: match lab.place {
             Place::Memory(_) => "none",
-            Place::Disk(_) => lab.durability.as_str(),
+            Place::Disk(_) | Place::Server(..) => lab.durability.as_str(),
         },
         profile: if cfg!(debug_assertions) { "dev" } else { "release" },
         quick: lab.quick,

@@ -4,13 +4,15 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 
-/// Measure what it costs on this machine, beside the raw limit of the same disk
+/// Measure what it costs on this machine, beside the raw limit of the same disk or server
 ///
-/// Stores are made in a folder of their own and removed afterwards; yours is not touched.
+/// Stores are made in a folder of their own, on a server in a schema or under a prefix of their own, and removed
+/// afterwards; yours is not touched.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bell bench --quick
   bell bench drain enqueue_bulk
+  bell bench --store postgres://bell@localhost/postgres enqueue_bulk drain
   bell bench --json > figures.json")]
 pub(crate) struct Args {
     /// Only rows whose name contains one of these
@@ -28,6 +30,7 @@ impl Args {
         let options = bench::Options {
             store: context.settings.store().map(str::to_owned),
             durability: context.settings.durability(),
+            accept_volatile: context.accept_volatile,
             only: self.only,
             quick: self.quick,
             samples: self.samples,

@@ -72,7 +72,7 @@ pub(crate) async fn drain(lab: &Lab) -> Result<Vec<Row>> {
     let row = drain_mix(lab, "drain", Mix::One).await?;
     Ok(vec![
         row.workload("no-op tasks are claimed, started and finished, one caller; score mix dist 1 (first in, first out)")
-            .target(Target::RatioAtLeast(0.5)),
+            .target(Target::RatioAtLeast(lab.drain_floor())),
     ])
 }
 

@@ -241,7 +241,7 @@ pub(crate) async fn memory_10000(lab: &Lab) -> Result<Vec<Row>> {
             .workload("memory of the whole process after 10,000 tasks and more were stored")
             .target(Target::AtMost(500.0)),
         match lab.place {
-            Place::Disk(_) => growth.target(Target::AtMost(1.0)),
+            Place::Disk(_) | Place::Server(..) => growth.target(Target::AtMost(1.0)),
             Place::Memory(_) => growth.note("a store in memory keeps every task there"),
         },
     ])

@@ -110,3 +110,48 @@ async fn rows_can_be_asked_for_by_name_or_part_of_it() {
         ["topological_sort_100", "topological_sort_1000", "depth_10"]
     );
 }
+
+// proves: DESIGN 14
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_measured_beside_its_own_raw_loop_and_left_as_it_was() {
+    for server in [rig::postgres::shared(), rig::redis::shared()] {
+        let options = Options {
+            accept_volatile: true,
+            only: ["enqueue_single", "enqueue_bulk", "drain_10"]
+                .map(str::to_owned)
+                .into(),
+            ..tiny(&server)
+        };
+        let report = bench::run(options, &mut |_| {}).await.unwrap();
+        assert_eq!(report.rows.len(), 3);
+        for row in &report.rows {
+            assert!(row.raw.is_some() && row.ratio.is_some(), "{row:?}");
+        }
+        assert!(server.starts_with(&report.store));
+    }
+    let mine = format!("bench_{}_", std::process::id());
+    let schemas = format!("SELECT count(*) FROM pg_namespace WHERE nspname LIKE '{mine}%'");
+    assert_eq!(
+        rig::postgres::sql_at(&rig::postgres::shared(), &schemas).unwrap(),
+        "0"
+    );
+    let keys = rig::redis::command_at(&rig::redis::shared(), &["KEYS", &format!("*{mine}*")]);
+    assert_eq!(keys.unwrap(), "*0\r\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_through_a_server_is_told_by_tenths() {
+    for server in [rig::postgres::shared(), rig::redis::shared()] {
+        let options = Options {
+            accept_volatile: true,
+            ..tiny(&server)
+        };
+        let mut told = 0;
+        let churned = bench::churn(options, 5_000, &mut |_| told += 1).await.unwrap();
+        assert_eq!((told, churned.slices.len()), (10, 10));
+        let last = churned.slices.last().unwrap();
+        assert_eq!(last.done, 5_000);
+        assert_eq!(last.hot_bytes.is_some(), server.starts_with("postgres"));
+    }
+    assert!(bench::churn(tiny("memory:"), 5_000, &mut |_| {}).await.is_err());
+}

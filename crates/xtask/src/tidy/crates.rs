@@ -46,7 +46,10 @@ const ROOMS: &[Arrows] = &[
         tests_see: &["store"],
         ..room("mcp", &["api", "desk", "domain", "engine"])
     },
-    room("bench", &["domain", "engine", "store"]),
+    Arrows {
+        tests_see: &["rig"],
+        ..room("bench", &["domain", "engine", "store"])
+    },
     room("rig", &[]),
     room("xtask", &["domain", "rig"]),
 ];

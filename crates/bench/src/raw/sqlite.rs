@@ -1,22 +1,20 @@
-//! The raw limit: the same rows in one SQLite table, without events, fencing or rules.
+//! Rows in one SQLite table.
 //!
 //! Prepared statements, one transaction per batch, the pragmas of our own driver, and the usual automatic
 //! checkpoint. Rows have an id, a place in line, a state and a payload; a partial index finds the open ones. The id
 //! is not indexed, which ours is.
 
-use std::time::{Duration, Instant};
-
-use domain::code::{Code, Refusal};
 use domain::store::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::bed::{Dice, Mix, PAYLOAD, Result, too_few};
+use super::{failed, millis};
+use crate::bed::{Dice, Mix, PAYLOAD, Result};
 use crate::lab::Lab;
 
-pub(crate) struct Raw {
+pub(super) struct SqliteRaw {
     conn: Connection,
     dice: Dice,
     held: Vec<i64>,
@@ -33,11 +31,11 @@ const NEXT: &str = "SELECT seq, id, payload FROM task WHERE state = 0 ORDER BY r
 const LEASE: &str = "UPDATE task SET state = 1 WHERE seq = ?1";
 const FINISH: &str = "UPDATE task SET state = 2 WHERE seq = ?1";
 
-impl Raw {
-    pub(crate) fn open(lab: &Lab) -> Result<Raw> {
+impl SqliteRaw {
+    pub(super) fn open(lab: &Lab) -> Result<SqliteRaw> {
         let folder = lab.place.subfolder()?;
         let conn = open(&folder, lab.durability).map_err(|e| failed(&e))?;
-        Ok(Raw {
+        Ok(SqliteRaw {
             conn,
             dice: Dice::new(11),
             held: Vec::new(),
@@ -45,41 +43,13 @@ impl Raw {
         })
     }
 
-    /// Stores one row in a transaction of its own: the least that anything durable costs.
-    pub(crate) fn commit(&mut self) -> Result<Duration> {
-        self.insert(1, Mix::One)
+    pub(super) fn insert(&mut self, count: usize, mix: Mix) -> Result<()> {
+        self.try_insert(count, mix).map_err(|e| failed(&e))
     }
 
-    pub(crate) fn insert(&mut self, count: usize, mix: Mix) -> Result<Duration> {
-        let start = Instant::now();
-        self.try_insert(count, mix).map_err(|e| failed(&e))?;
-        Ok(start.elapsed())
-    }
-
-    /// Inserts `count` rows, `batch` in each transaction.
-    pub(crate) fn fill(&mut self, count: usize, batch: usize, mix: Mix) -> Result<Duration> {
-        let (mut took, mut left) = (Duration::ZERO, count);
-        while left > 0 {
-            let next = left.min(batch);
-            took += self.insert(next, mix)?;
-            left -= next;
-        }
-        Ok(took)
-    }
-
-    /// Claims and finishes `count` rows, `batch` of each in a transaction, as [`crate::bed::Bed::drain`] does.
-    pub(crate) fn drain(&mut self, count: usize, batch: usize) -> Result<Duration> {
-        let start = Instant::now();
-        let mut claimed = 0;
-        while claimed < count || !self.held.is_empty() {
-            let next = batch.min(count - claimed);
-            self.turn(next).map_err(|e| failed(&e))?;
-            if next > 0 && self.held.is_empty() {
-                return Err(too_few(claimed, count));
-            }
-            claimed += self.held.len();
-        }
-        Ok(start.elapsed())
+    pub(super) fn turn(&mut self, max: usize) -> Result<usize> {
+        self.try_turn(max).map_err(|e| failed(&e))?;
+        Ok(self.held.len())
     }
 
     fn try_insert(&mut self, count: usize, mix: Mix) -> rusqlite::Result<()> {
@@ -88,11 +58,7 @@ impl Raw {
         {
             let mut insert = tx.prepare_cached(INSERT)?;
             for _ in 0..count {
-                let rank = match mix {
-                    Mix::One => 0,
-                    Mix::Ten => self.dice.below(10) as i64,
-                    Mix::Thousand => self.dice.below(1_000) as i64,
-                };
+                let rank = self.dice.rank(mix);
                 let id = Uuid::now_v7();
                 insert.execute(params![id.as_bytes(), rank, millis(id), payload])?;
             }
@@ -100,7 +66,7 @@ impl Raw {
         tx.commit()
     }
 
-    fn turn(&mut self, max: usize) -> rusqlite::Result<()> {
+    fn try_turn(&mut self, max: usize) -> rusqlite::Result<()> {
         let tx = self.conn.transaction()?;
         {
             let mut finish = tx.prepare_cached(FINISH)?;
@@ -124,10 +90,6 @@ impl Raw {
     }
 }
 
-fn millis(id: Uuid) -> i64 {
-    (id.as_u128() >> 80) as i64
-}
-
 fn open(folder: &TempDir, durability: Durability) -> rusqlite::Result<Connection> {
     let mut conn = Connection::open(folder.path().join("raw.db"))?;
     conn.set_transaction_behavior(rusqlite::TransactionBehavior::Immediate);
@@ -145,8 +107,4 @@ fn open(folder: &TempDir, durability: Durability) -> rusqlite::Result<Connection
     conn.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     conn.execute_batch(SCHEMA)?;
     Ok(conn)
-}
-
-fn failed(error: &rusqlite::Error) -> Refusal {
-    Refusal::new(Code::StoreUnavailable, format!("the raw loop failed: {error}"))
 }
