@@ -193,7 +193,7 @@ fn tools_for_agents_know_their_callers_by_token() {
         let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params});
         served.tools(&headers, &call)
     };
-    let task = json!({"name": "write the docs"});
+    let task = json!({"prompt": "write the docs"});
     let said = call(&reader, "task_add", &task);
     assert!(said.contains("forbidden"), "{said}");
     let said = call(&worker, "task_add", &task);
