@@ -137,6 +137,8 @@ impl Histogram {
     }
 }
 
+type OfMeasured = fn(&Measured) -> &Histogram;
+
 /// What was seen of one project.
 #[derive(Debug)]
 pub(crate) struct Measured {
@@ -276,7 +278,7 @@ impl Text {
                 }
             }
         }
-        let spans: [(&Name, fn(&Measured) -> &Histogram); 3] = [
+        let spans: [(&Name, OfMeasured); 3] = [
             (&WAIT, |measured| &measured.wait),
             (&RUN, |measured| &measured.run),
             (&END_TO_END, |measured| &measured.end_to_end),

@@ -133,6 +133,9 @@ fn tried(repo: &Repo) -> Result<Outcome> {
     let python = mcp::python(repo, "service", TRIER)?;
     let served = Served::start(repo)?;
     let description = format!("{}/v1/openapi.json", served.url);
+    // An answer that is held back for a minute tells nothing more.
+    let settings = "[parameters]\n\"query.wait\" = \"0s\"\n";
+    fs::write(served.folder.path().join("schemathesis.toml"), settings)?;
     let mut command = Command::new(python.with_file_name("schemathesis"));
     // Once there is a token everybody needs one, and wrong ones are slowed down; the store's own contract is for our programs.
     command.args(["run", "--no-color", "--exclude-path-regex", "^/v1/(tokens|store)"]);
@@ -147,7 +150,7 @@ fn tried(repo: &Repo) -> Result<Outcome> {
         "--request-timeout",
         "10",
         "--max-time",
-        "240",
+        "120",
         "--seed",
         "1",
     ]);

@@ -242,6 +242,33 @@ tasks:
 }
 
 #[test]
+fn a_crowd_writes_to_one_repository() {
+    const CROWD: usize = 24;
+    let shop = Shop::new(true);
+    let toml = std::fs::read_to_string(shop.bench.path().join("bell.toml")).unwrap();
+    shop.bench
+        .write("bell.toml", &toml.replace("jobs = 4", "jobs = 12"));
+    let task = |n: usize| {
+        format!(
+            "  t{n}: {{ agent: coder, retry: {{ attempts: 1 }}, prompt: \"do: echo {n} > f{n}.txt; echo {n}\" }}\n"
+        )
+    };
+    let tasks: String = (0..CROWD).map(task).collect();
+    let said = shop.run(&format!("name: crowd\ntasks:\n{tasks}"));
+    assert_eq!(said.exit, 0, "{said:?}");
+    let files = shop.git(&["ls-tree", "--name-only", &shop.branch()]);
+    assert_eq!(files.lines().filter(|name| name.starts_with('f')).count(), CROWD);
+    for n in 0..CROWD {
+        assert_eq!(shop.task(&format!("t{n}"))["result"]["answer"], n);
+    }
+    assert_eq!(
+        shop.git(&["for-each-ref", "refs/bell", "refs/heads/bell-task"]),
+        ""
+    );
+    shop.assert_clean();
+}
+
+#[test]
 fn a_conflict_asks_and_goes_on_when_it_is_settled() {
     let shop = Shop::new(true);
     let wait = "while [ ! -e $0.go ]; do sleep 0.05; done";

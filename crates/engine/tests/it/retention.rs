@@ -31,7 +31,7 @@ async fn settle(node: &mut Duties) {
 async fn submit(lab: &Lab, run: u128, names: &[&str]) {
     let new = |name: &&str| {
         let id = TaskId::new(name).unwrap();
-        NewTask::new(id, None, &Spec::new(*name, Work::Prompt("do".into())), lab.now())
+        NewTask::new(id, None, &Spec::new(name, Work::Prompt("do".into())), lab.now())
     };
     let admission = Admission {
         tasks: names.iter().map(new).collect(),

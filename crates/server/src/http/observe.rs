@@ -143,7 +143,7 @@ async fn publish(call: Call, asked: Sent) -> Result<Published> {
         tags: asked.tags,
         ..Metric::new(asked.metric_type, now, asked.data)
     };
-    call.app.streams.of(&call.engine.project)?.publish(metric);
+    call.app.streams.of(&call.engine.project)?.publish(&metric);
     Ok(Published {
         timestamp: api::time::Time(now),
     })

@@ -48,7 +48,7 @@ pub(super) async fn follow(stream: Arc<Stream>, mut leaving: watch::Receiver<boo
             }
             tokio::select! {
                 now = changed => moment = now,
-                _ = health.tick() => stream.publish(health_of(&stream)),
+                _ = health.tick() => stream.publish(&health_of(&stream)),
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -110,7 +110,7 @@ async fn measure(stream: &Stream, page: &[Seen]) -> Result<()> {
         stream.measured.event(seen.event.fact.kind);
         let Some(task) = &seen.task else { continue };
         if let Kind::TaskEntered(state) = seen.event.fact.kind {
-            stream.publish(progress(seen, task, state));
+            stream.publish(&progress(seen, task, state));
             if let Some(view) = views.get(task) {
                 judge(stream, seen, view, state);
             }
@@ -152,7 +152,7 @@ fn judge(stream: &Stream, seen: &Seen, view: &View, state: State) {
     if let Some(started) = task.started_at.filter(|started| *started <= at) {
         let run = at.since(started);
         let details = json!({ "task_id": task.id });
-        stream.publish(Metric::performance(
+        stream.publish(&Metric::performance(
             at,
             run.as_secs_f64() * 1e3,
             success,
@@ -172,7 +172,7 @@ fn judge(stream: &Stream, seen: &Seen, view: &View, state: State) {
         let kind = failure.and_then(|failure| failure.class.as_deref());
         let message = failure.map_or("", |failure| &failure.message);
         let context = json!({ "task_id": task.id, "attempt": task.attempt(), "status": state });
-        stream.publish(Metric::error(at, kind.unwrap_or("failure"), message, &context));
+        stream.publish(&Metric::error(at, kind.unwrap_or("failure"), message, &context));
     }
 }
 
@@ -184,7 +184,7 @@ async fn look(stream: &Stream) -> Result<()> {
     let depth = status.counts.of(State::Ready);
     let mut data = serde_json::to_value(api::queue::Status::from(status)).unwrap_or_default();
     data["depth"] = json!(depth);
-    stream.publish(Metric::new(MetricType::QueueStatus, now, data));
+    stream.publish(&Metric::new(MetricType::QueueStatus, now, data));
     let mut workers: FxHashMap<_, usize> = FxHashMap::default();
     for held in engine.store.leased(&engine.project, None).await? {
         *workers.entry(held.worker).or_default() += 1;
@@ -196,7 +196,7 @@ async fn look(stream: &Stream) -> Result<()> {
         .collect();
     list.sort_by_cached_key(|worker| worker["worker"].to_string());
     let data = json!({ "count": list.len(), "workers": list });
-    stream.publish(Metric::new(MetricType::WorkerStatus, now, data));
+    stream.publish(&Metric::new(MetricType::WorkerStatus, now, data));
     Ok(())
 }
 

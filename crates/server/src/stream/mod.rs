@@ -121,7 +121,7 @@ impl Streams {
 
 impl Stream {
     /// Keeps a measurement, and sends it to those who asked for its type.
-    pub(crate) fn publish(&self, metric: Metric) {
+    pub(crate) fn publish(&self, metric: &Metric) {
         let text = self
             .listeners
             .wanted(metric.metric_type)

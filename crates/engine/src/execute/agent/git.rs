@@ -29,6 +29,10 @@ impl Git {
                 "commit.gpgSign=false",
                 "-c",
                 "core.quotePath=false",
+                "-c",
+                "branch.autoSetupMerge=false",
+                "-c",
+                "gc.auto=0",
             ])
             .arg("-C")
             .arg(&self.folder)

@@ -31,12 +31,16 @@ const TRIES: usize = 50;
 
 pub(super) struct Tree<'a> {
     repo: Git,
+    /// What all worktrees of the repository have in common.
+    common: PathBuf,
     job: &'a Job,
     /// `project/id`, as merges name it.
     task: String,
     /// What merges go into.
     pub(super) into: String,
     pub(super) branch: String,
+    /// The reference that keeps the answer until the merge.
+    answers: String,
     folder: PathBuf,
     /// Where inside the repository the task works.
     prefix: String,
@@ -77,6 +81,9 @@ impl<'a> Tree<'a> {
                     failure.message
                 ))
             })?;
+        let common = here
+            .say(&["rev-parse", "--path-format=absolute", "--git-common-dir"])
+            .await?;
         let prefix = here.say(&["rev-parse", "--show-prefix"]).await?;
         let (project, seq) = (&engine.project, job.leased.task.seq.0);
         let into = match job.run {
@@ -85,10 +92,12 @@ impl<'a> Tree<'a> {
         };
         let tree = Tree {
             repo: Git::at(Path::new(&top)),
+            common: PathBuf::from(common),
             job,
             task: format!("{project}/{}", job.leased.task.id),
             into,
             branch: format!("bell-task/{project}-{seq}"),
+            answers: format!("refs/bell/answers/{project}-{seq}"),
             folder: scratch.join(format!("{seq}-{}.tree", job.attempt())),
             prefix,
         };
@@ -98,7 +107,7 @@ impl<'a> Tree<'a> {
 
     /// The branch that merges go into, where it is not there yet.
     async fn prepare(&self) -> Result<(), Failure> {
-        self.repo.say(&["worktree", "prune"]).await?;
+        self.worktrees(&["prune"]).await?;
         let reference = format!("refs/heads/{}", self.into);
         if self
             .repo
@@ -165,11 +174,25 @@ impl<'a> Tree<'a> {
         Ok(None)
     }
 
+    /// `git worktree` reads what all worktrees of a repository have written, also one that is just being made, and fails over
+    /// it: one at a time, whichever process asks. The lock goes with its holder.
+    async fn worktrees(&self, args: &[&str]) -> Result<String, Failure> {
+        let path = self.common.join("bell-worktrees.lock");
+        let shown = path.display().to_string();
+        let locked = tokio::task::spawn_blocking(move || {
+            let file = std::fs::File::create(&path)?;
+            file.lock().map(|()| file)
+        });
+        let locked = locked.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        let _alone = locked.map_err(|e| Failure::new(format!("{shown} cannot be locked: {e}")))?;
+        self.repo.say(&[&["worktree"], args].concat()).await
+    }
+
     /// Makes the worktree, on a fresh branch or on the one that an attempt before has left. Returns the folder to work in.
     pub(super) async fn open(&self, goes_on: bool) -> Result<PathBuf, Failure> {
         let folder = self.folder.to_string_lossy().into_owned();
         let reference = format!("refs/heads/{}", self.branch);
-        let mut args = vec!["worktree", "add", "--quiet"];
+        let mut args = vec!["add", "--quiet"];
         if goes_on
             && self
                 .repo
@@ -180,7 +203,7 @@ impl<'a> Tree<'a> {
         } else {
             args.extend(["-B", &self.branch, &folder, &self.into]);
         }
-        self.repo.say(&args).await?;
+        self.worktrees(&args).await?;
         let inside = self.folder.join(&self.prefix);
         // The folder may be new, or ignored, and so not be part of what is checked out.
         std::fs::create_dir_all(&inside)
@@ -205,13 +228,10 @@ impl<'a> Tree<'a> {
         };
         let committed = committed.await;
         let folder = self.folder.to_string_lossy().into_owned();
-        let removed = self
-            .repo
-            .say(&["worktree", "remove", "--force", "--force", &folder])
-            .await;
+        let removed = self.worktrees(&["remove", "--force", "--force", &folder]).await;
         if removed.is_err() {
             let _ = std::fs::remove_dir_all(&self.folder);
-            let _ = self.repo.say(&["worktree", "prune"]).await;
+            let _ = self.worktrees(&["prune"]).await;
         }
         committed
     }
@@ -226,26 +246,38 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Keeps the answer with the branch, for the merge, which may come much later.
+    /// Keeps the answer beside the branch, for the merge, which may come much later: the message of a commit of its own.
     pub(super) async fn keep_answer(&self, answer: Option<&Json>) -> Result<(), Failure> {
-        let config = format!("branch.{}.bellAnswer", self.branch);
-        match answer
-            .map(Json::get)
-            .filter(|answer| answer.len() <= ANSWER_BYTES)
-        {
-            Some(answer) => self.repo.say(&["config", &config, answer]).await.map(drop),
-            None => self
-                .repo
-                .output(&["config", "--unset-all", &config])
-                .await
-                .map(drop),
-        }
+        let Some(answer) = answer.map(one_line).filter(|answer| answer.len() <= ANSWER_BYTES) else {
+            return self.drop_ref(&self.answers).await;
+        };
+        let tree = format!("{}^{{tree}}", self.branch);
+        let kept = self.repo.say(&["commit-tree", &tree, "-m", &answer]).await?;
+        self.repo
+            .say(&["update-ref", &self.answers, &kept])
+            .await
+            .map(drop)
     }
 
     async fn answer(&self) -> Result<Option<Json>, Failure> {
-        let config = format!("branch.{}.bellAnswer", self.branch);
-        let said = self.repo.output(&["config", "--get", &config]).await?;
+        let said = self
+            .repo
+            .output(&["show", "--no-patch", "--format=%B", &self.answers])
+            .await?;
         Ok(serde_json::from_slice::<Json>(&said.stdout).ok())
+    }
+
+    /// Nothing happens if there is none. Branches are removed so too: `git branch -D` would lock the configuration, which
+    /// other workers need at the same time.
+    async fn drop_ref(&self, reference: &str) -> Result<(), Failure> {
+        if self
+            .repo
+            .is(&["show-ref", "--verify", "--quiet", reference])
+            .await?
+        {
+            self.repo.say(&["update-ref", "-d", reference]).await?;
+        }
+        Ok(())
     }
 
     /// Merges the branch of the task. A conflict is told in a sentence for whoever shall settle it.
@@ -319,7 +351,7 @@ impl<'a> Tree<'a> {
 
     /// Moving a branch under somebody's feet would make their checkout look changed.
     async fn nowhere_checked_out(&self) -> Result<(), Failure> {
-        let trees = self.repo.say(&["worktree", "list", "--porcelain"]).await?;
+        let trees = self.worktrees(&["list", "--porcelain"]).await?;
         let mine = format!("branch refs/heads/{}", self.into);
         let mut folder = "";
         for line in trees.lines() {
@@ -380,12 +412,14 @@ impl<'a> Tree<'a> {
 
     /// The branch is part of another now.
     async fn forget(&self) {
-        if let Err(failure) = self.repo.say(&["branch", "-D", "--quiet", &self.branch]).await {
-            tracing::warn!(
-                branch = self.branch,
-                why = failure.message,
-                "a merged branch could not be removed"
-            );
+        for reference in [&format!("refs/heads/{}", self.branch), &self.answers] {
+            if let Err(failure) = self.drop_ref(reference).await {
+                tracing::warn!(
+                    reference,
+                    why = failure.message,
+                    "what was merged could not be removed"
+                );
+            }
         }
     }
 }
