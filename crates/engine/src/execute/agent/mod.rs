@@ -2,7 +2,7 @@
 //!
 //! [`Program`] says how it is called. A command speaks the same protocol as any command ([`super::files`]); what it leaves in
 //! `$BELL_RESULT` is the result, else what it printed. With a worktree, what it changed is a branch that is merged
-//! when it is done ([`tree`]).
+//! when it is done (`tree`).
 
 mod git;
 mod tree;
