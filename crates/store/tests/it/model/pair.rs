@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use domain::id::{Kind, RunId, Seq};
+use domain::prune::{Prune, Stage};
 use domain::store::{Admission, Children, Claim, Command, Held, IntoRun, Leased, Request, Target, View};
 use domain::task::lock::Lock;
 use domain::task::record::{ClassNo, Outcome};
@@ -28,6 +29,8 @@ pub(super) struct Pair {
     /// Everything that was ever handed out, stale or not.
     leases: Vec<Leased>,
     tasks: Vec<String>,
+    /// Tasks that were ever drawn: no name is used twice.
+    made: usize,
     runs: Vec<RunId>,
     /// The last admission and the last request of a holder, with their idempotency keys.
     added: Option<Admission>,
@@ -41,6 +44,7 @@ impl Pair {
             labs: [Lab::new(one.store.clone()), Lab::new(other.store.clone())],
             leases: Vec::new(),
             tasks: Vec::new(),
+            made: 0,
             runs: Vec::new(),
             added: None,
             asked: None,
@@ -164,6 +168,7 @@ impl Pair {
                     .await
                     .unwrap();
             }
+            Step::Prune(ago) => self.prune(*ago).await,
         }
         self.assert_sane().await;
     }
@@ -220,12 +225,13 @@ impl Pair {
         self.learn().await;
     }
 
-    fn admission(&self, sketches: &[Sketch]) -> Admission {
+    fn admission(&mut self, sketches: &[Sketch]) -> Admission {
         let lab = &self.labs[0];
         let mut known = self.tasks.clone();
         let mut tasks = Vec::new();
         for sketch in sketches {
-            let id = format!("t{}", known.len());
+            let id = format!("t{}", self.made);
+            self.made += 1;
             tasks.push(draw(sketch, &id, &known, lab.now().wall));
             known.push(id);
         }
@@ -236,6 +242,32 @@ impl Pair {
     async fn learn(&mut self) {
         let all = self.labs[0].all().await;
         self.tasks = all.iter().map(|view| view.task.id.to_string()).collect();
+    }
+
+    /// Piece by piece to the end.
+    async fn prune(&mut self, ago: i64) {
+        const PIECES: usize = 1_000;
+        let before = Timestamp(self.labs[0].now().wall.0 - ago * 1_000);
+        let mut next = Some(Stage::FIRST);
+        for _ in 0..PIECES {
+            let Some(stage) = next.take() else { break };
+            let prune = Prune {
+                before,
+                stage,
+                dry: false,
+            };
+            let pruned = self
+                .both(async |lab| {
+                    let pruned = lab
+                        .store
+                        .prune(&lab.project, prune.clone(), "user:ann".into(), lab.now());
+                    pruned.await.unwrap()
+                })
+                .await;
+            next = pruned.next;
+        }
+        assert_eq!(next, None, "it comes to no end");
+        self.learn().await;
     }
 
     async fn claim(&mut self, name: u8, max: usize, start: bool, kinds: Vec<Kind>, run: Option<RunId>) {

@@ -49,6 +49,8 @@ pub(super) enum Step {
     Jump(i64),
     Tick,
     Lose(u8),
+    /// Takes out what ended so many seconds ago or earlier.
+    Prune(i64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -145,6 +147,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (-7_200i64..7_200).prop_map(Step::Jump),
         4 => Just(Step::Tick),
         1 => (0u8..3).prop_map(Step::Lose),
+        2 => (0i64..1_800).prop_map(Step::Prune),
     ]
 }
 
