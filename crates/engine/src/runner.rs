@@ -351,7 +351,9 @@ fn waits_for_a_doer(view: &View) -> (String, String) {
     match (&view.class.agent, needs.is_empty()) {
         (Some(agent), _) => (
             format!("the agent {agent} has to take it"),
-            format!("bell task claim --worker {agent}{flags}"),
+            format!(
+                "bell task claim --worker {agent}{flags}, or bell worker --agent {agent}{flags} -- PROGRAM"
+            ),
         ),
         (None, false) => (
             format!("nobody here offers {}", needs.join(", ")),

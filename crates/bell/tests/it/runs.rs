@@ -97,7 +97,7 @@ fn a_run_that_waits_for_somebody_says_for_whom() {
     exit 3
     ? waits  p in SPAN: 1 ready
       ○ ready  a: the agent reviewer has to take it
-          bell task claim --worker reviewer
+          bell task claim --worker reviewer, or bell worker --agent reviewer -- PROGRAM
     -- stderr
     created a store in DIR/.bellwether
     new run UUID: 1 task
