@@ -19,6 +19,9 @@ const REST: Duration = Duration::from_millis(1);
 /// The first look after the log was appended to; each further look waits twice as long, up to [`POLL`].
 const FIRST_LOOK: Duration = Duration::from_micros(200);
 const POLL: Duration = Duration::from_millis(25);
+/// So long after the last append a commit may still be on its way: it is visible only when the disk has it, and nothing
+/// tells of that moment.
+const ON_ITS_WAY: Duration = Duration::from_secs(10);
 
 pub(super) struct SqliteWatch {
     conn: Connection,
@@ -26,6 +29,45 @@ pub(super) struct SqliteWatch {
     seen: Option<i64>,
     told: Option<Instant>,
     notices: Option<notices::Notices>,
+    pace: Pace,
+}
+
+/// When to look next. It outlives a single wait: a commit may be appended in one and be visible in the next.
+struct Pace {
+    pause: Duration,
+    /// When the log was last appended to without a commit being seen since.
+    appended: Option<Instant>,
+}
+
+impl Pace {
+    fn new() -> Pace {
+        Pace {
+            pause: POLL,
+            appended: None,
+        }
+    }
+
+    fn appended(&mut self, now: Instant) {
+        self.appended = Some(now);
+        self.pause = FIRST_LOOK;
+    }
+
+    /// How long to wait for a notice, if there are any, before looking anyway.
+    fn pause(&mut self, notices: bool, now: Instant) -> Duration {
+        let on_its_way = self
+            .appended
+            .is_some_and(|at| now.saturating_duration_since(at) < ON_ITS_WAY);
+        if notices && !on_its_way {
+            return WAIT;
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(POLL);
+        pause
+    }
+
+    fn seen(&mut self) {
+        *self = Pace::new();
+    }
 }
 
 impl SqliteWatch {
@@ -36,6 +78,7 @@ impl SqliteWatch {
             seen: None,
             told: None,
             notices: None,
+            pace: Pace::new(),
         };
         watch.seen = watch.version();
         watch.notices = notices::Notices::of(&watch.log);
@@ -53,7 +96,10 @@ impl SqliteWatch {
         let now = self.version();
         let changed = now.is_none() || now != self.seen;
         self.seen = now;
-        self.told = changed.then(Instant::now).or(self.told);
+        if changed {
+            self.told = Some(Instant::now());
+            self.pace.seen();
+        }
         changed
     }
 
@@ -79,27 +125,24 @@ impl Watch for SqliteWatch {
             return true;
         }
         let end = Instant::now() + WAIT;
-        let mut pause = if self.notices.is_some() { WAIT } else { POLL };
         loop {
-            let rest = end.saturating_duration_since(Instant::now());
-            let noticed = match &self.notices {
-                Some(notices) => notices.wait(pause.min(rest)),
-                None => {
-                    std::thread::sleep(pause.min(rest));
-                    false
+            let now = Instant::now();
+            let rest = end.saturating_duration_since(now);
+            let pause = self.pace.pause(self.notices.is_some(), now);
+            match &self.notices {
+                Some(notices) => {
+                    if notices.wait(pause.min(rest)) {
+                        self.pace.appended(Instant::now());
+                    }
                 }
-            };
+                None => std::thread::sleep(pause.min(rest)),
+            }
             if self.look() {
                 return true;
             }
             if rest <= pause {
                 return false;
             }
-            pause = if noticed {
-                FIRST_LOOK
-            } else {
-                (pause * 2).min(POLL)
-            };
         }
     }
 }
@@ -173,5 +216,40 @@ mod notices {
         pub(super) fn wait(&self, _: Duration) -> bool {
             match *self {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_takes_longer_than_a_wait_is_looked_for_in_the_next() {
+        let start = Instant::now();
+        let mut pace = Pace::new();
+        assert_eq!(pace.pause(true, start), WAIT, "nothing is on its way");
+        pace.appended(start);
+        assert_eq!(pace.pause(true, start), FIRST_LOOK);
+        let mut now = start;
+        while now < start + ON_ITS_WAY {
+            let pause = pace.pause(true, now);
+            assert!(
+                (FIRST_LOOK..=POLL).contains(&pause),
+                "{pause:?} at {:?}",
+                now - start
+            );
+            now += pause;
+        }
+        assert_eq!(pace.pause(true, now), WAIT, "it was no commit");
+    }
+
+    #[test]
+    fn what_was_seen_is_not_looked_for_again() {
+        let start = Instant::now();
+        let mut pace = Pace::new();
+        pace.appended(start);
+        pace.seen();
+        assert_eq!(pace.pause(true, start), WAIT);
+        assert_eq!(pace.pause(false, start), POLL, "nothing gives notice");
     }
 }
