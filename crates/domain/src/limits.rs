@@ -15,6 +15,8 @@ pub const PLAN_PREREQUISITES: usize = 10_000;
 pub const AGENT_PREREQUISITES: usize = 50;
 /// Subtasks of one parent that an agent submits.
 pub const AGENT_SUBTASKS: u32 = 50;
+/// Items of one `for_each`: all its subtasks are admitted in one transaction.
+pub const EACH_ITEMS: usize = 10_000;
 /// Tasks of one submission.
 pub const BATCH_TASKS: usize = 1_000_000;
 
@@ -34,6 +36,8 @@ pub const PAGE_MAX: usize = 1_000;
 /// Edges settled in one transaction; more are continued from a durable cursor, so that a fan-out of a
 /// million does not hold everybody else up.
 pub const SETTLE_EDGES: usize = 10_000;
+/// Linux takes variables of up to 128 KiB.
+pub const SECRET_BYTES: usize = 64 * 1024;
 /// Names of locks on one task.
 pub const LOCKS: usize = 64;
 /// Tries of one task, all kinds of retry together.

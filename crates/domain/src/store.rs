@@ -337,7 +337,7 @@ pub struct Claim {
 }
 
 /// What a claimer takes. Empty lists mean anything, except capabilities, of which a task may need none that
-/// is not offered.
+/// is not offered, and works, where they mean all that takes a slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Wants {
     pub capabilities: Vec<Capability>,
@@ -363,9 +363,17 @@ fn works<'de, D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Vec<&'st
 }
 
 impl Wants {
+    /// Who does not say what it can do is somebody who works; waiting and splitting are for engines.
+    fn takes_work(&self, work: &str) -> bool {
+        match self.works.is_empty() {
+            true => !Work::BESIDE.contains(&work),
+            false => self.works.contains(&work),
+        }
+    }
+
     pub fn takes(&self, class: &Class) -> bool {
         (self.kinds.is_empty() || self.kinds.contains(&class.kind))
-            && (self.works.is_empty() || self.works.iter().any(|work| *work == class.work))
+            && self.takes_work(&class.work)
             && class
                 .handler
                 .as_ref()

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use domain::code::{Code, Refusal, nearest};
 use toml::{Table, Value};
 
+use engine::execute::secrets::Secrets;
+
 use super::agents::{self, Agents};
+use super::secrets;
 use super::{DEFAULTS, Origin, Setting, shown};
 
 pub(crate) type Layer = BTreeMap<String, Setting>;
@@ -35,19 +38,30 @@ pub(super) fn defaults() -> Layer {
     flat(&table, &Origin::Default)
 }
 
+/// What all sources say.
+pub(super) struct Found {
+    pub(super) layers: Vec<Layer>,
+    pub(super) agents: Agents,
+    pub(super) secrets: Secrets,
+}
+
 impl Sources {
     /// From the weakest to the strongest.
-    pub(super) fn layers(&self, known: &Layer) -> Result<(Vec<Layer>, Agents), Refusal> {
-        let (mut layers, mut found) = (Vec::new(), Agents::new());
+    pub(super) fn layers(&self, known: &Layer) -> Result<Found, Refusal> {
+        let mut layers = Vec::new();
+        let (mut named_agents, mut named_secrets) = (Agents::new(), Secrets::default());
         let environment = self.variable(ENVIRONMENT);
         let mut chosen = environment.is_none();
         for path in &self.files {
             let mut table = read(path)?;
             let named = named_environments(&mut table, path)?;
-            let own = agents::take(&mut table, path)?;
+            let own_agents = agents::take(&mut table, path)?;
+            let own_secrets = secrets::take(&mut table, path)?;
             layers.push(checked(flat(&table, &Origin::File(path.clone())), known)?);
-            layers.push(agents::shown(&own, path).collect());
-            found.extend(own);
+            layers.push(agents::shown(&own_agents, path).collect());
+            layers.push(secrets::shown(&own_secrets, path).collect());
+            named_agents.extend(own_agents);
+            named_secrets.0.extend(own_secrets.0);
             if let Some(Value::Table(table)) = environment.as_ref().and_then(|name| named.get(name)) {
                 chosen = true;
                 layers.push(checked(flat(table, &Origin::File(path.clone())), known)?);
@@ -59,7 +73,11 @@ impl Sources {
         }
         layers.push(self.variables_layer(known)?);
         layers.push(self.flags_layer(known)?);
-        Ok((layers, found))
+        Ok(Found {
+            layers,
+            agents: named_agents,
+            secrets: named_secrets,
+        })
     }
 
     fn variable(&self, name: &str) -> Option<String> {

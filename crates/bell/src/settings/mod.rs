@@ -5,6 +5,7 @@
 
 mod agents;
 mod layers;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use domain::code::{Code, Refusal};
 use domain::id::Project;
 use domain::store::Durability;
+use engine::execute::secrets::Secrets;
 use engine::outside::{Outside, Policy};
 use engine::worker;
 use toml::Value;
@@ -55,6 +57,7 @@ pub(crate) struct Setting {
 pub(crate) struct Settings {
     values: BTreeMap<String, Setting>,
     agents: Agents,
+    secrets: Secrets,
 }
 
 impl Settings {
@@ -63,10 +66,11 @@ impl Settings {
         let mut settings = Settings {
             values: layers::defaults(),
             agents: Agents::default(),
+            secrets: Secrets::default(),
         };
-        let (layers, agents) = sources.layers(&settings.values)?;
-        settings.values.extend(layers.into_iter().flatten());
-        settings.agents = agents;
+        let found = sources.layers(&settings.values)?;
+        settings.values.extend(found.layers.into_iter().flatten());
+        (settings.agents, settings.secrets) = (found.agents, found.secrets);
         settings.check()?;
         Ok(settings)
     }
@@ -205,6 +209,7 @@ impl Settings {
             timeout: self.span("worker.timeout"),
             drain: self.span("worker.drain"),
             outside: self.outside(),
+            secrets: self.secrets.clone(),
             ..worker::Options::default()
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::code::Code;
 use crate::id::{Key, Kind};
 use crate::limits;
+use crate::task::each::Over;
 use crate::task::spec::{After, Moment, Spec, When, Work};
 
 use super::at::{At, Findings};
@@ -12,7 +13,7 @@ use super::fault::Place;
 use super::keys::TASK;
 use super::model::PlanTask;
 use super::node::{Scalar, Value};
-use super::work;
+use super::{each, work};
 
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
@@ -23,6 +24,8 @@ pub(super) struct Draft {
     pub(super) works: Vec<&'static str>,
     pub(super) work: Option<Work>,
     pub(super) after: Vec<Link>,
+    /// The list that it is done for.
+    pub(super) over: Option<Over>,
 }
 
 /// An entry of `after` with its place.
@@ -49,6 +52,7 @@ impl Draft {
             works: Vec::new(),
             work: None,
             after: Vec::new(),
+            over: None,
         }
     }
 
@@ -108,6 +112,10 @@ impl Draft {
             work: fresh.work,
             ..self.spec
         };
+        let spec = match self.over {
+            Some(over) => each::split(over, spec, at, found),
+            None => spec,
+        };
         let task = PlanTask {
             key,
             spec,
@@ -134,6 +142,11 @@ impl Draft {
                 found,
                 format!("`agent` goes with `prompt`, not with `{work}`"),
                 "remove one of them",
+            ),
+            ([work], None) if !self.spec.secrets.is_empty() && !["run", "prompt"].contains(work) => at.wrong(
+                found,
+                format!("`secrets` go with `run` and `prompt`, not with `{work}`"),
+                "remove them; in the headers of a call `env:NAME` takes a variable of the worker",
             ),
             ([_], _) => {}
             (works, _) => at.wrong(

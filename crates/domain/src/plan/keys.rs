@@ -4,7 +4,7 @@ use crate::task::spec::{OnUpstreamFailure, Priority, Source};
 
 use super::at::Key;
 use super::draft::Draft;
-use super::{holds, outside, retry, schema, values, work};
+use super::{each, holds, outside, retry, schema, values, work};
 
 pub(super) type TaskKey = Key<Draft>;
 
@@ -218,25 +218,17 @@ pub(super) const TASK: &[TaskKey] = &[
     .no_default(),
     TaskKey::new(
         "secrets",
-        "Names of secrets it may read.",
-        schema::names,
-        |_, at, found| {
-            at.each(found, |at, found| {
-                values::label(at, found);
-            });
-        },
-    )
-    .unsupported(),
+        "Variables whose values the worker knows and nobody else sees, by name.",
+        schema::secrets,
+        values::secrets,
+    ),
     TaskKey::new(
         "for_each",
-        "A list, or the task whose result is one: the task is done for each item.",
-        schema::any,
-        |_, at, found| {
-            at.json(found);
-        },
+        "A list, the task whose result is one, or a mapping of `task` and `at`: the task is done for each item.",
+        schema::for_each,
+        each::for_each,
     )
-    .no_default()
-    .unsupported(),
+    .no_default(),
     TaskKey::new(
         "summary",
         "What it is about, for people; at most 200 characters.",

@@ -10,6 +10,7 @@ mod check;
 mod core_schema;
 mod decode;
 mod draft;
+mod each;
 mod fault;
 mod holds;
 mod json;

@@ -8,7 +8,7 @@ use crate::task::retry::Retry;
 use crate::task::spec::{OnUpstreamFailure, Source, When};
 
 use super::at::Key;
-use super::{holds, keys, outside, retry, values, work};
+use super::{each, holds, keys, outside, retry, values, work};
 
 /// The plan format as JSON Schema 2020-12. What a schema cannot say (names that must exist, cycles, one kind
 /// of work) is left to [`read`](super::read).
@@ -175,6 +175,15 @@ pub(super) fn wait() -> Value {
     let mut wait = object(outside::WAIT, &[]);
     wait["oneOf"] = json!([{ "required": ["file"] }, { "required": ["http"] }, { "required": ["signal"] }]);
     wait
+}
+
+pub(super) fn secrets() -> Value {
+    one_or_list(&json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" }))
+}
+
+pub(super) fn for_each() -> Value {
+    let items = json!({ "type": "array", "minItems": 1, "maxItems": limits::EACH_ITEMS });
+    json!({ "anyOf": [items, text(), object(each::FOR_EACH, &["task"])] })
 }
 
 pub(super) fn when() -> Value {

@@ -1,5 +1,7 @@
 //! Edges, lists of names, variables and short texts.
 
+use std::collections::BTreeSet;
+
 use crate::id;
 use crate::limits;
 use crate::task::spec::{After, When, check_text};
@@ -75,6 +77,29 @@ pub(super) fn env(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
             draft.spec.env.insert(name.to_owned(), value.to_owned());
         }
     }
+}
+
+pub(super) fn secrets(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
+    let mut names = BTreeSet::new();
+    at.each(found, |at, found| {
+        let Some(name) = at.content(found) else { return };
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+            names.insert(name);
+        } else {
+            let help = "name the variable it comes as, such as API_TOKEN; its value stands nowhere in a plan";
+            at.wrong(found, "this is no name of a variable", help);
+        }
+    });
+    if names.len() > limits::LOCKS {
+        let detail = format!(
+            "{} secrets are more than the limit of {}",
+            names.len(),
+            limits::LOCKS
+        );
+        at.wrong(found, detail, "put them into one file, and make that a secret");
+    }
+    draft.spec.secrets = names.into_iter().collect();
 }
 
 pub(super) fn summary(draft: &mut Draft, at: At<'_>, found: &mut Findings) {

@@ -1,5 +1,6 @@
 //! What a task is: its specification, its record, its states, its place in line.
 
+pub mod each;
 pub mod lock;
 pub mod order;
 pub mod outside;

@@ -81,6 +81,9 @@ pub struct Spec {
     pub cache: Option<Cache>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// Variables whose values only the worker knows, by name; sorted, without duplicates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
     /// Handed to the attempt as it is.
@@ -123,6 +126,7 @@ impl Spec {
             budget: None,
             cache: None,
             env: BTreeMap::new(),
+            secrets: Vec::new(),
             cwd: None,
             inputs: None,
             summary: None,
@@ -183,10 +187,22 @@ pub enum Work {
     Http(Json),
     /// A wait for a file, an endpoint or a signal.
     Wait(Json),
+    /// One subtask for each item of a list: an [`Each`](super::each::Each) as JSON.
+    Each(Json),
 }
 
 impl Work {
-    pub const NAMES: [&str; 6] = ["command", "agent", "handler", "breakpoint", "http", "wait"];
+    pub const NAMES: [&str; 7] = [
+        "command",
+        "agent",
+        "handler",
+        "breakpoint",
+        "http",
+        "wait",
+        super::each::NAME,
+    ];
+    /// What takes no slot of real work: it waits, or is done within a moment.
+    pub const BESIDE: [&str; 2] = ["wait", super::each::NAME];
 
     pub fn name(&self) -> &'static str {
         match self {
@@ -196,6 +212,22 @@ impl Work {
             Work::Breakpoint(_) => "breakpoint",
             Work::Http(_) => "http",
             Work::Wait(_) => "wait",
+            Work::Each(_) => super::each::NAME,
+        }
+    }
+
+    /// What there is to do, in words.
+    pub fn text(&self) -> String {
+        match self {
+            Work::Shell(text) | Work::Prompt(text) | Work::Breakpoint(text) | Work::Handler(text) => {
+                text.clone()
+            }
+            Work::Argv(argv) => argv.join(" "),
+            Work::Http(json) | Work::Wait(json) => json.get().to_owned(),
+            Work::Each(json) => match serde_json::from_str::<super::each::Each>(json.get()) {
+                Ok(each) => format!("{} (for each of {})", each.task.work.text(), each.over),
+                Err(_) => json.get().to_owned(),
+            },
         }
     }
 

@@ -136,6 +136,9 @@ fn every_key_is_understood() {
         "LEVEL": "debug",
         "VERSION": "1.10"
       },
+      "secrets": [
+        "TOKEN"
+      ],
       "cwd": "elsewhere",
       "inputs": {"big":12345678901234567890123,"list":[1,16,true,null,"text"]},
       "summary": "Tests everything.",
@@ -144,11 +147,9 @@ fn every_key_is_understood() {
     }
     "#);
     insta::assert_snapshot!(plan.unsupported, @r"
-    plan:46:5: `team` of task `fetched` is not in this version (help: remove it, or use a version that has it)
-    plan:49:5: `gate` of task `fetched` is not in this version (help: remove it, or use a version that has it)
-    plan:50:5: `secrets` of task `fetched` is not in this version (help: remove it, or use a version that has it)
-    plan:51:5: `for_each` of task `fetched` is not in this version (help: remove it, or use a version that has it)
-    plan:52:5: `on_exhausted` of task `fetched` with `replan` is not in this version (help: remove it, or use a version that has it)
+    plan:47:5: `team` of task `fetched` is not in this version (help: remove it, or use a version that has it)
+    plan:50:5: `gate` of task `fetched` is not in this version (help: remove it, or use a version that has it)
+    plan:51:5: `on_exhausted` of task `fetched` with `replan` is not in this version (help: remove it, or use a version that has it)
     ");
 }
 

@@ -1,5 +1,6 @@
 //! The executor `command`: a program in a process group of its own.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use domain::task::spec::{Json, Work};
 
 use super::agent::Program;
 use super::files::Files;
+use super::secrets::Secrets;
 use super::{Finish, Job};
 use crate::engine::Engine;
 use crate::process::{Cause, Ended, How, Launch, LaunchError, Launcher, output};
@@ -28,6 +30,8 @@ pub struct Commands {
     pub store_url: String,
     /// How the agent is called that prompts are for.
     pub program: Option<Arc<Program>>,
+    /// Where secrets are.
+    pub secrets: Arc<Secrets>,
 }
 
 /// What is started for an attempt.
@@ -80,6 +84,11 @@ impl Commands {
         files: &Files,
     ) -> Result<Finish, Failure> {
         let project = engine.project.as_str();
+        let secrets = self.secrets.read(&job.spec.secrets)?;
+        if let Some(mask) = secrets.mask() {
+            // Read anew for each attempt, and once in it.
+            let _ = job.mask.set(mask);
+        }
         files.prepare(job, &self.store_url, project).map_err(|e| {
             Failure::new(format!(
                 "the attempt's files could not be written to {}: {e}",
@@ -97,6 +106,9 @@ impl Commands {
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
+        launch.env_remove = self.secrets.variables().cloned().collect();
+        launch.env.extend(secrets.variables());
+        launch.mask = job.mask.get().cloned();
         launch
             .env
             .extend(files.environment(job, &self.store_url, project));
@@ -205,9 +217,14 @@ async fn completed(engine: &Engine, job: &Job, files: &Files) -> Result<Finish, 
 /// A result that is too large for the store travels as a file: `{"file": PATH, "bytes": N}`.
 pub(super) fn set_aside(engine: &Engine, job: &Job, result: &Json) -> Result<Json, Failure> {
     let folder = engine.home.results(&engine.project);
-    let path = folder.join(format!("{}-{}.json", job.leased.task.seq.0, job.attempt()));
+    let path = folder.join(format!("{}.json", job.scratch_name()));
+    // On the disk before the store tells of it.
     std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::write(&path, result.get()))
+        .and_then(|()| std::fs::File::create(&path))
+        .and_then(|mut file| {
+            file.write_all(result.get().as_bytes())?;
+            file.sync_all()
+        })
         .map_err(|e| {
             Failure::new(format!(
                 "the result could not be written to {}: {e}",

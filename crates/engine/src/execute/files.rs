@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use domain::id::{Key, TaskId};
 use domain::limits;
@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::Job;
 use crate::engine::Engine;
 use crate::ids;
+use crate::process::output::Mask;
 
 /// Results up to this size also travel in the environment.
 const RESULT_VARIABLE_BYTES: usize = 8 * 1024;
@@ -27,6 +28,8 @@ const RESULT_VARIABLE_BYTES: usize = 8 * 1024;
 #[derive(Clone, Debug)]
 pub struct Files {
     base: PathBuf,
+    /// Hides secrets in what the program leaves.
+    mask: Arc<OnceLock<Mask>>,
 }
 
 /// What the program finds in `BELL_INPUT`.
@@ -47,9 +50,16 @@ struct Input<'a> {
 impl Files {
     /// `folder` must exist.
     pub fn new(folder: &Path, job: &Job) -> Files {
-        let task = &job.leased.task;
         Files {
-            base: folder.join(format!("{}-{}", task.seq.0, job.attempt())),
+            base: folder.join(job.scratch_name()),
+            mask: Arc::clone(&job.mask),
+        }
+    }
+
+    fn hidden(&self, text: String) -> String {
+        match self.mask.get() {
+            Some(mask) => mask.text(&text),
+            None => text,
         }
     }
 
@@ -136,6 +146,7 @@ impl Files {
             Ok(_) => {}
         }
         let text = std::fs::read_to_string(&path).map_err(|e| validation(format!("{what}: {e}")))?;
+        let text = self.hidden(text);
         Json::parse(text.trim())
             .map(Some)
             .map_err(|e| validation(format!("{what} is not JSON: {e}")))
@@ -149,7 +160,7 @@ impl Files {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(validation(format!("the subtasks in $BELL_SUBTASKS: {e}"))),
         };
-        read_subtasks(&text, job, actor, now).map_err(validation)
+        read_subtasks(&self.hidden(text), job, actor, now).map_err(validation)
     }
 
     /// Writes what an agent is asked; returns the path.
@@ -201,9 +212,31 @@ fn validation(message: String) -> Failure {
 
 /// What an upstream task is called.
 pub(super) fn name(of: &Upstream) -> String {
-    of.key
-        .as_ref()
-        .map_or_else(|| of.id.to_string(), ToString::to_string)
+    called(of.key.as_ref(), &of.id)
+}
+
+pub(super) fn called(key: Option<&Key>, id: &TaskId) -> String {
+    key.map_or_else(|| id.to_string(), ToString::to_string)
+}
+
+/// A result with what was set aside of it. Only files that are ours are read.
+pub(super) async fn whole(engine: &Engine, result: &Json) -> Result<Value, String> {
+    let value: Value = serde_json::from_str(result.get()).map_err(|e| e.to_string())?;
+    let (Some(file), Some(_), 2) = (
+        value.get("file").and_then(Value::as_str).map(PathBuf::from),
+        value.get("bytes"),
+        value.as_object().map_or(0, serde_json::Map::len),
+    ) else {
+        return Ok(value);
+    };
+    if file.parent() != Some(&engine.home.results(&engine.project)) {
+        return Ok(value);
+    }
+    let shown = file.display().to_string();
+    let read = tokio::task::spawn_blocking(move || std::fs::read(file));
+    let bytes = read.await.unwrap_or_else(|e| Err(io::Error::other(e)));
+    let bytes = bytes.map_err(|e| format!("a result was set aside in {shown}, which cannot be read: {e}"))?;
+    serde_json::from_slice(&bytes).map_err(|e| format!("the result in {shown} is no JSON: {e}"))
 }
 
 fn by_name(all: &[Upstream]) -> serde_json::Map<String, Value> {
@@ -328,18 +361,23 @@ fn read_subtasks(
             new
         })
         .collect();
+    Ok(Some(left(new, join, job, actor)))
+}
+
+/// Subtasks as an attempt leaves them.
+pub(super) fn left(tasks: Vec<NewTask>, join: Option<Join>, job: &Job, actor: &Arc<str>) -> Children {
     let admission = Admission {
-        tasks: new,
+        tasks,
         run: IntoRun::None,
         supersede: Vec::new(),
         limits: limits_for(&job.spec),
         actor: actor.clone(),
         idempotency_key: None,
     };
-    Ok(Some(Children {
+    Children {
         admission: Box::new(admission),
         join,
-    }))
+    }
 }
 
 /// What agents may submit is bounded more tightly than what a plan's own commands may.

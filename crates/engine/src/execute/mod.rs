@@ -1,18 +1,20 @@
 //! Carrying out one attempt: what an executor gets, what it gives back, and how it is steered meanwhile.
 //!
 //! [`files`] is the protocol between an attempt and the program it runs, [`command`] starts programs,
-//! [`handler`] calls functions of this process, [`agent`] programs that take a prompt, [`http`] endpoints, [`wait`] waits, [`cache`] spares work whose result is
+//! [`handler`] calls functions of this process, [`agent`] programs that take a prompt, [`http`] endpoints, [`wait`] waits, [`each`] splits into subtasks, [`cache`] spares work whose result is
 //! known.
 
 pub mod agent;
 pub mod cache;
 pub mod command;
+pub mod each;
 pub mod files;
 pub mod handler;
 pub mod http;
+pub mod secrets;
 pub mod wait;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use domain::id::RunId;
 use domain::store::{Children, Leased, Upstream};
@@ -21,6 +23,7 @@ use domain::task::spec::{Json, Spec};
 use tokio::sync::watch;
 
 use crate::process;
+use crate::process::output::Mask;
 
 /// A leased task with everything that its executor needs.
 #[derive(Clone, Debug)]
@@ -33,11 +36,20 @@ pub struct Job {
     /// What the subtasks ended with, when a joining parent runs again.
     pub children: Vec<Upstream>,
     pub steering: Steering,
+    /// Hides the secrets of the attempt, once they were read.
+    pub mask: Arc<OnceLock<Mask>>,
 }
 
 impl Job {
     pub fn attempt(&self) -> u32 {
         self.leased.task.attempt()
+    }
+
+    /// A name for what lies about while the attempt lasts. A lease that was handed back spends no attempt, so the
+    /// number of the attempt would not do.
+    pub fn scratch_name(&self) -> String {
+        let token = &self.leased.token;
+        format!("{}-{}", token.seq.0, token.fence.0)
     }
 
     /// Stable for one attempt and different for the next: what makes an outside effect idempotent.

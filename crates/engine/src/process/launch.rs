@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::guard::Guard;
 use super::leash::Leash;
 use super::mark::{LAUNCH_VAR, Mark, WORKER_VAR};
+use super::output::Mask;
 use super::running::{Parts, Running};
 
 /// What to run, and within which bounds.
@@ -35,6 +36,8 @@ pub struct Launch {
     pub output: PathBuf,
     /// Gets a copy of each piece of output as it comes, as long as it keeps up.
     pub watcher: Option<mpsc::Sender<Vec<u8>>>,
+    /// Hides what must not be recorded.
+    pub mask: Option<Mask>,
 }
 
 impl Launch {
@@ -51,6 +54,7 @@ impl Launch {
             grace: Self::GRACE,
             output,
             watcher: None,
+            mask: None,
         }
     }
 }
@@ -148,6 +152,7 @@ impl Launcher {
             output: reader,
             record: launch.output,
             watcher: launch.watcher,
+            mask: launch.mask,
             timeout: launch.timeout,
             grace: launch.grace,
             mark: Mark::launch(&name),

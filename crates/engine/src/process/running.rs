@@ -12,6 +12,7 @@ use super::group::Group;
 use super::leash::Leash;
 use super::life::{Life, Seen, Wish};
 use super::mark::Mark;
+use super::output::Mask;
 use super::output::{Captured, Pump};
 use super::strays::{self, Groups};
 
@@ -56,6 +57,7 @@ pub(super) struct Parts {
     pub(super) output: PipeReader,
     pub(super) record: PathBuf,
     pub(super) watcher: Option<mpsc::Sender<Vec<u8>>>,
+    pub(super) mask: Option<Mask>,
     pub(super) timeout: Option<Duration>,
     pub(super) grace: Duration,
     pub(super) mark: Mark,
@@ -102,7 +104,7 @@ impl Running {
             life: Life::new(parts.timeout, parts.grace, Instant::now()),
             control: Control { wish: Arc::new(wish) },
             wishes,
-            pump: Pump::new(parts.output, parts.record, parts.watcher)?,
+            pump: Pump::new(parts.output, parts.record, parts.watcher, parts.mask)?,
             mark: parts.mark,
             grace: parts.grace,
         })

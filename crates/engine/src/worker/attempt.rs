@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::execute::command::Commands;
 use crate::execute::handler::Handlers;
 use crate::execute::wait::Waits;
-use crate::execute::{Finish, Job, agent, cache, http};
+use crate::execute::{Finish, Job, agent, cache, each, http};
 
 pub(super) async fn attempt(
     engine: &Engine,
@@ -43,6 +43,7 @@ pub(super) async fn attempt(
         Work::Http(_) => http::run(engine, &waits.outside, timeout, job).await,
         Work::Prompt(_) => agent::run(engine, commands, &waits.outside, job).await,
         Work::Wait(_) => waits.run(engine, job).await,
+        Work::Each(over) => each::run(engine, job, over).await,
         _ => commands.run(engine, job).await,
     };
     if let (

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use domain::code::{Code, Refusal};
 use domain::id::{Seq, Token, WorkerId};
+use domain::limits::EACH_ITEMS;
 use domain::store::{Claim, Command, Leased, Request, Result, Target, Upstream, Wants};
 use domain::task::spec::{Json, Spec, Work};
 use domain::task::state::State;
@@ -30,7 +31,7 @@ pub(super) struct Slot {
 
 impl Slot {
     fn is_wait(&self) -> bool {
-        matches!(self.job.spec.work, Work::Wait(_))
+        matches!(self.job.spec.work, Work::Wait(_) | Work::Each(_))
     }
 }
 
@@ -274,7 +275,7 @@ impl Dispatch {
         self.waits_claimed = Some(Instant::now());
         let claim = Claim {
             wants: Wants {
-                works: vec!["wait"],
+                works: Work::BESIDE.to_vec(),
                 kinds: Vec::new(),
                 ..self.wants.clone()
             },
@@ -457,8 +458,18 @@ impl Dispatch {
         };
         let children = if leased.task.children > 0 {
             let near = store
-                .neighbours(project, &leased.task.id, domain::limits::PAGE_MAX)
+                .neighbours(project, &leased.task.id, leased.task.children as usize)
                 .await?;
+            // Old ones may be gone; but a server tells of so many only.
+            let told = near.children.len();
+            if (EACH_ITEMS..leased.task.children as usize).contains(&told) {
+                let detail = format!(
+                    "task {} has {} subtasks, and the store tells of {} only",
+                    leased.task.id, leased.task.children, told
+                );
+                let help = "let it split into parts that split again";
+                return Err(Refusal::new(Code::LimitExceeded, detail).help(help));
+            }
             store
                 .results(
                     project,
@@ -475,6 +486,7 @@ impl Dispatch {
             results,
             children,
             steering: Steering::default(),
+            mask: Arc::default(),
         })
     }
 

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use domain::id::{AgentName, Capability, Kind, PoolName, RunId, WorkerId};
 use domain::store::{Result, Wants};
+use domain::task::spec::Work;
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, watch};
 
@@ -23,6 +24,7 @@ use crate::engine::Engine;
 use crate::execute::agent::Program;
 use crate::execute::command::Commands;
 use crate::execute::handler::Handlers;
+use crate::execute::secrets::Secrets;
 use crate::execute::wait::{Signals, Waits};
 use crate::ids;
 use crate::outside::Outside;
@@ -59,6 +61,8 @@ pub struct Options {
     pub commands: bool,
     /// How the agent is called that prompts are for; without one they are left to others.
     pub program: Option<Program>,
+    /// Where the secrets of tasks are.
+    pub secrets: Secrets,
     /// The binary that can serve as guard (`bell`); without one, commands outlive a worker that is killed.
     pub guard: Option<PathBuf>,
     /// Handed to attempts so that `bell` inside of them finds the same store.
@@ -88,6 +92,7 @@ impl Default for Options {
             handlers: Handlers::default(),
             commands: true,
             program: None,
+            secrets: Secrets::default(),
             guard: None,
             store_url: String::new(),
             cache_bound: 1_000,
@@ -111,7 +116,7 @@ impl Options {
     /// Everything that the worker takes.
     pub(crate) fn wants(&self) -> Wants {
         let mut works = self.slots_of();
-        works.extend(self.commands.then_some("wait"));
+        works.extend(Work::BESIDE.iter().filter(|_| self.commands));
         Wants {
             capabilities: self.capabilities.clone(),
             kinds: self.kinds.clone(),
@@ -194,6 +199,7 @@ pub async fn work_as(
             grace: options.grace,
             store_url: options.store_url.clone(),
             program: options.program.clone().map(Arc::new),
+            secrets: Arc::new(options.secrets.clone()),
         },
         engine,
         options,

@@ -4,7 +4,7 @@ use domain::code::{Code, Refusal};
 use domain::id::{Kind, Seq};
 use domain::limits::PAGE_MAX;
 use domain::store::{Filter, Result, View};
-use domain::task::spec::{Priority, Work};
+use domain::task::spec::Priority;
 use domain::task::state::State;
 use engine::engine::Engine;
 use serde_json::{Value, json};
@@ -118,11 +118,7 @@ pub(super) fn content(view: &View) -> String {
     let Ok(spec) = view.body.read_spec() else {
         return String::new();
     };
-    match spec.work {
-        Work::Prompt(text) | Work::Shell(text) | Work::Breakpoint(text) | Work::Handler(text) => text,
-        Work::Argv(argv) => argv.join(" "),
-        Work::Http(json) | Work::Wait(json) => json.get().to_owned(),
-    }
+    spec.work.text()
 }
 
 pub(super) fn brief(view: &View) -> Value {

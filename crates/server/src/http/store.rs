@@ -11,7 +11,7 @@ use axum::http::{Method, Response, StatusCode};
 use desk::token::Role;
 use domain::book::{Book, Edit};
 use domain::code::{Code, Refusal};
-use domain::limits::{CLAIM_MAX, PAGE_MAX};
+use domain::limits::{CLAIM_MAX, EACH_ITEMS, PAGE_MAX};
 use domain::store::{Admission, Command, LeaseClock, NewTask, Request, Result, Target};
 use domain::task::record;
 use domain::task::spec::{Spec, Work};
@@ -165,7 +165,9 @@ async fn look(call: &Call, verb: Verb) -> Result<Value> {
         Verb::Status => told(&store.status(project).await?),
         Verb::Runs(plan, limit) => told(&store.runs(project, plan.as_deref(), bounded(limit)).await?),
         Verb::Run(id) => told(&store.run(project, id).await?),
-        Verb::Neighbours(task, limit) => told(&store.neighbours(project, &task, bounded(limit)).await?),
+        Verb::Neighbours(task, limit) => {
+            told(&store.neighbours(project, &task, limit.min(EACH_ITEMS)).await?)
+        }
         Verb::Edges(tasks) => told(&store.edges(project, &tasks).await?),
         Verb::Results(tasks) => told(&store.results(project, &tasks).await?),
         Verb::Ahead(task, limit) => told(&store.ahead(project, &task, bounded(limit)).await?),

@@ -11,6 +11,7 @@ use domain::task::record::{Join, Outcome, Task};
 use domain::task::spec::{Json, When};
 use domain::task::state::{Reason, State};
 use domain::time::Now;
+use rustc_hash::FxHashMap;
 
 use super::letters;
 use super::step::Step;
@@ -114,8 +115,10 @@ fn settle_from(
 /// A parent that completes with its children's results: an object from key or id to result.
 fn join_results(step: &mut Step<'_>, parent: &Task) -> Result<()> {
     step.flush()?;
-    let children = step.tx.children(step.project, parent.seq, limits::PAGE_MAX)?;
-    let outcomes = step.tx.outcomes(step.project, &children)?;
+    let children = step
+        .tx
+        .children(step.project, parent.seq, parent.children as usize)?;
+    let outcomes: FxHashMap<Seq, Outcome> = step.tx.outcomes(step.project, &children)?.into_iter().collect();
     let bodies = step.tx.bodies(step.project, &children)?;
     step.load(&children)?;
     // Names in order, whatever a map of JSON keeps.
@@ -123,10 +126,7 @@ fn join_results(step: &mut Step<'_>, parent: &Task) -> Result<()> {
     for (seq, body) in bodies {
         let id = step.task(seq)?.id.to_string();
         let name = body.key.map_or(id, |key| key.to_string());
-        let result = outcomes
-            .iter()
-            .find(|(of, _)| *of == seq)
-            .and_then(|(_, outcome)| outcome.result.as_ref());
+        let result = outcomes.get(&seq).and_then(|outcome| outcome.result.as_ref());
         let value = result
             .and_then(|json| serde_json::from_str(json.get()).ok())
             .unwrap_or_default();

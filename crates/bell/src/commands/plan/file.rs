@@ -1,11 +1,12 @@
 //! From a path to a plan, or to all of its faults shown at their places.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use api::problem::Problem;
-use domain::code::{Code, Refusal};
+use domain::code::{Code, Refusal, nearest};
 use domain::limits;
 use domain::plan::{Fault, Faults, Format, Plan};
 use serde::Serialize;
@@ -67,10 +68,15 @@ fn is_stdin(path: &Path) -> bool {
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let refuse = |e: io::Error| {
-        Refusal::new(
+        let missing = e.kind() == io::ErrorKind::NotFound;
+        let refusal = Refusal::new(
             Code::PlanUnreadable,
             format!("{} cannot be read: {e}", path.display()),
-        )
+        );
+        match missing.then(|| sibling(path)).flatten() {
+            Some(name) => refusal.help(format!("did you mean `{name}`?")),
+            None => refusal,
+        }
     };
     let mut bytes = Vec::new();
     let bound = limits::PLAN_BYTES + 1;
@@ -84,6 +90,21 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
         return Err(Refusal::new(Code::PlanLimit, detail).into());
     }
     Ok(bytes)
+}
+
+/// The plan beside a missing one whose name is nearest.
+fn sibling(missing: &Path) -> Option<String> {
+    let folder = missing.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let plans = std::fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let plans = plans.flatten().take(1_000).map(|entry| entry.path());
+    let forms = ["yaml", "yml", "json", "toml"].map(OsStr::new);
+    let names: Vec<String> = plans
+        .filter(|path| path.extension().is_some_and(|form| forms.contains(&form)))
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect();
+    let wanted = missing.file_name()?.to_str()?;
+    let name = nearest(wanted, names.iter().map(String::as_str))?;
+    Some(missing.with_file_name(name).display().to_string())
 }
 
 /// The first fault as a problem, with all of them beside it.

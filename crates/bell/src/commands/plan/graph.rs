@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use domain::plan::{Analysis, Plan, analyse};
-use domain::task::spec::{Spec, When, Work};
+use domain::task::spec::{Spec, When};
 use domain::time::show_duration;
 use draw::{Edge, Graph, Node, Style};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -74,7 +74,7 @@ fn graph(plan: &Plan, analysis: &Analysis) -> Graph {
         label: task.key.to_string(),
         sublabel: sublabel(&task.spec),
         critical: critical.contains(&at),
-        tooltip: Some(task.spec.summary.clone().unwrap_or_else(|| what(&task.spec))),
+        tooltip: Some(task.spec.summary.clone().unwrap_or_else(|| task.spec.work.text())),
         ..Node::default()
     });
     let edges = plan.tasks.iter().enumerate().flat_map(|(to, task)| {
@@ -105,12 +105,4 @@ fn sublabel(spec: &Spec) -> Option<String> {
     let estimate = spec.estimate.map(show_duration);
     let parts: Vec<String> = agent.into_iter().chain(estimate).collect();
     (!parts.is_empty()).then(|| parts.join(" · "))
-}
-
-fn what(spec: &Spec) -> String {
-    match &spec.work {
-        Work::Shell(text) | Work::Prompt(text) | Work::Breakpoint(text) | Work::Handler(text) => text.clone(),
-        Work::Argv(argv) => argv.join(" "),
-        Work::Http(json) | Work::Wait(json) => json.get().to_owned(),
-    }
 }

@@ -129,8 +129,7 @@ fn lock(lock: &Lock) -> String {
 /// What will be done, in a line.
 fn work(spec: &Spec) -> String {
     match &spec.work {
-        Work::Shell(line) => line.clone(),
-        Work::Argv(argv) => argv.join(" "),
+        Work::Shell(_) | Work::Argv(_) | Work::Each(_) => spec.work.text(),
         Work::Prompt(prompt) => format!("“{prompt}”"),
         Work::Handler(name) => format!("handler {name}"),
         Work::Breakpoint(what) => format!("breakpoint {what}"),

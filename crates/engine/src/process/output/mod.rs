@@ -7,11 +7,13 @@
 
 mod append;
 mod frame;
+mod mask;
 mod pump;
 mod read;
 mod record;
 
 pub use append::append;
+pub use mask::Mask;
 pub use pump::Captured;
 pub use read::{Output, read, read_from};
 

@@ -7,6 +7,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::mask::Mask;
 use super::record::Record;
 
 /// As much as a pipe holds.
@@ -37,6 +38,26 @@ pub(crate) struct Pump {
     watcher: Option<mpsc::Sender<Vec<u8>>>,
     desk: Desk,
     unrecorded: u64,
+    veil: Option<Veil>,
+}
+
+/// Hides what must not be kept, across the borders of pieces.
+#[derive(Debug)]
+struct Veil {
+    mask: Mask,
+    held: Vec<u8>,
+}
+
+impl Veil {
+    /// Replaces a piece by what may be shown of it.
+    fn hide(&mut self, piece: &mut Vec<u8>, last: bool) {
+        let mut shown = Vec::with_capacity(piece.len());
+        self.mask.push(piece, &mut self.held, &mut shown);
+        if last {
+            self.mask.end(&mut self.held, &mut shown);
+        }
+        *piece = shown;
+    }
 }
 
 /// The record is either here or out with the thread that writes to it.
@@ -53,6 +74,7 @@ impl Pump {
         pipe: PipeReader,
         record: PathBuf,
         watcher: Option<mpsc::Sender<Vec<u8>>>,
+        mask: Option<Mask>,
     ) -> io::Result<Self> {
         let pipe = Some(Receiver::from_owned_fd(OwnedFd::from(pipe))?);
         let desk = Desk::Here(Box::new(Record::new(record)), Vec::new());
@@ -61,6 +83,10 @@ impl Pump {
             watcher,
             desk,
             unrecorded: 0,
+            veil: mask.map(|mask| Veil {
+                mask,
+                held: Vec::new(),
+            }),
         })
     }
 
@@ -94,6 +120,11 @@ impl Pump {
                 }
             }
             self.settle().await;
+            if self.veil.as_ref().is_some_and(|veil| !veil.held.is_empty()) {
+                self.pipe = None;
+                self.pass(Vec::new());
+                self.settle().await;
+            }
         };
         let in_time = tokio::time::timeout(DISK_WAIT_MAX, rest).await.is_ok();
         match self.desk {
@@ -133,37 +164,46 @@ impl Pump {
     /// Reads one piece and sends the record off with it. Returns whether there may be more.
     fn take(&mut self, read: impl FnOnce(&Receiver, &mut Vec<u8>) -> io::Result<usize>) -> bool {
         let Some(pipe) = &self.pipe else { return false };
-        let (record, mut buffer) = match std::mem::replace(&mut self.desk, Desk::Closed) {
-            Desk::Here(record, buffer) => (Some(record), buffer),
-            _ => (None, Vec::new()),
+        let mut buffer = match &mut self.desk {
+            Desk::Here(_, buffer) => std::mem::take(buffer),
+            _ => Vec::new(),
         };
         buffer.reserve_exact(PIECE);
         let count = read(pipe, &mut buffer);
         match count {
             Ok(0) => self.pipe = None,
-            Ok(_) => self.show(&buffer),
+            Ok(_) => {}
             Err(ref error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(ref error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => self.pipe = None,
         }
-        let Some(mut record) = record else {
-            self.unrecorded += buffer.len() as u64;
-            return !buffer.is_empty();
-        };
-        if buffer.is_empty() {
-            self.desk = Desk::Here(record, buffer);
-            return false;
+        let taken = !buffer.is_empty();
+        self.pass(buffer);
+        taken
+    }
+
+    /// Sends what may be shown of a piece to the record and the watcher.
+    fn pass(&mut self, mut buffer: Vec<u8>) {
+        if let Some(veil) = &mut self.veil {
+            veil.hide(&mut buffer, self.pipe.is_none());
         }
-        self.desk = Desk::Out(spawn_blocking(move || {
-            record.append(&buffer);
-            (record, buffer)
-        }));
-        true
+        self.show(&buffer);
+        self.desk = match std::mem::replace(&mut self.desk, Desk::Closed) {
+            Desk::Here(record, _) if buffer.is_empty() => Desk::Here(record, buffer),
+            Desk::Here(mut record, _) => Desk::Out(spawn_blocking(move || {
+                record.append(&buffer);
+                (record, buffer)
+            })),
+            _ => {
+                self.unrecorded += buffer.len() as u64;
+                Desk::Closed
+            }
+        };
     }
 
     /// A watcher that does not keep up misses pieces; the record has them.
     fn show(&self, bytes: &[u8]) {
-        if let Some(watcher) = &self.watcher {
+        if let (Some(watcher), false) = (&self.watcher, bytes.is_empty()) {
             let _ = watcher.try_send(bytes.to_vec());
         }
     }
