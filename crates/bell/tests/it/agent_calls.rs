@@ -78,6 +78,12 @@ impl Shop {
         format!("bell/run-{}", runs["runs"][0]["id"].as_str().unwrap())
     }
 
+    /// How often something was merged into any branch of ours.
+    fn merges(&self) -> usize {
+        let all = self.git(&["log", "--merges", "--format=%H", "--branches=bell/*"]);
+        all.lines().count()
+    }
+
     #[track_caller]
     fn assert_clean(&self) {
         assert_eq!(self.git(&["worktree", "list"]).lines().count(), 1);
@@ -368,6 +374,82 @@ tasks:
     // What a failed attempt has written is there to be looked at.
     let left = shop.git(&["branch", "--list", "--format=%(refname:short)", "bell-task/*"]);
     assert_eq!(shop.git(&["show", &format!("{left}:late.txt")]), "late");
+}
+
+// proves: DESIGN 15
+#[test]
+fn what_was_handed_back_is_not_merged() {
+    let shop = Shop::new(true);
+    let bell = env!("CARGO_BIN_EXE_bell");
+    let said = shop.run(&format!(
+        "name: back
+tasks:
+  twice: {{ agent: coder, prompt: \"do: if [ -e $0.back ]; then echo second > second.txt; else touch $0.back; \
+         echo first > first.txt; {bell} task release $BELL_TASK --token $BELL_TOKEN; fi\" }}
+"
+    ));
+    assert_eq!(said.exit, 0, "{said:?}");
+    let twice = shop.task("twice");
+    assert_eq!(twice["result"]["files"], json!(["second.txt"]), "{twice}");
+    assert_eq!(shop.merges(), 1);
+    shop.assert_clean();
+}
+
+// proves: DESIGN 15
+#[test]
+fn an_agent_of_a_frozen_worker_changes_nothing_any_more() {
+    let shop = Shop::new(true);
+    let toml = std::fs::read_to_string(shop.bench.path().join("bell.toml")).unwrap();
+    shop.bench.write(
+        "bell.toml",
+        &format!("{toml}\n[worker]\nlease = \"2s\"\nheartbeat = \"500ms\"\n"),
+    );
+    let tools = shop.bench.path().join("tools");
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        let began = Instant::now();
+        while !done() {
+            assert!(began.elapsed() < Duration::from_secs(60), "never: {what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let signal = |worker: &std::process::Child, signal: &str| {
+        let told = Command::new("kill")
+            .args([signal, &worker.id().to_string()])
+            .status();
+        assert!(told.unwrap().success());
+    };
+    shop.bench.json(&[
+        "task",
+        "add",
+        "race",
+        "--id",
+        "race",
+        "--prompt",
+        "do: if [ -e $0.called ]; then echo fresh > who.txt; else touch $0.called; \
+         until [ -e $0.go ]; do sleep 0.05; done; echo stale > who.txt; fi",
+    ]);
+    let work = || shop.bench.spawn(&["worker", "--agent", "coder"]);
+    let mut frozen = work();
+    until("the first call", &|| tools.join("agent.called").exists());
+    signal(&frozen, "-STOP");
+    let mut other = work();
+    until("the second call", &|| shop.task("race")["state"] == "completed");
+    std::fs::write(tools.join("agent.go"), "").unwrap();
+    signal(&frozen, "-CONT");
+    until("the end of the first attempt", &|| {
+        shop.git(&["worktree", "list"]).lines().count() == 1
+    });
+    for worker in [&mut frozen, &mut other] {
+        signal(worker, "-TERM");
+        worker.wait().unwrap();
+    }
+    assert_eq!(shop.git(&["show", "bell/default:who.txt"]), "fresh");
+    assert_eq!(shop.merges(), 1);
+    assert_eq!(
+        shop.git(&["for-each-ref", "refs/bell", "refs/heads/bell-task"]),
+        ""
+    );
+    shop.assert_clean();
 }
 
 #[test]

@@ -4,7 +4,9 @@
 //! `$BELL_RESULT` is the result, else what it printed. With a worktree, what it changed is a branch that is merged
 //! when it is done (`tree`).
 
+mod claim;
 mod git;
+mod merge;
 mod tree;
 
 use std::time::Duration;
@@ -23,7 +25,8 @@ use super::{Finish, Job, http};
 use crate::engine::Engine;
 use crate::outside::Outside;
 use crate::process::output;
-use tree::{Merged, Tree};
+use merge::Merged;
+use tree::Tree;
 
 /// Stands for the prompt in an argument of the command.
 const PROMPT: &str = "{prompt}";
@@ -53,6 +56,28 @@ pub enum Program {
     Endpoint(outside::Call),
 }
 
+/// Why an attempt does not end as it should.
+enum Trouble {
+    Failed(Failure),
+    /// The task is not this attempt's any more.
+    Overtaken,
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Trouble {
+        Trouble::Failed(failure)
+    }
+}
+
+impl From<Trouble> for Finish {
+    fn from(trouble: Trouble) -> Finish {
+        match trouble {
+            Trouble::Failed(failure) => Finish::failed(failure),
+            Trouble::Overtaken => Finish::Stopped,
+        }
+    }
+}
+
 /// Runs one attempt to its end.
 pub async fn run(engine: &Engine, commands: &Commands, outside: &Outside, job: &Job) -> Finish {
     let (argv, worktree) = match commands.program.as_deref() {
@@ -70,7 +95,7 @@ pub async fn run(engine: &Engine, commands: &Commands, outside: &Outside, job: &
         true => call.in_a_tree().await,
         false => call.here().await,
     };
-    finish.unwrap_or_else(Finish::failed)
+    finish.unwrap_or_else(Finish::from)
 }
 
 async fn endpoint(
@@ -104,11 +129,11 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    async fn here(&self) -> Result<Finish, Failure> {
-        self.call(Start::folder(self.job)).await
+    async fn here(&self) -> Result<Finish, Trouble> {
+        Ok(self.call(Start::folder(self.job)).await?)
     }
 
-    async fn in_a_tree(&self) -> Result<Finish, Failure> {
+    async fn in_a_tree(&self) -> Result<Finish, Trouble> {
         let job = self.job;
         let tree = Tree::new(self.engine, &self.commands.scratch, job).await?;
         if let Some(merged) = tree.merged_before().await? {
@@ -117,10 +142,11 @@ impl Call<'_> {
         let asked = job.children.iter().find(|child| is_question(child));
         if let Some(question) = asked {
             if question.state != State::Completed {
-                return Err(Failure::new(format!(
+                let unsettled = format!(
                     "the conflict of {} with {} was not settled",
                     tree.branch, tree.into
-                )));
+                );
+                return Err(Failure::new(unsettled).into());
             }
             return self.merge(&tree).await;
         }
@@ -129,14 +155,10 @@ impl Call<'_> {
         // Whatever became of the attempt: its folder goes, and what it has written stays on its branch.
         let closed = tree.close(&finish).await;
         let mut finish = finish?;
-        if let Finish::Completed {
-            outcome, children, ..
-        } = &mut finish
-        {
+        if let Finish::Completed { children, .. } = &mut finish {
             closed?;
             let joins = children.as_ref().is_some_and(|children| children.join.is_some());
             if !joins {
-                tree.keep_answer(outcome.result.as_ref()).await?;
                 let left = children.take();
                 let merged = self.merge(&tree).await?;
                 return Ok(with_children(merged, left));
@@ -146,7 +168,7 @@ impl Call<'_> {
     }
 
     /// Merges the branch of the attempt; a conflict is a question, and the task goes on when it is answered.
-    async fn merge(&self, tree: &Tree<'_>) -> Result<Finish, Failure> {
+    async fn merge(&self, tree: &Tree<'_>) -> Result<Finish, Trouble> {
         match tree.merge().await? {
             Ok(merged) => Ok(self.completed(&merged)),
             Err(conflict) => {
@@ -214,7 +236,11 @@ impl Call<'_> {
         let path = files
             .prompt(&prompt)
             .map_err(|e| Failure::new(format!("the prompt could not be written to a file: {e}")))?;
-        let fill = |argument: &String| argument.replace(PROMPT_FILE, &path).replace(PROMPT, &prompt);
+        let fill = |argument: &String| match argument == PROMPT && prompt.starts_with('-') {
+            // It is no option of the agent's, whatever it begins with.
+            true => format!(" {prompt}"),
+            false => argument.replace(PROMPT_FILE, &path).replace(PROMPT, &prompt),
+        };
         Ok(Start {
             argv: self.argv.iter().map(fill).collect(),
             cwd,

@@ -1,74 +1,48 @@
-//! A git worktree for one task: its own branch to work on, merged when it is done.
+//! A git worktree for one task: where its agent works, and what becomes of what it has written.
 //!
 //! All tasks of a run are merged into one branch, `bell/run-<id>` (`bell/<project>` outside of runs), made from what was
 //! checked out when the first of them began; each task starts from the tip of it. The user's own checkout is never
-//! touched. Trees are merged without one either, object by object, and the branch moves only if nobody else has
-//! moved it meanwhile, so any number of workers may finish at the same time.
+//! touched.
 //!
 //! Dying at any moment loses nothing and repeats no merge: the commit of a merge names its task, and an attempt that finds
-//! one completes with what it says. A worktree stands in the scratch folder of its worker and goes with it.
+//! one completes with what it says. An attempt that was overtaken (frozen past its lease, taken back, cancelled) changes
+//! nothing any more: every reference moves together with the [`Claim`] of the attempt that moves it. A worktree
+//! stands in the scratch folder of its worker and goes with it.
 
 use std::path::{Path, PathBuf};
 
 use domain::task::record::Failure;
-use domain::task::spec::Json;
-use serde::Serialize;
 
+use super::Trouble;
+use super::claim::{Claim, TRIES};
 use super::git::{self, Git};
+use super::merge::one_line;
 use crate::engine::Engine;
 use crate::execute::{Finish, Job};
 
-/// Names the task that a merge is of.
-const TASK: &str = "Bell-Task";
-/// Keeps what the agent answered, for an attempt that finds its work merged.
-const ANSWER: &str = "Bell-Answer";
 /// How large an answer may be to be kept so.
 const ANSWER_BYTES: usize = 8 * 1024;
-/// Changed files that are named.
-const NAMED: usize = 500;
-/// How often a merge is tried when others merge at the same time.
-const TRIES: usize = 50;
-
 pub(super) struct Tree<'a> {
-    repo: Git,
+    pub(super) repo: Git,
     /// What all worktrees of the repository have in common.
     common: PathBuf,
-    job: &'a Job,
+    pub(super) job: &'a Job,
+    pub(super) claim: Claim<'a>,
     /// `project/id`, as merges name it.
-    task: String,
+    pub(super) task: String,
     /// What merges go into.
     pub(super) into: String,
     pub(super) branch: String,
     /// The reference that keeps the answer until the merge.
-    answers: String,
+    pub(super) answers: String,
     folder: PathBuf,
     /// Where inside the repository the task works.
     prefix: String,
 }
 
-/// The result of a task that worked in a tree.
-#[derive(Debug, Serialize)]
-pub(super) struct Merged {
-    /// What the agent answered.
-    answer: Option<Json>,
-    /// The branch that its work was merged into.
-    into: String,
-    /// What that branch was at, and is at now; equal when nothing was changed.
-    base: String,
-    commit: String,
-    /// The files that were changed, at most 500 of them.
-    files: Vec<String>,
-    /// How many more.
-    #[serde(skip_serializing_if = "is_zero")]
-    more: usize,
-}
-
-fn is_zero(number: &usize) -> bool {
-    *number == 0
-}
-
 impl<'a> Tree<'a> {
-    pub(super) async fn new(engine: &Engine, scratch: &Path, job: &'a Job) -> Result<Tree<'a>, Failure> {
+    /// Finds the repository and claims the task's references in it.
+    pub(super) async fn new(engine: &'a Engine, scratch: &Path, job: &'a Job) -> Result<Tree<'a>, Trouble> {
         let cwd = job.spec.cwd.as_deref().unwrap_or(".");
         let here = Git::at(Path::new(cwd));
         let top = here
@@ -90,15 +64,17 @@ impl<'a> Tree<'a> {
             Some(run) => format!("bell/run-{run}"),
             None => format!("bell/{project}"),
         };
+        let repo = Git::at(Path::new(&top));
         let tree = Tree {
-            repo: Git::at(Path::new(&top)),
+            claim: Claim::new(engine, job, repo.clone()).await?,
+            repo,
             common: PathBuf::from(common),
             job,
             task: format!("{project}/{}", job.leased.task.id),
             into,
             branch: format!("bell-task/{project}-{seq}"),
             answers: format!("refs/bell/answers/{project}-{seq}"),
-            folder: scratch.join(format!("{seq}-{}.tree", job.attempt())),
+            folder: scratch.join(format!("{}.tree", job.scratch_name())),
             prefix,
         };
         tree.prepare().await?;
@@ -140,43 +116,9 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// What an earlier attempt has merged and could not report.
-    pub(super) async fn merged_before(&self) -> Result<Option<Merged>, Failure> {
-        if self.job.attempt() < 2 {
-            return Ok(None);
-        }
-        let line = format!("{TASK}: {}", self.task);
-        let format = format!(
-            "%H%x00%(trailers:key={TASK},valueonly,separator=)%x00%(trailers:key={ANSWER},valueonly,separator=)%x01"
-        );
-        let found = self
-            .repo
-            .say(&[
-                "log",
-                "--first-parent",
-                "--fixed-strings",
-                &format!("--grep={line}"),
-                &format!("--format={format}"),
-                &self.into,
-                "--",
-            ])
-            .await?;
-        for entry in found.split('\u{1}') {
-            let mut parts = entry.trim_start().split('\0');
-            let (Some(commit), Some(task), Some(answer)) = (parts.next(), parts.next(), parts.next()) else {
-                continue;
-            };
-            if task.trim() == self.task {
-                let answer = serde_json::from_str::<Json>(answer.trim()).ok();
-                return Ok(Some(self.told(&format!("{commit}^1"), commit, answer).await?));
-            }
-        }
-        Ok(None)
-    }
-
     /// `git worktree` reads what all worktrees of a repository have written, also one that is just being made, and fails over
     /// it: one at a time, whichever process asks. The lock goes with its holder.
-    async fn worktrees(&self, args: &[&str]) -> Result<String, Failure> {
+    pub(super) async fn worktrees(&self, args: &[&str]) -> Result<String, Failure> {
         let path = self.common.join("bell-worktrees.lock");
         let shown = path.display().to_string();
         let locked = tokio::task::spawn_blocking(move || {
@@ -188,22 +130,18 @@ impl<'a> Tree<'a> {
         self.repo.say(&[&["worktree"], args].concat()).await
     }
 
-    /// Makes the worktree, on a fresh branch or on the one that an attempt before has left. Returns the folder to work in.
+    /// Makes the worktree, from the tip of what is merged or from what an attempt before has left. Returns the folder to work in.
     pub(super) async fn open(&self, goes_on: bool) -> Result<PathBuf, Failure> {
         let folder = self.folder.to_string_lossy().into_owned();
         let reference = format!("refs/heads/{}", self.branch);
-        let mut args = vec!["add", "--quiet"];
-        if goes_on
-            && self
-                .repo
-                .is(&["show-ref", "--verify", "--quiet", &reference])
-                .await?
-        {
-            args.extend([folder.as_str(), &self.branch]);
-        } else {
-            args.extend(["-B", &self.branch, &folder, &self.into]);
-        }
-        self.worktrees(&args).await?;
+        let left = match goes_on {
+            true => self.repo.at_ref(&reference).await?,
+            false => None,
+        };
+        let start = left.as_deref().unwrap_or(&self.into);
+        // On no branch: an attempt that was overtaken commits into nobody's way.
+        self.worktrees(&["add", "--quiet", "--detach", &folder, start])
+            .await?;
         let inside = self.folder.join(&self.prefix);
         // The folder may be new, or ignored, and so not be part of what is checked out.
         std::fs::create_dir_all(&inside)
@@ -211,32 +149,61 @@ impl<'a> Tree<'a> {
         Ok(inside)
     }
 
-    /// Commits what was left uncommitted, and takes the worktree away. What a failed attempt has written stays on its branch
-    /// until the next one.
-    pub(super) async fn close(&self, finish: &Result<Finish, Failure>) -> Result<(), Failure> {
-        let tree = Git::at(&self.folder);
-        let committed = async {
-            tree.say(&["add", "--all"]).await?;
-            if !tree.is(&["diff", "--cached", "--quiet"]).await? {
-                let unfinished = !matches!(finish, Ok(Finish::Completed { .. }));
-                let note = if unfinished { " (unfinished)" } else { "" };
-                let message = format!("{}{note}", self.subject());
-                tree.say(&["commit", "--quiet", "--no-verify", "-m", &message])
-                    .await?;
-            }
-            Ok(())
+    /// Commits what was left uncommitted to the task's branch, beside it the answer, which may be merged much later, and takes
+    /// the worktree away. What a failed attempt has written stays on the branch until the next one.
+    pub(super) async fn close(&self, finish: &Result<Finish, Failure>) -> Result<(), Trouble> {
+        let answer = match finish {
+            Ok(Finish::Completed { outcome, .. }) => Some(outcome.result.as_ref()),
+            _ => None,
         };
-        let committed = committed.await;
+        let committed = self.commit(answer.is_some()).await;
         let folder = self.folder.to_string_lossy().into_owned();
         let removed = self.worktrees(&["remove", "--force", "--force", &folder]).await;
         if removed.is_err() {
             let _ = std::fs::remove_dir_all(&self.folder);
             let _ = self.worktrees(&["prune"]).await;
         }
-        committed
+        let head = committed?;
+        let kept = answer
+            .flatten()
+            .map(one_line)
+            .filter(|answer| answer.len() <= ANSWER_BYTES);
+        let kept = match &kept {
+            Some(answer) => Some(self.repo.store(answer).await?),
+            None => None,
+        };
+        for _ in 0..TRIES {
+            let mut lines = vec![format!("update refs/heads/{} {head}", self.branch)];
+            match &kept {
+                Some(kept) => lines.push(format!("update {} {kept}", self.answers)),
+                None => lines.extend(self.without(&self.answers).await?),
+            }
+            if self.claim.moves(lines).await? {
+                return Ok(());
+            }
+        }
+        Err(self.claim.busy())
     }
 
-    fn subject(&self) -> String {
+    async fn commit(&self, finished: bool) -> Result<String, Failure> {
+        let tree = Git::at(&self.folder);
+        tree.say(&["add", "--all"]).await?;
+        if !tree.is(&["diff", "--cached", "--quiet"]).await? {
+            let note = if finished { "" } else { " (unfinished)" };
+            let message = format!("{}{note}", self.subject());
+            tree.say(&["commit", "--quiet", "--no-verify", "-m", &message])
+                .await?;
+        }
+        tree.say(&["rev-parse", "HEAD"]).await
+    }
+
+    /// The line of a transaction that removes a reference, where there is one.
+    pub(super) async fn without(&self, reference: &str) -> Result<Option<String>, Failure> {
+        let at = self.repo.at_ref(reference).await?;
+        Ok(at.map(|at| format!("delete {reference} {at}")))
+    }
+
+    pub(super) fn subject(&self) -> String {
         let name = self.job.spec.name.lines().next().unwrap_or_default();
         let subject: String = name.chars().filter(|c| !c.is_control()).take(70).collect();
         if subject.is_empty() {
@@ -245,187 +212,4 @@ impl<'a> Tree<'a> {
             subject
         }
     }
-
-    /// Keeps the answer beside the branch, for the merge, which may come much later: the message of a commit of its own.
-    pub(super) async fn keep_answer(&self, answer: Option<&Json>) -> Result<(), Failure> {
-        let Some(answer) = answer.map(one_line).filter(|answer| answer.len() <= ANSWER_BYTES) else {
-            return self.drop_ref(&self.answers).await;
-        };
-        let tree = format!("{}^{{tree}}", self.branch);
-        let kept = self.repo.say(&["commit-tree", &tree, "-m", &answer]).await?;
-        self.repo
-            .say(&["update-ref", &self.answers, &kept])
-            .await
-            .map(drop)
-    }
-
-    async fn answer(&self) -> Result<Option<Json>, Failure> {
-        let said = self
-            .repo
-            .output(&["show", "--no-patch", "--format=%B", &self.answers])
-            .await?;
-        Ok(serde_json::from_slice::<Json>(&said.stdout).ok())
-    }
-
-    /// Nothing happens if there is none. Branches are removed so too: `git branch -D` would lock the configuration, which
-    /// other workers need at the same time.
-    async fn drop_ref(&self, reference: &str) -> Result<(), Failure> {
-        if self
-            .repo
-            .is(&["show-ref", "--verify", "--quiet", reference])
-            .await?
-        {
-            self.repo.say(&["update-ref", "-d", reference]).await?;
-        }
-        Ok(())
-    }
-
-    /// Merges the branch of the task. A conflict is told in a sentence for whoever shall settle it.
-    pub(super) async fn merge(&self) -> Result<Result<Merged, String>, Failure> {
-        let answer = self.answer().await?;
-        let reference = format!("refs/heads/{}", self.into);
-        for _ in 0..TRIES {
-            let base = self.repo.say(&["rev-parse", &self.into]).await?;
-            let head = self.repo.say(&["rev-parse", &self.branch]).await?;
-            if self
-                .repo
-                .is(&["merge-base", "--is-ancestor", &head, &base])
-                .await?
-            {
-                // Nothing was changed, or somebody has merged it by hand.
-                self.forget().await;
-                return Ok(Ok(self.told(&base, &base, answer).await?));
-            }
-            let merged = self
-                .repo
-                .output(&[
-                    "merge-tree",
-                    "--write-tree",
-                    "--name-only",
-                    "--no-messages",
-                    &base,
-                    &head,
-                ])
-                .await?;
-            let said = git::text(&merged.stdout);
-            let mut lines = said.lines();
-            let tree = lines.next().unwrap_or_default();
-            match merged.status.code() {
-                Some(0) => {}
-                Some(1) => return Ok(Err(self.conflict(lines))),
-                _ => return Err(git::refusal(&["merge-tree"], &merged)),
-            }
-            self.nowhere_checked_out().await?;
-            let kept = answer
-                .as_ref()
-                .map(|answer| format!("\n{ANSWER}: {}", one_line(answer)));
-            let message = format!(
-                "{}\n\n{TASK}: {}{}\n",
-                self.subject(),
-                self.task,
-                kept.unwrap_or_default()
-            );
-            let commit = self
-                .repo
-                .say(&["commit-tree", tree, "-p", &base, "-p", &head, "-m", &message])
-                .await?;
-            if self
-                .repo
-                .output(&["update-ref", &reference, &commit, &base])
-                .await?
-                .status
-                .success()
-            {
-                self.forget().await;
-                return Ok(Ok(self.told(&base, &commit, answer).await?));
-            }
-        }
-        Err(Failure {
-            class: Some("unavailable".into()),
-            ..Failure::new(format!(
-                "{} moves all the time: {TRIES} merges were overtaken",
-                self.into
-            ))
-        })
-    }
-
-    /// Moving a branch under somebody's feet would make their checkout look changed.
-    async fn nowhere_checked_out(&self) -> Result<(), Failure> {
-        let trees = self.worktrees(&["list", "--porcelain"]).await?;
-        let mine = format!("branch refs/heads/{}", self.into);
-        let mut folder = "";
-        for line in trees.lines() {
-            folder = line.strip_prefix("worktree ").unwrap_or(folder);
-            if line == mine {
-                return Err(Failure {
-                    class: Some("unavailable".into()),
-                    ..Failure::new(format!(
-                        "{} is checked out at {folder}: switch to another branch there, then try again",
-                        self.into
-                    ))
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn conflict<'l>(&self, files: impl Iterator<Item = &'l str>) -> String {
-        let files: Vec<&str> = files.filter(|line| !line.is_empty()).collect();
-        let named = files.iter().take(20).copied().collect::<Vec<_>>().join(", ");
-        let more = match files.len().saturating_sub(20) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        format!(
-            "{} cannot be merged into {}: both changed {named}{more}. Merge it by hand (git switch {}, git merge {}, \
-             settle, commit, switch away), then accept.",
-            self.branch, self.into, self.into, self.branch
-        )
-    }
-
-    async fn told(&self, base: &str, commit: &str, answer: Option<Json>) -> Result<Merged, Failure> {
-        let changed = match base == commit {
-            true => String::new(),
-            false => {
-                self.repo
-                    .say(&["diff", "--name-only", "-z", base, commit])
-                    .await?
-            }
-        };
-        let mut files: Vec<String> = changed
-            .split('\0')
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect();
-        let more = files.len().saturating_sub(NAMED);
-        files.truncate(NAMED);
-        let base = self.repo.say(&["rev-parse", base]).await?;
-        Ok(Merged {
-            answer,
-            into: self.into.clone(),
-            base,
-            commit: commit.to_owned(),
-            files,
-            more,
-        })
-    }
-
-    /// The branch is part of another now.
-    async fn forget(&self) {
-        for reference in [&format!("refs/heads/{}", self.branch), &self.answers] {
-            if let Err(failure) = self.drop_ref(reference).await {
-                tracing::warn!(
-                    reference,
-                    why = failure.message,
-                    "what was merged could not be removed"
-                );
-            }
-        }
-    }
-}
-
-/// JSON has no line breaks that mean anything.
-fn one_line(json: &Json) -> String {
-    let value: serde_json::Value = serde_json::from_str(json.get()).unwrap_or_default();
-    value.to_string()
 }
