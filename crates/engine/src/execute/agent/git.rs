@@ -21,7 +21,7 @@ impl Git {
     }
 
     pub(super) async fn output(&self, args: &[&str]) -> Result<Output, Failure> {
-        self.command(args).output().await.map_err(not_started)
+        self.command(args).output().await.map_err(|e| not_started(&e))
     }
 
     /// Gives it something to read.
@@ -31,12 +31,12 @@ impl Git {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = piped.spawn().map_err(not_started)?;
+        let mut child = piped.spawn().map_err(|e| not_started(&e))?;
         if let Some(mut stdin) = child.stdin.take() {
             // It stops reading where it refuses, and says why.
             let _ = stdin.write_all(input.as_bytes()).await;
         }
-        child.wait_with_output().await.map_err(not_started)
+        child.wait_with_output().await.map_err(|e| not_started(&e))
     }
 
     /// Moves several references together, or none of them: lines as `git update-ref --stdin` takes them. Whether it did.
@@ -127,7 +127,7 @@ impl Git {
     }
 }
 
-fn not_started(error: std::io::Error) -> Failure {
+fn not_started(error: &std::io::Error) -> Failure {
     Failure {
         class: Some("not found".into()),
         ..Failure::new(format!("git could not be started: {error}"))
