@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use domain::code::{Code, Refusal};
-use domain::id::{Key, RunId, TaskId};
+use domain::id::{Key, RunId, Seq, TaskId};
 use domain::limits;
 use domain::plan::Plan;
 use domain::run::{Run, RunState};
@@ -262,13 +262,14 @@ async fn resume(
         .enumerate()
         .filter(|(i, task)| !anew.contains(&(*i as u32)) && by_key[&task.key].task.state == State::Completed)
         .count();
+    let edited = !anew.is_empty() || !removed.is_empty();
+    let supersede = superseded(plan, &stored, &by_key, &anew, removed);
     let retried = if joins {
         0
     } else {
-        retry_failed(engine, plan, &by_key, &anew).await?
+        retry_failed(engine, &stored, &supersede).await?
     };
-    if !anew.is_empty() || !removed.is_empty() {
-        let supersede = superseded(plan, &stored, &by_key, &anew, removed);
+    if edited {
         let tasks = relink(work, plan, &by_key, &anew);
         let run = IntoRun::Existing {
             id: run,
@@ -364,7 +365,7 @@ fn superseded(
     anew: &FxHashSet<u32>,
     removed: Vec<&View>,
 ) -> Vec<TaskId> {
-    let mut gone: FxHashMap<domain::id::Seq, TaskId> = FxHashMap::default();
+    let mut gone: FxHashMap<Seq, TaskId> = FxHashMap::default();
     let replaced = anew
         .iter()
         .filter_map(|i| by_key.get(&plan.tasks[*i as usize].key).copied());
@@ -408,23 +409,22 @@ fn relink(
     batch
 }
 
-/// Failed tasks that the plan still has as they were get another go, which revives what fell with them.
-async fn retry_failed(
-    engine: &Engine,
-    plan: &Plan,
-    by_key: &FxHashMap<&Key, &View>,
-    anew: &FxHashSet<u32>,
-) -> Result<usize> {
-    let failed = plan
-        .tasks
-        .iter()
-        .enumerate()
-        .filter(|(i, _)| !anew.contains(&(*i as u32)));
-    let ids: Vec<TaskId> = failed
-        .map(|(_, task)| &by_key[&task.key].task)
-        .filter(|task| task.state == State::Failed)
-        .map(|task| task.id.clone())
-        .collect();
+/// Failed tasks that the plan still has as they were get another go, which revives what fell with them. So do subtasks,
+/// unless their parent runs again and leaves new ones.
+async fn retry_failed(engine: &Engine, stored: &[View], gone: &[TaskId]) -> Result<usize> {
+    let gone: FxHashSet<&TaskId> = gone.iter().collect();
+    let mut again: FxHashSet<Seq> = FxHashSet::default();
+    let mut ids = Vec::new();
+    // Subtasks have higher numbers than their parents.
+    for task in stored.iter().map(|view| &view.task) {
+        let below = task.parent.is_some_and(|parent| again.contains(&parent));
+        if below || task.state == State::Failed {
+            again.insert(task.seq);
+        }
+        if !below && task.state == State::Failed && !gone.contains(&task.id) {
+            ids.push(task.id.clone());
+        }
+    }
     change_all(engine, &ids, &Command::Retry { at: None }).await?;
     Ok(ids.len())
 }

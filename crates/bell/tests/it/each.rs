@@ -66,6 +66,12 @@ fn one_that_fails_can_be_tried_again_alone() {
     let said = bench.bell(&["run", "plan.yaml"]);
     assert_eq!(said.exit, 0, "{said:?}");
     assert_eq!(state("tell"), "completed");
+    // What failed is tried again by the run itself, too.
+    std::fs::remove_file(bench.path().join("fixed")).unwrap();
+    assert_eq!(bench.bell(&["run", "plan.yaml"]).exit, 1, "a new run");
+    bench.write("fixed", "");
+    let said = bench.bell(&["run", "plan.yaml"]);
+    assert_eq!(said.exit, 0, "{said:?}");
     assert_eq!(
         bench.json(&["task", "show", "deploy[eu]"])["attempts"]
             .as_array()
