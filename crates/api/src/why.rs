@@ -7,6 +7,7 @@ use domain::id::{AgentName, Capability, Key, TaskId};
 use domain::store::{HeldLock, Neighbours, View};
 use domain::task::lock::{Lock, Mode};
 use domain::task::order::Order;
+use domain::task::record::Join;
 use domain::task::score::{Explanation, Score};
 use domain::task::spec::{Spec, When};
 use domain::task::state::{Reason, State};
@@ -88,7 +89,7 @@ impl Why {
             name: spec.name,
             state: task.state,
             reason: task.reason,
-            waits_for: waits_for(task.state, neighbours),
+            waits_for: waits_for(task.state, task.join, neighbours),
             run_at: task.run_at.filter(|at| *at > now.wall).map(Time),
             parked_under: task.parked_under().map(ToString::to_string),
             locks: spec.locks.iter().map(|lock| asked(lock, task, held)).collect(),
@@ -116,10 +117,17 @@ impl Why {
     }
 }
 
-fn waits_for(state: State, neighbours: &Neighbours) -> Vec<Waits> {
+fn waits_for(state: State, join: Option<Join>, neighbours: &Neighbours) -> Vec<Waits> {
     let matters = matches!(state, State::Pending | State::Blocked | State::Cancelled);
-    let waits = neighbours.after.iter().filter(|on| {
-        let held = match on.when {
+    let when = match join {
+        Some(Join::Complete) => When::Success,
+        _ => When::Finished,
+    };
+    let children = neighbours.children.iter().filter(|_| join.is_some());
+    let children = children.map(|child| (child, when));
+    let all = neighbours.after.iter().map(|on| (on, on.when)).chain(children);
+    let waits = all.filter(|(on, when)| {
+        let held = match when {
             When::Success => on.state == State::Completed,
             When::Failure => on.state == State::Failed,
             When::Finished => on.state.is_terminal(),
@@ -127,10 +135,10 @@ fn waits_for(state: State, neighbours: &Neighbours) -> Vec<Waits> {
         matters && !held
     });
     waits
-        .map(|on| Waits {
+        .map(|(on, when)| Waits {
             task: on.id.clone(),
             key: on.key.clone(),
-            when: on.when,
+            when,
             state: on.state,
             reason: on.reason,
         })
@@ -196,12 +204,12 @@ mod tests {
             ],
             ..Neighbours::default()
         };
-        let waits: Vec<String> = waits_for(State::Blocked, &neighbours)
+        let waits: Vec<String> = waits_for(State::Blocked, None, &neighbours)
             .iter()
             .map(|waits| waits.task.to_string())
             .collect();
         assert_eq!(waits, ["busy", "fine"]);
-        assert!(waits_for(State::Ready, &neighbours).is_empty());
+        assert!(waits_for(State::Ready, None, &neighbours).is_empty());
     }
 
     #[test]

@@ -61,6 +61,8 @@ fn one_that_fails_can_be_tried_again_alone() {
         ["deploy[eu]", "deploy[us]", "deploy", "tell"].map(state),
         ["completed", "failed", "cancelled", "cancelled"]
     );
+    let why = bench.json(&["task", "why", "deploy"]);
+    assert_eq!(why["waits_for"][0]["key"], "deploy[us]", "{why}");
     bench.write("fixed", "");
     bench.json(&["task", "retry", "deploy[us]"]);
     let said = bench.bell(&["run", "plan.yaml"]);

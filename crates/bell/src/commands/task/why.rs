@@ -34,13 +34,19 @@ impl Args {
     }
 }
 
+/// What a person reads of those that are waited for.
+const NAMED: usize = 20;
+
 fn people(why: &Why, now: Timestamp) -> String {
     let name = why.key.as_ref().map_or(why.name.as_str(), |key| key.as_str());
     let state = theme::state_text(why.state, why.reason);
     let mut text = format!("{state}  {}  {}\n", paint(theme::BOLD, &one_line(name)), why.task);
     text += &format!("  {}\n", reason(why, now));
-    for waits in &why.waits_for {
+    for waits in why.waits_for.iter().take(NAMED) {
         text += &format!("    {}\n", edge(waits));
+    }
+    if let Some(more) = why.waits_for.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        text += &format!("    and {more} more: --json names them\n");
     }
     for lock in &why.locks {
         let mode = if lock.mode == Mode::Shared { "shared " } else { "" };
@@ -91,7 +97,7 @@ fn reason(why: &Why, now: Timestamp) -> String {
             None => "is about to start".to_owned(),
         },
         State::Blocked if why.reason == Some(domain::task::state::Reason::Joining) => {
-            "waits for its subtasks".to_owned()
+            format!("waits for {} of its subtasks:", why.waits_for.len())
         }
         State::Blocked => format!("waits for {} of its prerequisites:", why.waits_for.len()),
         State::Ready => match (&why.parked_under, why.ahead) {
