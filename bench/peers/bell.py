@@ -14,14 +14,18 @@ TIMEOUT_S = 300
 TIME_UNITS_MS = {"us": 0.001, "µs": 0.001, "ms": 1.0, "s": 1000.0}
 
 
-def rows(bell: pathlib.Path) -> list[dict]:
+def rows(bell: pathlib.Path, quick=False, variant="", store="", durability="") -> list[dict]:
+    """`store` is the URL of a server; `variant` is what the table calls it."""
+    command = [bell, "bench", "--json", *WORKLOADS, *(["--quick"] if quick else [])]
+    if store:
+        command += ["--store", store, "--durability", durability]
     try:
-        done = subprocess.run([bell, "bench", "--json"], capture_output=True, text=True, timeout=TIMEOUT_S)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
         if done.returncode != 0:
             last = (done.stderr.strip() or "no message").splitlines()[-1]
             return [failed(f"exit {done.returncode}: {last}")]
         printed = json.loads(done.stdout)
-        merged = [merge(row, printed.get("durability")) for row in printed["rows"] if row.get("name") in WORKLOADS]
+        merged = [{**merge(row, printed.get("durability")), "variant": variant} for row in printed["rows"] if row.get("name") in WORKLOADS]
     except (OSError, ValueError, KeyError, AttributeError, TypeError, subprocess.TimeoutExpired) as error:
         return [failed(f"{type(error).__name__}: {error}")]
     return merged or [failed("printed no row of these workloads")]

@@ -1,7 +1,7 @@
 """Makes what the peers run in, from pinned versions and the ordinary package clients, under one cache folder.
 
-Three independent steps: a Python environment (pip), a folder of Node modules (npm ci), a Rust binary (cargo). A step
-that fails takes its own peers with it and nobody else. Each step is skipped while the files that decide its outcome
+Independent steps: Python environments (pip), folders of Node modules (npm ci), a Rust binary (cargo); those on servers have
+an environment of their own. A step that fails takes its own peers with it and nobody else. Each step is skipped while the files that decide its outcome
 are unchanged, so a second run starts measuring at once.
 """
 
@@ -16,6 +16,7 @@ import sys
 import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
+SERVERS = HERE / "servers"
 STEP_TIMEOUT_S = 900
 
 
@@ -62,30 +63,42 @@ class Environment:
         return [sys.executable]
 
     def _make_python(self):
-        folder = self.cache / "python"
+        return self._python("python", HERE / "requirements.txt")
+
+    def _make_python_servers(self):
+        return self._python("python-servers", SERVERS / "requirements.txt")
+
+    def _python(self, name, pins):
+        folder = self.cache / name
         python = folder / "bin" / "python"
         if not python.exists():
             self.say("making a Python environment")
             venv.create(folder, with_pip=True, clear=True)
-        pins = HERE / "requirements.txt"
-        self._step("python", [pins], [[python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", pins]])
+        self._step(name, [pins], [[python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", pins]])
         return [str(python)]
 
     def _make_node(self):
-        node, npm = shutil.which("node"), shutil.which("npm")
-        if not node or not npm:
-            raise Unavailable("node or npm is not installed")
+        node, _ = node_and_npm()
         headers = pathlib.Path(node).resolve().parent.parent
         if not (headers / "include" / "node" / "node.h").exists():
             raise Unavailable("Node's headers are not beside node, so better-sqlite3 cannot be compiled")
-        folder = self.cache / "node"
-        folder.mkdir(parents=True, exist_ok=True)
-        sources = [HERE / "node" / name for name in ("package.json", "package-lock.json")]
-        for source in [*sources, HERE / "node" / "plainjob.js"]:
-            shutil.copy(source, folder)
         # Compiled from the registry's source with the headers at hand: nothing prebuilt is fetched from elsewhere.
         settings = {"npm_config_build_from_source": "true", "npm_config_nodedir": str(headers)}
-        self._step("node", sources, [[npm, "ci", "--no-audit", "--no-fund"]], cwd=folder, settings=settings)
+        return self._node("node", HERE / "node", "ci", settings)
+
+    def _make_node_servers(self):
+        # What is compiled there only makes packing a little faster, and Node does without. It is listed for systems that not
+        # every registry has it for, which `ci` takes for a fault of the lock.
+        return self._node("node-servers", SERVERS, "install", {"npm_config_ignore_scripts": "true"})
+
+    def _node(self, name, source, how, settings):
+        node, npm = node_and_npm()
+        folder = self.cache / name
+        folder.mkdir(parents=True, exist_ok=True)
+        pins = [source / name for name in ("package.json", "package-lock.json")]
+        for file in [*pins, *source.glob("*.js"), HERE / "node" / "workload.js"]:
+            shutil.copy(file, folder)
+        self._step(name, pins, [[npm, how, "--no-audit", "--no-fund"]], cwd=folder, settings=settings)
         return [node]
 
     def _make_cargo(self):
@@ -126,14 +139,23 @@ class Environment:
         stamp.write_text(digest)
 
 
+def node_and_npm():
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        raise Unavailable("node or npm is not installed")
+    return node, npm
+
+
 def pinned_version(kind: str, package: str) -> str:
     """Returns the version that a pin file asks for."""
     if kind == "system":
         return sys.version.split()[0]
-    if kind == "python":
-        pins = dict(line.split("==") for line in (HERE / "requirements.txt").read_text().split())
+    folder = SERVERS if kind.endswith("_servers") else HERE
+    if kind.startswith("python"):
+        pins = dict(line.split("==") for line in (folder / "requirements.txt").read_text().split())
         return pins[package]
-    if kind == "node":
-        return json.loads((HERE / "node" / "package.json").read_text())["dependencies"][package]
+    if kind.startswith("node"):
+        folder = folder if folder == SERVERS else HERE / "node"
+        return json.loads((folder / "package.json").read_text())["dependencies"][package]
     lock = (HERE / "effectum" / "Cargo.lock").read_text()
     return re.search(rf'name = "{package}"\nversion = "([^"]+)"', lock)[1]

@@ -54,6 +54,8 @@ class Job:
     drain: int
     latency: int
     limit_s: float
+    # Of its server; empty for an embedded peer.
+    url: str = ""
 
 
 # The limit keeps slow peers from holding everyone up: the rate is as good over fewer tasks.
