@@ -20,6 +20,7 @@ mod transfer;
 pub mod tx;
 
 pub use admit::admit;
+pub(crate) use admit::exists;
 pub use book::{edit, lead};
 pub use change::change;
 pub use claim::claim;

@@ -36,6 +36,14 @@ pub trait Tx {
     /// Where ids lead, in the order asked.
     fn find(&mut self, project: ProjectNo, ids: &[TaskId]) -> Result<Vec<Option<Seq>>>;
 
+    /// The first of these ids that a task has already. A driver whose keys refuse a second task of one id may say that
+    /// there is none: writing the task is then refused with [`Code::TaskExists`](domain::code::Code).
+    fn taken(&mut self, project: ProjectNo, ids: &[TaskId]) -> Result<Option<TaskId>> {
+        let found = self.find(project, ids)?;
+        let mut all = ids.iter().zip(found);
+        Ok(all.find(|(_, seq)| seq.is_some()).map(|(id, _)| id.clone()))
+    }
+
     /// The rows with their leases, in the order asked; unknown numbers are left out.
     fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>>;
 
@@ -119,6 +127,12 @@ pub trait Tx {
 
     /// Ended tasks whose dependents are not all settled, with the last dependent that is.
     fn unsettled(&mut self, project: ProjectNo, limit: usize) -> Result<Vec<(Seq, Seq)>>;
+
+    /// Whether this transaction may leave ended tasks whose dependents are not all settled. What one before it has left
+    /// and nobody has gone on with is found by the next tick.
+    fn leaves_unsettled(&mut self, project: ProjectNo) -> Result<bool> {
+        Ok(!self.unsettled(project, 1)?.is_empty())
+    }
 
     /// The event with this number.
     fn event(&mut self, project: ProjectNo, no: EventNo) -> Result<Option<Event>>;

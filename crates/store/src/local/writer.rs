@@ -230,10 +230,10 @@ impl<D: Driver> Writer<D> {
             let mut settled = Vec::new();
             for project in unsettled.keys() {
                 let rest = match tx.project(project, false)? {
-                    Some(no) => tx.unsettled(no, 1)?,
-                    None => Vec::new(),
+                    Some(no) => tx.leaves_unsettled(no)?,
+                    None => false,
                 };
-                if rest.is_empty() {
+                if !rest {
                     settled.push(project.clone());
                 }
             }

@@ -146,6 +146,7 @@ pub(super) fn apply(desk: &mut Desk, writes: &WriteSet, out: &mut Vec<Order>) ->
     for run in &writes.new_runs {
         desk.last_run = desk.last_run.max(run.no.0);
     }
+    desk.unsettled |= writes.settled.iter().any(|(_, rest)| rest.is_some());
     desk.dirty |= written > 0 || desk.head != writes.head.1;
     desk.head = writes.head.1.clone();
     Ok(written)

@@ -150,15 +150,10 @@ impl<'r> Cells<'r> {
     }
 
     pub(super) fn task_id_or(&mut self) -> Sql<Option<TaskId>> {
-        let damaged = || corrupt("the id of a task is damaged");
         let Some(bytes) = self.bytes_or()? else {
             return Ok(None);
         };
-        let id = match bytes.split_first() {
-            Some((0, uuid)) => TaskId::Uuid(Uuid::from_slice(uuid).map_err(|_| damaged())?),
-            Some((1, text)) => TaskId::Text(std::str::from_utf8(text).map_err(|_| damaged())?.into()),
-            _ => return Err(damaged()),
-        };
+        let id = id_of(bytes).ok_or_else(|| corrupt("the id of a task is damaged"))?;
         Ok(Some(id))
     }
 
@@ -205,4 +200,13 @@ pub(super) fn collect<T>(rows: &[Row], mut read: impl FnMut(&mut Cells<'_>) -> S
 /// What `read` makes of the first row, if there is one.
 pub(super) fn first<T>(rows: &[Row], read: impl FnOnce(&mut Cells<'_>) -> Sql<T>) -> Sql<Option<T>> {
     rows.first().map(|row| read(&mut Cells::of(row))).transpose()
+}
+
+/// An id as it is stored.
+pub(super) fn id_of(bytes: &[u8]) -> Option<TaskId> {
+    match bytes.split_first()? {
+        (0, uuid) => Uuid::from_slice(uuid).map(TaskId::Uuid).ok(),
+        (1, text) => Some(TaskId::Text(std::str::from_utf8(text).ok()?.into())),
+        _ => None,
+    }
 }

@@ -43,6 +43,8 @@ pub(super) struct Desk {
     pub(super) last_task: u64,
     pub(super) last_run: u64,
     pub(super) classes: u32,
+    /// Ended tasks were seen or made whose dependents are not all settled.
+    pub(super) unsettled: bool,
     /// Something of this project was written.
     pub(super) dirty: bool,
 }
@@ -91,6 +93,7 @@ impl Desk {
             last_task,
             last_run,
             classes,
+            unsettled: false,
             dirty: false,
         })
     }

@@ -3,8 +3,15 @@
 use std::error::Error as _;
 
 use domain::code::{Code, Refusal};
+use domain::id::TaskId;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
+
+use super::cells::id_of;
+use crate::kernel;
+
+/// The index that knows each id once.
+const TASK_ID: &str = "task_id";
 
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -105,11 +112,25 @@ fn answered(said: &DbError) -> Fault {
         &SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME => {
             refuse(Code::StoreNotFound).help("somebody has dropped the tables of the store")
         }
+        &SqlState::UNIQUE_VIOLATION if said.constraint() == Some(TASK_ID) => match refused_id(said) {
+            Some(id) => kernel::exists(&id),
+            None => refuse(Code::TaskExists),
+        },
         &SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED => refuse(Code::StoreCorrupt),
         // Running out of time is the only cancellation that there is.
         &SqlState::QUERY_CANCELED => return Fault::Later(words),
         _ => refuse(Code::StoreUnavailable),
     })
+}
+
+/// The id that the key has refused; the server shows it as `(project, id)=(1, \x00…)`.
+fn refused_id(said: &DbError) -> Option<TaskId> {
+    let (_, shown) = said.detail()?.split_once("\\x")?;
+    let digits = shown.split(|c: char| !c.is_ascii_hexdigit()).next()?.as_bytes();
+    let digit = |at: usize| char::from(digits[at]).to_digit(16);
+    let byte = |at: usize| Some((digit(2 * at)? << 4 | digit(2 * at + 1)?) as u8);
+    let bytes: Vec<u8> = (0..digits.len() / 2).map(byte).collect::<Option<_>>()?;
+    id_of(&bytes)
 }
 
 fn denied(words: String) -> Refusal {

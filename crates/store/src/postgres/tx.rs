@@ -349,6 +349,11 @@ impl Tx for PgTx<'_> {
         Ok(found)
     }
 
+    /// The key tells when the task is written, which saves an exchange.
+    fn taken(&mut self, _: ProjectNo, _: &[TaskId]) -> Result<Option<TaskId>> {
+        Ok(None)
+    }
+
     fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>> {
         self.sound()?;
         let found = self.load(no(project), seqs);
@@ -527,9 +532,18 @@ impl Tx for PgTx<'_> {
     }
 
     fn unsettled(&mut self, project: ProjectNo, limit: usize) -> Result<Vec<(Seq, Seq)>> {
-        self.ask(query::UNSETTLED, &[&no(project), &bound(limit)], |cells| {
+        let found = self.ask(query::UNSETTLED, &[&no(project), &bound(limit)], |cells| {
             Ok((cells.seq()?, cells.seq()?))
-        })
+        })?;
+        let desk = self.desk(project).map(|desk| desk.unsettled |= !found.is_empty());
+        self.got(desk)?;
+        Ok(found)
+    }
+
+    /// Asks only if something in here has come across such tasks: the question would be an exchange of its own.
+    fn leaves_unsettled(&mut self, project: ProjectNo) -> Result<bool> {
+        let desk = self.desk(project).map(|desk| desk.unsettled);
+        Ok(self.got(desk)? && !self.unsettled(project, 1)?.is_empty())
     }
 
     fn event(&mut self, project: ProjectNo, number: EventNo) -> Result<Option<Event>> {

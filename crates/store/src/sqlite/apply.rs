@@ -1,6 +1,5 @@
 //! Writing one set: row after row with prepared statements, table after table, since pages are what costs.
 
-use domain::code::{Code, Refusal};
 use domain::id::{Key, Seq};
 use domain::run::RunNo;
 use domain::store::CacheEntry;
@@ -12,6 +11,7 @@ use rusqlite::{CachedStatement, Connection};
 use super::cells::Binds;
 use super::fault::Sql;
 use super::{body, books, gone, line, log, runs, task};
+use crate::kernel;
 use crate::kernel::tx::{NewRow, ProjectNo, Remembered, WriteSet};
 use crate::split::{Rewrite, rewrite};
 
@@ -74,9 +74,7 @@ fn create(conn: &Connection, project: ProjectNo, rows: &[NewRow]) -> Sql<()> {
         let mut binds = Binds::of(&mut statement);
         task::insert(&mut binds, project, task)?;
         binds.run().map_err(|fault| match fault {
-            super::fault::Fault::Sql(error) if is_duplicate(&error) => {
-                Refusal::new(Code::TaskExists, format!("there is a task `{}` already", task.id)).into()
-            }
+            super::fault::Fault::Sql(error) if is_duplicate(&error) => kernel::exists(&task.id).into(),
             fault => fault,
         })?;
     }

@@ -122,6 +122,11 @@ impl Tx for SqliteTx<'_> {
         })
     }
 
+    /// The key tells when the task is written.
+    fn taken(&mut self, _: ProjectNo, _: &[TaskId]) -> Result<Option<TaskId>> {
+        Ok(None)
+    }
+
     fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>> {
         self.on(|conn, _| task::load(conn, project, seqs.iter().copied()))
     }

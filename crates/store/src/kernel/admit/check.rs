@@ -50,7 +50,7 @@ impl Plan {
         if tasks.len() > limits::BATCH_TASKS {
             return Err(limit("tasks in one submission", limits::BATCH_TASKS, tasks.len()));
         }
-        check_ids(step, tasks)?;
+        check_ids(step, admission)?;
         let known = resolve(step, admission)?;
         let run = check_run(step, &admission.run)?;
         let first = step.tx.next_seq(step.project)?;
@@ -116,8 +116,9 @@ fn limit(what: &str, limit: usize, got: usize) -> Refusal {
     Refusal::new(Code::LimitExceeded, format!("{got} {what}; the limit is {limit}"))
 }
 
-fn check_ids(step: &mut Step<'_>, tasks: &[NewTask]) -> Result<()> {
-    let exists = |id: &TaskId| Refusal::new(Code::TaskExists, format!("a task {id} exists already"));
+/// Where nothing else about it can be refused, an admission is left to the keys of the store.
+fn check_ids(step: &mut Step<'_>, admission: &Admission) -> Result<()> {
+    let tasks = &admission.tasks;
     let mut seen = FxHashSet::default();
     if let Some(twice) = tasks.iter().find(|task| !seen.insert(&task.id)) {
         return Err(Refusal::new(
@@ -126,11 +127,21 @@ fn check_ids(step: &mut Step<'_>, tasks: &[NewTask]) -> Result<()> {
         ));
     }
     let ids: Vec<TaskId> = tasks.iter().map(|task| task.id.clone()).collect();
-    let found = step.tx.find(step.project, &ids)?;
-    match ids.iter().zip(found).find(|(_, seq)| seq.is_some()) {
-        Some((id, _)) => Err(exists(id)),
-        None => Ok(()),
-    }
+    let plain = |task: &NewTask| task.after.is_empty() && task.parent.is_none();
+    let alone = matches!(admission.run, IntoRun::None) && admission.supersede.is_empty();
+    let taken = if alone && tasks.iter().all(plain) {
+        step.tx.taken(step.project, &ids)?
+    } else {
+        let found = step.tx.find(step.project, &ids)?;
+        let mut all = ids.into_iter().zip(found);
+        all.find(|(_, seq)| seq.is_some()).map(|(id, _)| id)
+    };
+    taken.map_or(Ok(()), |id| Err(exists(&id)))
+}
+
+/// The refusal of a second task with this id.
+pub(crate) fn exists(id: &TaskId) -> Refusal {
+    Refusal::new(Code::TaskExists, format!("a task {id} exists already"))
 }
 
 /// Where the ids that an admission names lead: into the store, or into the batch itself.

@@ -11,6 +11,7 @@ use domain::time::Now;
 use super::step::Step;
 use super::tx::{ProjectNo, Remembered, Tx};
 pub(super) use check::Plan;
+pub(crate) use check::exists;
 pub(super) use insert::{insert, name_of};
 
 pub fn admit(tx: &mut dyn Tx, project: &Project, admission: &Admission, now: Now) -> Result<Admitted> {
