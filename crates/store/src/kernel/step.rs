@@ -10,7 +10,7 @@ use domain::id::{EventNo, Key, Seq};
 use domain::run::{Run, RunNo, RunState};
 use domain::store::Result;
 use domain::task::order::{ORDER, Order};
-use domain::task::record::{Class, ClassNo, Task, Wait};
+use domain::task::record::{Class, ClassNo, Outcome, Task, Wait};
 use domain::task::spec::Json;
 use domain::task::state::{Reason, State};
 use domain::time::{Now, Timestamp};
@@ -389,10 +389,12 @@ impl<'a> Step<'a> {
         for step in moves {
             self.emit_task(&mut task, Kind::TaskEntered(step.to), step.reason, step.data);
         }
-        if let Some(outcome) = outcome {
+        let before = self.task(task.seq)?.clone();
+        // A first attempt that leaves nothing behind needs no row: there is none to replace.
+        let first = before.lease.is_some() && before.attempts == 0;
+        if let Some(outcome) = outcome.filter(|outcome| !first || *outcome != Outcome::default()) {
             self.writes.outcomes.push((task.seq, outcome));
         }
-        let before = self.task(task.seq)?.clone();
         if task.dead_letter && !before.dead_letter {
             let signature = letters::signature(self, &task)?;
             let data = Json::of(&serde_json::json!({ "signature": *signature.key() }));

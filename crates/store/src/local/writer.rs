@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 
 use domain::code::{Code, Kind, Refusal};
 use domain::id::Project;
@@ -166,7 +167,13 @@ impl<D: Driver> Writer<D> {
     /// do. `None` when nobody is left who could ask.
     fn gather(&mut self) -> Option<Vec<Box<dyn Work>>> {
         let mut next = if self.unsettled.is_empty() {
-            Some(self.inbox.blocking_recv()?)
+            let first = self.inbox.blocking_recv()?;
+            // A worker sends its finishes and its next claim one right after the other. Where waking this thread has put it
+            // aside in between, it gets to send the second, and both share a commit.
+            if self.inbox.is_empty() {
+                thread::yield_now();
+            }
+            Some(first)
         } else {
             match self.inbox.try_recv() {
                 Ok(ask) => Some(ask),

@@ -7,7 +7,7 @@ use domain::id::{Key, Seq, TaskId};
 use domain::limits;
 use domain::run::{Counts, Run, RunNo, RunState};
 use domain::store::{Admission, IntoRun, NewTask, Result};
-use domain::task::record::{Body, Task};
+use domain::task::record::{Body, Class, ClassNo, Task};
 use domain::task::spec::{Json, When};
 use domain::task::state::{Reason, State};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -36,6 +36,8 @@ pub(in crate::kernel) fn insert(
         ..
     } = plan;
     step.reserve(admission.tasks.len());
+    // Tasks of one batch are mostly of one class.
+    let mut class: Option<(&Class, ClassNo)> = None;
     for (i, (new, after)) in admission.tasks.iter().zip(after).enumerate() {
         let seq = Seq(first.0 + i as u64);
         let parent_run = match parents[i] {
@@ -48,7 +50,12 @@ pub(in crate::kernel) fn insert(
                 .task(on)
                 .map(|on| fate(when, on.state, on.reason, new.head.upstream)),
         };
-        let mut task = row(step, new, seq, run.or(parent_run))?;
+        let number = match class {
+            Some((same, number)) if *same == new.class => number,
+            _ => step.tx.class(step.project, &new.class)?,
+        };
+        class = Some((&new.class, number));
+        let mut task = row(step, new, seq, number, run.or(parent_run));
         for (on, when) in &after {
             match stand(step, *on, *when)? {
                 Fate::Open => task.open += 1,
@@ -203,9 +210,8 @@ fn count_dependents(step: &mut Step<'_>, plan: &Plan) -> Result<()> {
 }
 
 /// The row as far as it follows from the task alone.
-fn row(step: &mut Step<'_>, new: &NewTask, seq: Seq, run: Option<RunNo>) -> Result<Task> {
-    let class = step.tx.class(step.project, &new.class)?;
-    Ok(Task {
+fn row(step: &Step<'_>, new: &NewTask, seq: Seq, class: ClassNo, run: Option<RunNo>) -> Task {
+    Task {
         run,
         state: State::Pending,
         priority: new.head.priority,
@@ -218,7 +224,7 @@ fn row(step: &mut Step<'_>, new: &NewTask, seq: Seq, run: Option<RunNo>) -> Resu
         guarded: new.head.guarded,
         asks: new.head.asks,
         ..Task::new(seq, new.id.clone(), class, step.now.wall)
-    })
+    }
 }
 
 fn submitted(new: &NewTask, state: State) -> Json {
