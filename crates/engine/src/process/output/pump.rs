@@ -12,6 +12,8 @@ use super::record::Record;
 
 /// As much as a pipe holds.
 const PIECE: usize = 64 * 1024;
+/// Room for the first look: most commands print little or nothing, and a large piece of fresh memory costs more than they do.
+const FIRST: usize = 4 * 1024;
 /// What an escaped child may still add once its command is over.
 const REST_MAX: usize = 16;
 /// How long a disk that hangs may hold up the end of an attempt.
@@ -168,7 +170,7 @@ impl Pump {
             Desk::Here(_, buffer) => std::mem::take(buffer),
             _ => Vec::new(),
         };
-        buffer.reserve_exact(PIECE);
+        buffer.reserve_exact(if buffer.capacity() == 0 { FIRST } else { PIECE });
         let count = read(pipe, &mut buffer);
         match count {
             Ok(0) => self.pipe = None,
