@@ -111,6 +111,13 @@ impl Bed {
         self.space.as_ref().map(Space::name)
     }
 
+    /// Closes the store and gives the folder with its file.
+    pub(crate) fn into_folder(self) -> TempDir {
+        let Bed { store, folder, .. } = self;
+        drop(store);
+        folder
+    }
+
     pub(crate) fn now(&self) -> Now {
         SystemClock.now()
     }

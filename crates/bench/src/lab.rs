@@ -8,7 +8,7 @@ use domain::store::Durability;
 use crate::bed::{Bed, Mix};
 use crate::options::Options;
 use crate::place::Place;
-use crate::raw::Raw;
+use crate::raw::{Raw, SameRows};
 use crate::space::Space;
 
 pub(crate) struct Lab {
@@ -52,6 +52,14 @@ impl Lab {
         match self.place {
             Place::Memory(_) => Ok(None),
             Place::Disk(_) | Place::Server(..) => Raw::open(self).map(Some),
+        }
+    }
+
+    /// The limit for whoever writes all that we write, in batches of this size; known for SQLite alone.
+    pub(crate) async fn same_rows(&self, batch: usize) -> Result<Option<SameRows>, Refusal> {
+        match self.place {
+            Place::Disk(_) => SameRows::open(self, batch).await.map(Some),
+            Place::Memory(_) | Place::Server(..) => Ok(None),
         }
     }
 

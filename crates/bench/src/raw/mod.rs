@@ -2,6 +2,7 @@
 
 mod postgres;
 mod redis;
+mod same;
 mod sqlite;
 
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use crate::lab::Lab;
 use crate::space::Connection;
 use postgres::PgRaw;
 use redis::RedisRaw;
+pub(crate) use same::SameRows;
 use sqlite::SqliteRaw;
 
 pub(crate) struct Raw {

@@ -92,7 +92,14 @@ impl SqliteRaw {
 
 fn open(folder: &TempDir, durability: Durability) -> rusqlite::Result<Connection> {
     let mut conn = Connection::open(folder.path().join("raw.db"))?;
+    set_up(&conn, durability)?;
+    conn.execute_batch(SCHEMA)?;
     conn.set_transaction_behavior(rusqlite::TransactionBehavior::Immediate);
+    Ok(conn)
+}
+
+/// The settings of our own driver, and the usual automatic checkpoint.
+pub(super) fn set_up(conn: &Connection, durability: Durability) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "page_size", 4_096)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
@@ -104,7 +111,5 @@ fn open(folder: &TempDir, durability: Durability) -> rusqlite::Result<Connection
     conn.pragma_update(None, "cache_size", -16_384)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "foreign_keys", false)?;
-    conn.pragma_update(None, "wal_autocheckpoint", 4_000)?;
-    conn.execute_batch(SCHEMA)?;
-    Ok(conn)
+    conn.pragma_update(None, "wal_autocheckpoint", 4_000)
 }

@@ -50,7 +50,7 @@ pub(crate) const ALL: &[Workload] = workloads! {
     system::memory_cycles, 2.0, 2.0: "memory_cycles";
     graphs::plan_1m, 3.0, 3.0: "plan_1m";
     queue::enqueue_single, 2.0, 1.0: "enqueue_single";
-    queue::enqueue_bulk, 4.0, 2.0: "enqueue_bulk";
+    queue::enqueue_bulk, 6.0, 3.0: "enqueue_bulk" "enqueue_bulk_table";
     queue::drain, 6.0, 3.0: "drain";
     queue::drain_10, 6.0, 3.0: "drain_10";
     queue::drain_1000, 8.0, 3.0: "drain_1000";
