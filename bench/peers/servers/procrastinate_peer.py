@@ -1,6 +1,6 @@
 """Procrastinate: batch_defer, an asynchronous worker with many tasks at once, woken by NOTIFY; finished tasks are deleted.
 
-Tried concurrency: 1, 5, 10, 20, 50; above 10 it gains nothing.
+Tried on two cores: 1, 5, 10 and 20 tasks at once; 10 was fastest.
 """
 
 import asyncio

@@ -1,6 +1,8 @@
 //! The script of faults for as long as one likes; the tests run a short one.
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
 use rig::chaos::{self, Engine};
 
 use crate::examples;
@@ -23,6 +25,9 @@ pub(crate) struct Options {
     /// Tasks that are handed in before each fault.
     #[arg(long, default_value_t = 600)]
     tasks: usize,
+    /// The program to do it to, instead of one that is built now.
+    #[arg(long, value_name = "PATH")]
+    bell: Option<PathBuf>,
 }
 
 fn engine(name: &str) -> Result<Engine, String> {
@@ -31,7 +36,10 @@ fn engine(name: &str) -> Result<Engine, String> {
 }
 
 pub(crate) fn run(repo: &Repo, options: &Options) -> Result<bool> {
-    let bell = examples::build(repo)?;
+    let bell = match &options.bell {
+        Some(bell) => bell.canonicalize().with_context(|| bell.display().to_string())?,
+        None => examples::build(repo)?,
+    };
     let mut sound = true;
     for engine in Engine::ALL {
         if options.store.is_some_and(|only| only != engine) {

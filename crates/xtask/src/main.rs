@@ -5,6 +5,7 @@
 //! and our service ([`service`]), and the one command
 //! that runs them all ([`mod@test`]).
 
+mod churn;
 mod dist;
 mod docs;
 mod examples;
@@ -72,6 +73,8 @@ enum Chore {
 enum Soak {
     /// Do the worst to stores that processes share: servers that go away, stopped workers, clocks that jump, no room.
     Faults(faults::Options),
+    /// Let a great many tasks go through a server, and tell with each tenth what a turn takes and what the tables weigh.
+    Churn(churn::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -86,6 +89,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Chore::Soak { other, options } => match other {
             None => soak::run(&repo, &options)?,
             Some(Soak::Faults(options)) => faults::run(&repo, &options)?,
+            Some(Soak::Churn(options)) => churn::run(&repo, &options)?,
         },
         Chore::Servers => servers::run()?,
         Chore::Dist => dist::run(&repo)?,
