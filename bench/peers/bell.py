@@ -5,24 +5,28 @@ note?}]}. A row's value is read by its unit: a rate, or a time. Rows of other wo
 """
 
 import json
+import os
 import pathlib
 import subprocess
 
 from workload import WORKLOADS
 
-TIMEOUT_S = 300
+TIMEOUT_S = 900
 TIME_UNITS_MS = {"us": 0.001, "µs": 0.001, "ms": 1.0, "s": 1000.0}
 
 
 def rows(bell: pathlib.Path, quick=False, variant="", store="", durability="") -> list[dict]:
     """`store` is the URL of a server; `variant` is what the table calls it."""
     command = [bell, "bench", "--json", *WORKLOADS, *(["--quick"] if quick else [])]
+    settings = dict(os.environ)
     if store:
-        command += ["--store", store, "--durability", durability]
+        command += ["--store", store]
+        settings["BELLWETHER_DURABILITY"] = durability
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+        done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=TIMEOUT_S)
         if done.returncode != 0:
-            last = (done.stderr.strip() or "no message").splitlines()[-1]
+            # With --json a refusal is an answer too.
+            last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
             return [failed(f"exit {done.returncode}: {last}")]
         printed = json.loads(done.stdout)
         merged = [{**merge(row, printed.get("durability")), "variant": variant} for row in printed["rows"] if row.get("name") in WORKLOADS]
