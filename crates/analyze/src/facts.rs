@@ -101,20 +101,25 @@ pub enum Ask {
     },
     /// `import … from "a"`, `import("a")`, `require("a")`.
     Script { specifier: String, require: bool },
-    /// `mod name;` inside the inline modules `inside`, with its `#[path]`.
+    /// `mod name;` inside the inline modules `inside`. What `#[path]` says, under a condition or not; an empty one
+    /// stands for the usual place beside others.
     Mod {
         inside: Vec<String>,
         name: String,
-        path: Option<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        paths: Vec<String>,
     },
+    /// `include!("path")`: the text of another file, as if it stood here.
+    Include { inside: Vec<String>, path: String },
     /// `mod name { … }`: no file of its own.
     Inline { inside: Vec<String>, name: String },
     /// A path in a `use`, an expression or a type.
     Path {
         inside: Vec<String>,
         segments: Vec<String>,
-        /// From a `use`: names what it needs even if nobody here knows it.
-        used: bool,
+        /// The name that a `use` brings in, `*` for all there are.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        brings: Option<String>,
     },
     /// `import "a/b"` and the names taken from it.
     Go { path: String, names: Vec<String> },
@@ -124,7 +129,8 @@ pub enum Ask {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub imports: Vec<Import>,
-    /// Top-level names, where they decide which file of a package is meant (Go).
+    /// Top-level names, where they decide which file is meant. Go: of the package. Rust: after the inline modules
+    /// around them, as in `tests::helper`; after `!` the macros that the whole crate sees.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub declares: Vec<String>,
     /// The name in its `package` clause (Go).

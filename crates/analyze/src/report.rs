@@ -63,6 +63,9 @@ pub struct Edge<'a> {
     pub to: &'a str,
     pub kind: Kind,
     pub line: u32,
+    /// The needed file is a module that belongs to the other.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub part: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -130,6 +133,7 @@ impl<'a> Report<'a> {
                     to: path(edge.to),
                     kind: edge.kind,
                     line: edge.line,
+                    part: edge.part,
                 })
                 .collect(),
             cycles: cycles(tree, order),

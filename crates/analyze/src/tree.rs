@@ -51,6 +51,8 @@ pub struct Edge {
     /// The most binding of all imports between the two, and where it stands.
     pub kind: Kind,
     pub line: u32,
+    /// `to` is a module that belongs to `from`, whatever else is between them.
+    pub part: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -200,11 +202,17 @@ fn edges(needs: &[Vec<Need>]) -> Vec<Edge> {
         });
         let mut mine: Vec<(u32, Kind, u32)> = to_files.collect();
         mine.sort_by_key(|(to, kind, line)| (*to, std::cmp::Reverse(*kind), *line));
-        mine.dedup_by_key(|(to, _, _)| *to);
-        edges.extend(
-            mine.into_iter()
-                .map(|(to, kind, line)| Edge { from, to, kind, line }),
-        );
+        edges.extend(mine.chunk_by(|a, b| a.0 == b.0).map(|same| {
+            let (to, kind, line) = same[0];
+            Edge {
+                from,
+                to,
+                kind,
+                line,
+                // The weakest is last.
+                part: same.last().is_some_and(|last| last.1 == Kind::Part),
+            }
+        }));
     }
     edges
 }

@@ -11,7 +11,7 @@ mod syntax;
 use crate::facts::{FILE_BYTES_MAX, Facts, Fault, Language, Problem};
 
 /// Changes when the same text begins to give different facts.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Address space for the stack of a thread that parses; pages that are not touched cost nothing.
 pub(crate) const STACK_BYTES: usize = 1024 * 1024 * 1024;

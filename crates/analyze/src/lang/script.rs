@@ -41,6 +41,12 @@ pub(super) fn facts(text: &str, path: &str) -> Facts {
         imports: Vec::new(),
         kind: Kind::Load,
     };
+    for comment in &parsed.program.comments {
+        let (start, end) = (comment.span.start, comment.span.end);
+        if let Some(path) = text.get(start as usize..end as usize).and_then(referenced) {
+            collector.push(start, Kind::Types, &relative(path), false);
+        }
+    }
     collector.visit_program(&parsed.program);
     Facts {
         imports: collector.imports,
@@ -72,6 +78,26 @@ impl Collector {
                 require,
             },
         });
+    }
+}
+
+/// The file that a comment `/// <reference path="…" />` names.
+fn referenced(comment: &str) -> Option<&str> {
+    let directive = comment
+        .strip_prefix("///")?
+        .trim_start()
+        .strip_prefix("<reference")?;
+    let (_, value) = directive.split_once("path=")?;
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    value[1..].split(quote).next().filter(|path| !path.is_empty())
+}
+
+/// Such a path is beside its file, with or without a dot.
+fn relative(path: &str) -> String {
+    if path.starts_with('.') {
+        path.to_owned()
+    } else {
+        format!("./{path}")
     }
 }
 
@@ -214,6 +240,8 @@ mod tests {
     #[test]
     fn every_form_of_import_is_found() {
         let text = "\
+/// <reference path=\"globals.d.ts\" />
+/// <reference types=\"node\" />
 import './side';
 import a, { b } from 'a';
 import type { T } from './t';
@@ -230,17 +258,18 @@ const f = async () => { await import(`./lazy`); require('./inside'); };
         assert_eq!(
             shown("a.ts", text),
             [
-                "1 Load ./side",
-                "2 Load a",
-                "3 Types ./t",
-                "4 Types ./u",
-                "5 Load ./all",
-                "6 Types ./v",
-                "7 Load ./w",
-                "10 Load require ./old",
-                "11 Types ./x",
-                "12 Deferred ./lazy",
-                "12 Deferred require ./inside",
+                "1 Types ./globals.d.ts",
+                "3 Load ./side",
+                "4 Load a",
+                "5 Types ./t",
+                "6 Types ./u",
+                "7 Load ./all",
+                "8 Types ./v",
+                "9 Load ./w",
+                "12 Load require ./old",
+                "13 Types ./x",
+                "14 Deferred ./lazy",
+                "14 Deferred require ./inside",
             ]
         );
         let common = "const a = require('./a');\nif (x) require('./b');\nfunction f() { require('./c'); }\nrequire(d);\n\

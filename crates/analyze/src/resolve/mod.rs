@@ -4,6 +4,7 @@ mod go;
 mod python;
 mod rust;
 mod rust_crates;
+mod rust_modules;
 mod script;
 mod standard;
 

@@ -4,6 +4,8 @@
 //! are the folder above each file's outermost package, the top of the tree, and every folder with a project
 //! file, with its `src`. Of several the nearest to the importing file wins.
 
+use std::path::Path;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Files, Target, ancestors, base, join, parent, standard, under};
@@ -13,8 +15,11 @@ pub(super) struct Python<'a> {
     files: &'a Files<'a>,
     /// For each name that can stand first in an import: the roots that have it.
     tops: FxHashMap<&'a str, Vec<&'a str>>,
+    /// The names of the packages that the top of the tree is in, the outermost first: `django`, `db` for `django/db`.
+    around: Vec<String>,
 }
 
+const INITS: [&str; 2] = ["__init__.py", "__init__.pyi"];
 const PROJECT_FILES: [&str; 3] = ["pyproject.toml", "setup.py", "setup.cfg"];
 
 impl<'a> Python<'a> {
@@ -42,6 +47,12 @@ impl<'a> Python<'a> {
         roots.extend(sources.collect::<FxHashSet<_>>());
         roots.extend(projects);
 
+        let around = around(files.root);
+        if !around.is_empty() {
+            // Nobody imports from inside a package: its names are those of its parts.
+            roots.remove("");
+        }
+
         let mut tops: FxHashMap<&str, Vec<&str>> = FxHashMap::default();
         let mut seen: FxHashSet<(&str, &str)> = FxHashSet::default();
         for path in python() {
@@ -54,7 +65,7 @@ impl<'a> Python<'a> {
                 }
             }
         }
-        Python { files, tops }
+        Python { files, tops, around }
     }
 
     pub(super) fn resolve(&self, from: u32, ask: &Ask, push: &mut impl FnMut(Target)) {
@@ -108,6 +119,9 @@ impl<'a> Python<'a> {
     /// an attribute, or built elsewhere.
     fn absolute(&self, path: &str, parts: &[&str]) -> Option<Place> {
         let top = *parts.first()?;
+        if let Some(inside) = self.inside(parts) {
+            return inside;
+        }
         let standard = is_standard(top);
         let own = above(self.files, parent(path));
         let mut roots: Vec<&str> = self.tops.get(top).map_or(&[][..], Vec::as_slice).to_vec();
@@ -121,7 +135,7 @@ impl<'a> Python<'a> {
                 *root,
             )
         });
-        if !standard && !roots.contains(&own) {
+        if !standard && !roots.contains(&own) && (!own.is_empty() || self.around.is_empty()) {
             roots.insert(0, own);
         }
         let whole = parts.join("/");
@@ -142,8 +156,32 @@ impl<'a> Python<'a> {
         })
     }
 
+    /// What a name means that begins with the packages around the tree; it may be outside all the same.
+    fn inside(&self, parts: &[&str]) -> Option<Option<Place>> {
+        self.around.first().filter(|outermost| parts[0] == *outermost)?;
+        let same = self.around.iter().zip(parts).take_while(|(a, b)| a == b).count();
+        if same < self.around.len() {
+            return Some(None);
+        }
+        let whole = (same..=parts.len())
+            .rev()
+            .map(|end| (end, parts[same..end].join("/")));
+        let mut places = whole.filter_map(|(end, path)| Some((end, self.module(&path)?)));
+        let place = places.find(|(end, place)| *end == parts.len() || place.file.is_some());
+        Some(place.map(|(end, place)| Place {
+            file: place.file,
+            folder: place.folder.filter(|_| end == parts.len()),
+        }))
+    }
+
     /// What a path without extension is: a package, a module, or a namespace.
     fn module(&self, path: &str) -> Option<Place> {
+        if path.is_empty() {
+            return Some(Place {
+                file: self.init(path),
+                folder: Some(String::new()),
+            });
+        }
         let folder = || self.files.is_folder(path).then(|| path.to_owned());
         if let Some(file) = self.init(path) {
             return Some(Place {
@@ -178,8 +216,18 @@ fn inner_exists(files: &Files<'_>, place: &Place, name: &str) -> bool {
             .is_some_and(|folder| files.is_folder(&under(folder, name)))
 }
 
+fn around(root: &Path) -> Vec<String> {
+    let package = |folder: &&Path| INITS.iter().any(|init| folder.join(init).is_file());
+    let packages = root.ancestors().take_while(package);
+    let mut names: Vec<String> = packages
+        .filter_map(|folder| Some(folder.file_name()?.to_str()?.to_owned()))
+        .collect();
+    names.reverse();
+    names
+}
+
 fn is_init(path: &str) -> bool {
-    matches!(base(path), "__init__.py" | "__init__.pyi")
+    INITS.contains(&base(path))
 }
 
 fn is_standard(top: &str) -> bool {

@@ -1,21 +1,20 @@
-//! Rust: crates by `Cargo.toml`, their modules from each root file along `mod`. A path means the file of the
-//! deepest module it names; re-exports are not followed.
+//! Rust: crates by `Cargo.toml`, their modules from each root file along `mod`. A path means the file that declares
+//! what it names: `use` is followed, re-exports and globs too.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::rust_crates::{Crate, crates};
+use super::rust_modules::{Meaning, Modules};
 use super::{Files, Target, base, join, parent, standard, stem, under};
 use crate::facts::{Ask, Facts};
 
 pub(super) struct Rust<'a> {
     files: &'a Files<'a>,
-    crates: Vec<Crate>,
-    /// For each crate its modules by path, `""` being the root.
-    modules: Vec<FxHashMap<String, u32>>,
-    /// The crate and module that a file is; of several the first.
-    places: FxHashMap<u32, (usize, String)>,
-    /// The crates that are libraries, by the name they are used under.
-    libraries: FxHashMap<String, usize>,
+    modules: Modules<'a>,
+    /// The module that a file is; of several the first.
+    places: FxHashMap<u32, u32>,
+    /// Files that are roots: their modules are beside them.
+    roots: FxHashSet<u32>,
 }
 
 impl<'a> Rust<'a> {
@@ -23,41 +22,54 @@ impl<'a> Rust<'a> {
         let crates = crates(files);
         let mut rust = Rust {
             files,
-            modules: vec![FxHashMap::default(); crates.len()],
             places: FxHashMap::default(),
-            libraries: FxHashMap::default(),
-            crates,
+            roots: crates.iter().map(|one| one.root).collect(),
+            modules: Modules::default(),
         };
-        for at in 0..rust.crates.len() {
-            if rust.crates[at].library {
-                rust.libraries.entry(rust.crates[at].name.clone()).or_insert(at);
-            }
-            rust.enter(at, facts);
+        for one in &crates {
+            rust.enter(one, facts);
         }
+        rust.modules.name(crates);
         rust
     }
 
     /// Follows `mod` from a crate's root. Each file is entered once per crate, so that circles end.
-    fn enter(&mut self, at: usize, facts: &[Facts]) {
-        let root = self.crates[at].root;
-        let mut open = vec![(root, String::new())];
+    fn enter(&mut self, one: &Crate, facts: &'a [Facts]) {
+        let top = self.modules.root(one.root);
+        let mut open = vec![(one.root, top)];
         let mut seen: FxHashSet<u32> = FxHashSet::default();
         while let Some((file, module)) = open.pop() {
-            self.modules[at].entry(module.clone()).or_insert(file);
-            self.places.entry(file).or_insert_with(|| (at, module.clone()));
+            self.places.entry(file).or_insert(module);
             if !seen.insert(file) {
                 continue;
+            }
+            for name in &facts[file as usize].declares {
+                self.modules.declare(top, module, name, file);
             }
             for import in &facts[file as usize].imports {
                 match &import.ask {
                     Ask::Inline { inside, name } => {
-                        let inline = path(&module, inside, name);
-                        self.modules[at].entry(inline).or_insert(file);
+                        let around = self.modules.inside(module, inside);
+                        self.modules.child(around, name, file);
                     }
                     Ask::Mod { inside, name, .. } => {
-                        if let Some(child) = self.child(file, file == root, &import.ask) {
-                            open.push((child, path(&module, inside, name)));
+                        for child in self.children(file, file == one.root, &import.ask) {
+                            let around = self.modules.inside(module, inside);
+                            open.push((child, self.modules.child(around, name, child)));
                         }
+                    }
+                    Ask::Include { inside, .. } => {
+                        for included in self.children(file, false, &import.ask) {
+                            open.push((included, self.modules.inside(module, inside)));
+                        }
+                    }
+                    Ask::Path {
+                        inside,
+                        segments,
+                        brings: Some(name),
+                    } => {
+                        let around = self.modules.inside(module, inside);
+                        self.modules.bring(around, name, segments);
                     }
                     _ => {}
                 }
@@ -65,100 +77,72 @@ impl<'a> Rust<'a> {
         }
     }
 
-    /// The file of `mod name;`.
-    fn child(&self, file: u32, root: bool, ask: &Ask) -> Option<u32> {
-        let Ask::Mod { inside, name, path } = ask else {
-            return None;
-        };
+    /// The files of `mod name;`, several under conditions, or of an `include!`.
+    fn children(&self, file: u32, root: bool, ask: &Ask) -> Vec<u32> {
         let own = self.files.paths[file as usize];
         let folder = parent(own);
+        let at = |folder: &str, path: &str| self.files.file(&join(folder, path)?);
+        let (inside, name, paths) = match ask {
+            Ask::Mod { inside, name, paths } => (inside, name, paths),
+            Ask::Include { path, .. } => return at(folder, path).into_iter().collect(),
+            _ => return Vec::new(),
+        };
         let inner = inside.join("/");
         let flat = root || base(own) == "mod.rs";
-        let folder = match (flat, path.is_some() && inside.is_empty()) {
-            (true, _) | (_, true) => join(folder, &inner)?,
-            (false, false) => join(&under(folder, stem(own)), &inner)?,
+        let beside = |named: bool| match flat || named && inside.is_empty() {
+            true => join(folder, &inner),
+            false => join(&under(folder, stem(own)), &inner),
         };
-        if let Some(path) = path {
-            return self.files.file(&join(&folder, path)?);
+        let usual = || {
+            let folder = beside(false)?;
+            at(&folder, &format!("{name}.rs")).or_else(|| at(&folder, &format!("{name}/mod.rs")))
+        };
+        if paths.is_empty() {
+            return usual().into_iter().collect();
         }
-        let flat = under(&folder, &format!("{name}.rs"));
-        self.files
-            .first([flat, under(&folder, &format!("{name}/mod.rs"))])
+        let said = |path: &String| match path.as_str() {
+            "" => usual(),
+            path => at(&beside(true)?, path),
+        };
+        paths.iter().filter_map(said).collect()
     }
 
     pub(super) fn resolve(&self, from: u32, ask: &Ask, push: &mut impl FnMut(Target)) {
+        let place = self.places.get(&from);
         match ask {
-            Ask::Mod { name, .. } => {
-                let place = self.places.get(&from);
-                let root = place.is_some_and(|(at, _)| self.crates[*at].root == from);
-                match self.child(from, root, ask) {
-                    Some(file) => push(Target::File(file)),
-                    None if place.is_some() => push(Target::Missing(format!("mod {name}"))),
-                    None => {}
+            Ask::Mod { .. } | Ask::Include { .. } => {
+                let children = self.children(from, self.roots.contains(&from), ask);
+                if children.is_empty()
+                    && place.is_some()
+                    && let Ask::Mod { name, .. } = ask
+                {
+                    push(Target::Missing(format!("mod {name}")));
                 }
+                children.into_iter().for_each(|file| push(Target::File(file)));
             }
             Ask::Path {
                 inside,
                 segments,
-                used,
+                brings,
             } => {
-                if let Some(target) = self.path(from, inside, segments, *used) {
-                    push(target);
+                let Some(place) = place else { return };
+                let here = self.modules.inside(*place, inside);
+                match self.modules.meaning(here, segments) {
+                    Some(Meaning::Module(module)) => push(Target::File(self.modules.file(module))),
+                    Some(Meaning::Item(file)) => push(Target::File(file)),
+                    None if brings.is_some() => self.outside(here, &segments[0]).into_iter().for_each(push),
+                    None => {}
                 }
             }
             _ => {}
         }
     }
 
-    fn path(&self, from: u32, inside: &[String], segments: &[String], used: bool) -> Option<Target> {
-        let first = segments.first()?.as_str();
-        let (at, module) = self.places.get(&from)?;
-        let here: Vec<&str> = module
-            .split("::")
-            .filter(|part| !part.is_empty())
-            .chain(inside.iter().map(String::as_str))
-            .collect();
-        let (at, mut place, rest) = match first {
-            "crate" | "$crate" => (*at, Vec::new(), &segments[1..]),
-            "self" => (*at, here, &segments[1..]),
-            "super" => {
-                let up = segments.iter().take_while(|segment| *segment == "super").count();
-                let place = here[..here.len().checked_sub(up)?].to_vec();
-                (*at, place, &segments[up..])
-            }
-            _ if self.modules[*at].contains_key(&[&here[..], &[first]].concat().join("::")) => {
-                (*at, here, segments)
-            }
-            _ => {
-                let renamed = self.crates[*at].renamed.get(first).map_or(first, String::as_str);
-                match self.libraries.get(renamed) {
-                    Some(library) => (*library, Vec::new(), &segments[1..]),
-                    None if !used => return None,
-                    None if standard::RUST.contains(&first) => {
-                        return Some(Target::Standard(first.to_owned()));
-                    }
-                    None if self.crates[*at].depends.contains(first) => {
-                        return Some(Target::Package(first.to_owned()));
-                    }
-                    None => return None,
-                }
-            }
-        };
-        let modules = &self.modules[at];
-        let mut found = *modules.get(&place.join("::"))?;
-        for segment in rest {
-            place.push(segment);
-            match modules.get(&place.join("::")) {
-                Some(file) => found = *file,
-                None => break,
-            }
+    fn outside(&self, here: u32, first: &str) -> Option<Target> {
+        if standard::RUST.contains(&first) {
+            return Some(Target::Standard(first.to_owned()));
         }
-        Some(Target::File(found))
+        let depends = &self.modules.krate(here).depends;
+        depends.contains(first).then(|| Target::Package(first.to_owned()))
     }
-}
-
-fn path(module: &str, inside: &[String], name: &str) -> String {
-    let parts = [module].into_iter().filter(|part| !part.is_empty());
-    let parts = parts.chain(inside.iter().map(String::as_str)).chain([name]);
-    parts.collect::<Vec<_>>().join("::")
 }

@@ -9,6 +9,7 @@ use crate::facts::Language;
 /// One thing that is compiled.
 pub(super) struct Crate {
     pub(super) name: String,
+    pub(super) package: String,
     pub(super) root: u32,
     pub(super) library: bool,
     /// Libraries used under another name: this name → that name.
@@ -47,7 +48,7 @@ pub(super) fn crates(files: &Files<'_>) -> Vec<Crate> {
                 files,
                 &mut all,
                 root,
-                "crate",
+                ("crate", "crate"),
                 &FxHashMap::default(),
                 &FxHashSet::default(),
             );
@@ -98,6 +99,7 @@ fn package(
     if let Some(root) = join(folder, &path).and_then(|path| files.file(&path)) {
         all.push(Crate {
             name: used,
+            package: plain(name),
             root,
             library: true,
             renamed: renamed.clone(),
@@ -133,7 +135,7 @@ fn package(
     let mut roots: Vec<String> = roots.into_iter().collect();
     roots.sort();
     for root in roots {
-        add(files, all, &root, stem(&root), &renamed, &depends);
+        add(files, all, &root, (stem(&root), name), &renamed, &depends);
     }
 }
 
@@ -141,13 +143,14 @@ fn add(
     files: &Files<'_>,
     all: &mut Vec<Crate>,
     root: &str,
-    name: &str,
+    (name, package): (&str, &str),
     renamed: &FxHashMap<String, String>,
     depends: &FxHashSet<String>,
 ) {
     if let Some(root) = files.file(root) {
         all.push(Crate {
             name: plain(name),
+            package: plain(package),
             root,
             library: false,
             renamed: renamed.clone(),

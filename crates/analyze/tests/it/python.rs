@@ -1,6 +1,7 @@
+use analyze::cache::Cache;
 use analyze::tree::Origin;
 
-use crate::{edges, outside, tree};
+use crate::{edges, folder, outside, read, tree};
 
 // proves: SPEC 5.1, DESIGN 11
 #[test]
@@ -92,4 +93,34 @@ fn of_two_roots_the_nearer_one_is_meant() {
 fn no_name_is_found_inside_another() {
     let tree = tree(&[("posts.py", ""), ("app.py", "import os\nimport post\n")]);
     assert!(tree.edges.is_empty());
+}
+
+// A package may be looked at from inside: its absolute imports begin with names that stand above the tree.
+#[test]
+fn the_tree_may_be_a_package_itself() {
+    let temp = folder(&[
+        ("pkg/__init__.py", "import pkg.core\n"),
+        ("pkg/typing.py", ""),
+        (
+            "pkg/core.py",
+            "import typing, more\nfrom pkg import util\nfrom pkg.util import text, x\n",
+        ),
+        ("pkg/util/__init__.py", "import pkg\nfrom pkg.gone import a\n"),
+        ("pkg/util/text.py", "from pkg import core\nimport pkg.util.more\n"),
+    ]);
+    let whole = read(&temp.path().join("pkg"), &mut Cache::none());
+    assert_eq!(
+        edges(&whole),
+        [
+            "__init__.py -> core.py",
+            "core.py -> util/__init__.py",
+            "core.py -> util/text.py",
+            "util/__init__.py -> __init__.py",
+            "util/text.py -> core.py",
+            "util/text.py -> util/__init__.py",
+        ]
+    );
+    let part = read(&temp.path().join("pkg/util"), &mut Cache::none());
+    assert_eq!(edges(&part), ["text.py -> __init__.py"]);
+    assert_eq!(outside(&part, Origin::Package), ["pkg"]);
 }

@@ -59,3 +59,49 @@ fn modules_of_a_workspace() {
     assert_eq!(outside(&tree, Origin::Standard), ["std"]);
     assert_eq!(outside(&tree, Origin::Missing), ["mod gone"]);
 }
+
+#[test]
+fn names_are_followed_to_where_they_are_declared() {
+    let tree = tree(&[
+        ("Cargo.toml", "[package]\nname = 'a'\n"),
+        (
+            "src/lib.rs",
+            "mod deep;\nmod user;\nmod shapes;\n#[macro_use]\nmod macros;\npub use deep::inner::{Thing, other as renamed};\n\
+             pub use shapes::*;\nuse std::fmt;\npub use self::round::one;\nmod round;\n",
+        ),
+        ("src/deep/mod.rs", "pub mod inner;\n"),
+        (
+            "src/deep/inner.rs",
+            "pub struct Thing;\npub fn other() {}\npub enum Made { A }\n",
+        ),
+        ("src/shapes.rs", "pub struct Square;\npub use crate::deep::*;\n"),
+        (
+            "src/macros.rs",
+            "#[macro_export]\nmacro_rules! shout { () => {} }\n",
+        ),
+        // A circle of names that mean nothing.
+        ("src/round.rs", "pub use crate::one;\npub use super::*;\n"),
+        (
+            "src/user.rs",
+            "use crate::Thing;\nuse crate::renamed;\nuse crate::Square;\nuse crate::inner::Made::A;\nuse crate::shout;\n\
+             use super::fmt::Debug;\nuse crate::one;\nmod tests { use super::*; fn f() { Thing::new(); super::gone(); } }\n",
+        ),
+        (
+            "tests/all.rs",
+            "use a::renamed;\nuse a::deep;\nfn f() { deep::inner::other(); unknown::name(); }\n",
+        ),
+    ]);
+    let mine = |edge: &String| edge.starts_with("src/user.rs") || edge.starts_with("tests");
+    let edges: Vec<String> = edges(&tree).into_iter().filter(mine).collect();
+    assert_eq!(
+        edges,
+        [
+            "src/user.rs -> src/deep/inner.rs",
+            "src/user.rs -> src/lib.rs",
+            "src/user.rs -> src/macros.rs",
+            "src/user.rs -> src/shapes.rs",
+            "tests/all.rs -> src/deep/inner.rs",
+            "tests/all.rs -> src/deep/mod.rs",
+        ]
+    );
+}
