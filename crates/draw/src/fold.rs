@@ -118,11 +118,13 @@ fn cards(graph: &Graph, boxes: &Boxes) -> Vec<Card> {
     let mut tallies = vec![Tally::default(); boxes.labels.len()];
     let mut last_of = vec![0; boxes.labels.len()];
     let mut has_critical = vec![false; boxes.labels.len()];
+    let mut in_circles = vec![0usize; boxes.labels.len()];
     for (node, &index) in boxes.box_of.iter().enumerate() {
         let index = index as usize;
         tallies[index].add(graph.nodes[node].status);
         last_of[index] = node;
         has_critical[index] |= graph.nodes[node].critical;
+        in_circles[index] += usize::from(graph.nodes[node].in_circle);
     }
     let cards = boxes
         .labels
@@ -133,7 +135,10 @@ fn cards(graph: &Graph, boxes: &Boxes) -> Vec<Card> {
             if tally.total() == 1 {
                 return Card::of(&graph.nodes[last_of[index]], TOOLTIP_CHARS);
             }
-            let size = count(tally.total(), &noun(graph));
+            let mut size = count(tally.total(), &noun(graph));
+            if in_circles[index] > 0 {
+                size += &format!(" · {} in circles", thousands(in_circles[index]));
+            }
             let mut tooltip = format!("{label}\n{size}");
             for (status, members) in tally.present().filter(|(status, _)| *status != Status::None) {
                 tooltip.push_str(&format!("\n{} {}", thousands(members), status.word()));

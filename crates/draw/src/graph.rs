@@ -29,6 +29,8 @@ pub struct Node {
     pub sublabel: Option<String>,
     pub status: Status,
     pub critical: bool,
+    /// One of several that all need each other; a box that stands for many says how many of them are.
+    pub in_circle: bool,
     /// What a pointer resting on the node shows beneath label, status and sublabel.
     pub tooltip: Option<String>,
 }

@@ -39,12 +39,21 @@ fn graph(tree: &Tree, order: &Order, only: Option<&[u32]>) -> Graph {
     let knot_of = order.knot_of(tree.files.len());
     let cuts = order.knots.iter().flat_map(|knot| &knot.cuts);
     let cuts: FxHashSet<(u32, u32)> = cuts.map(|cut| (cut.from, cut.to)).collect();
+    let mut folders: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, file) in shown.iter().enumerate() {
+        let path = tree.files[*file as usize].path.as_str();
+        let folder = path.rsplit_once('/').map_or(".", |(folder, _)| folder);
+        folders.entry(folder).or_default().push(at);
+    }
     let node = |file: &u32| {
         let path = tree.files[*file as usize].path.as_str();
-        let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+        let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
+        // A folder of one file is drawn as that file: it has to say where it is.
+        let alone = folders.get(folder).is_some_and(|files| files.len() == 1);
         Node {
             id: path.to_owned(),
-            label: name.to_owned(),
+            label: if alone { path } else { name }.to_owned(),
+            in_circle: knot_of[*file as usize].is_some(),
             sublabel: knot_of[*file as usize].map(|knot| format!("circle {}", knot + 1)),
             critical: critical.contains(file),
             tooltip: Some(path.to_owned()),
@@ -66,12 +75,6 @@ fn graph(tree: &Tree, order: &Order, only: Option<&[u32]>) -> Graph {
             back: cuts.contains(&(edge.from, edge.to)),
         })
     };
-    let mut folders: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (at, file) in shown.iter().enumerate() {
-        let path = tree.files[*file as usize].path.as_str();
-        let folder = path.rsplit_once('/').map_or(".", |(folder, _)| folder);
-        folders.entry(folder).or_default().push(at);
-    }
     let cluster = |(folder, nodes): (&str, Vec<usize>)| Cluster {
         label: folder.to_owned(),
         nodes,
