@@ -312,7 +312,7 @@ impl<'a> Collector<'a> {
             match child.kind() {
                 "token_tree" => self.tokens(child, kind),
                 _ if !self.defining && self.text(child) == "mod" => {
-                    self.module_of_tokens(&children[..at], &children[at..])
+                    self.module_of_tokens(&children[..at], &children[at..]);
                 }
                 _ => {}
             }
