@@ -98,11 +98,15 @@ def guarded(lines, at):
     return False
 
 
+def tool(shelf):
+    return shelf.folder / "cargo/bin/cargo-modules"
+
+
 def uses(shelf, name, version):
     """What modules use of each other, by `cargo modules`, which asks rust-analyzer."""
     top = shelf.sdist(name, version)
-    tool = shelf.folder / "cargo/bin/cargo-modules"
-    if not tool.exists():
+    program = tool(shelf)
+    if not program.exists():
         run(["cargo", "install", "--locked", "--root", shelf.folder / "cargo", f"cargo-modules@{CARGO_MODULES}"])
     # What is fetched from repositories of others cannot be had from a registry: nearest releases stand in.
     manifest = top / "Cargo.toml"
@@ -114,7 +118,7 @@ def uses(shelf, name, version):
     crates = sorted(path.parent.parent.name for path in top.glob("crates/*/src/lib.rs"))
     # Types in signatures are met by inference too: only what modules use is compared.
     script = "; ".join(
-        f"echo '// {crate}'; {tool} modules dependencies -p {crate} --lib --no-externs --no-sysroot 2>/dev/null" for crate in crates
+        f"echo '// {crate}'; {program} modules dependencies -p {crate} --lib --no-externs --no-sysroot 2>/dev/null" for crate in crates
     )
 
     def parse(text):
