@@ -7,11 +7,12 @@ use domain::agent::{Agent as Known, Status};
 use domain::id::{AgentName, Capability, Kind, TaskId};
 use domain::task::spec::Json;
 use domain::time::Now;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::time::Time;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Agents {
     pub agents: Vec<Agent>,
     pub count: usize,
@@ -19,7 +20,7 @@ pub struct Agents {
     pub more: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Agent {
     pub name: AgentName,
     pub model: Option<String>,
@@ -33,6 +34,7 @@ pub struct Agent {
     pub capacity: u32,
     pub load: Load,
     pub record: Record,
+    #[schemars(with = "String")]
     pub status: Status,
     pub healthy: bool,
     /// Nothing was heard of it for a day: nothing is given to it.
@@ -44,19 +46,20 @@ pub struct Agent {
     pub match_score: Option<f64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Specialisation {
     pub name: Capability,
+    #[schemars(with = "Option<String>")]
     pub level: Option<Level>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Learned {
     pub name: Capability,
     pub confidence: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Load {
     /// Tasks that it holds.
     pub active: u32,
@@ -67,7 +70,7 @@ pub struct Load {
 }
 
 /// How it has done. Rates are from 0 to 1, durations in milliseconds, `null` while nothing is known.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Record {
     pub completed: u64,
     pub failed: u64,
@@ -81,12 +84,13 @@ pub struct Record {
     pub avg_completion_ms: Option<f64>,
     /// Over all attempts.
     pub avg_latency_ms: Option<f64>,
+    #[schemars(with = "String")]
     pub expertise: Level,
     pub by_skill: Vec<Skill>,
     pub by_kind: Vec<OfKind>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Skill {
     pub name: Capability,
     pub completed: u64,
@@ -96,7 +100,7 @@ pub struct Skill {
     pub confidence: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct OfKind {
     pub kind: Kind,
     pub completed: u64,
@@ -205,7 +209,7 @@ impl Record {
 }
 
 /// The health of one agent (SPEC 3.3).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Health {
     pub agent_id: AgentName,
     /// `healthy`, `degraded` or `stale`.
@@ -241,7 +245,7 @@ impl Health {
 }
 
 /// The health of all together.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Flock {
     pub total_agents: usize,
     pub available: usize,
@@ -289,7 +293,7 @@ impl Flock {
 }
 
 /// Who should get a task, or has got it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Routed {
     pub task: TaskId,
     pub selected: AgentName,
@@ -322,7 +326,7 @@ impl Routed {
 }
 
 /// Work that was moved from agents with much to do to others.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Balanced {
     pub moved: Vec<Moved>,
     pub count: usize,
@@ -330,7 +334,7 @@ pub struct Balanced {
     pub uneven: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Moved {
     pub task: TaskId,
     pub from: AgentName,
@@ -338,7 +342,7 @@ pub struct Moved {
 }
 
 /// What became of the work of an agent that was let go.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct LetGo {
     pub agent_id: AgentName,
     pub deregistered: bool,

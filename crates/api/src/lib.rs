@@ -6,7 +6,8 @@
 //! In reading order: moments ([`time`]), what is asked ([`ask`]), a task ([`task`]) with its tries ([`attempt`]) and why it stands where
 //! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`], [`letter`]), what happened ([`event`]), runs,
 //! curbs ([`curb`]), the queue and lists ([`run`], [`queue`], [`list`]), what works and when ([`worker`],
-//! [`schedule`], [`rule`]), who is registered ([`agent`]), who may ask ([`token`]), and every "no" ([`problem`]).
+//! [`schedule`], [`rule`]), who is registered ([`agent`]), a project as a whole ([`project`]), who may ask ([`token`]), and
+//! every "no" ([`problem`]) with its cure ([`explain`]).
 
 pub mod agent;
 pub mod answer;
@@ -14,11 +15,13 @@ pub mod ask;
 pub mod attempt;
 pub mod curb;
 pub mod event;
+pub mod explain;
 pub mod health;
 pub mod lease;
 pub mod letter;
 pub mod list;
 pub mod problem;
+pub mod project;
 pub mod queue;
 pub mod remote;
 pub mod rule;

@@ -3,26 +3,31 @@
 use domain::event::pattern::Pattern;
 use domain::id::{EventNo, RuleName};
 use domain::rule;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::time::Time;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Rules {
     pub rules: Vec<Rule>,
     pub count: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Rule {
+    #[schemars(with = "String")]
     pub name: RuleName,
     /// Types of events, any of them.
+    #[schemars(with = "Vec<String>")]
     pub on: Vec<Pattern>,
     #[serde(rename = "if")]
+    #[schemars(with = "Option<String>")]
     pub when: Option<rule::Condition>,
     /// `submit`, `webhook` and so on, with what belongs to it under the same name.
     pub does: &'static str,
     #[serde(flatten)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub action: rule::Action,
     pub depth: u32,
     /// The last event it has read.
@@ -74,15 +79,16 @@ fn without_secrets(action: &rule::Action) -> rule::Action {
     action
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Letters {
     pub letters: Vec<Letter>,
     pub count: usize,
 }
 
 /// What a rule could not do about an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Letter {
+    #[schemars(with = "String")]
     pub rule: RuleName,
     pub event: EventNo,
     /// When the event was read.
@@ -104,22 +110,26 @@ impl From<&rule::Delivery> for Letter {
 }
 
 /// What `rule add` did to each rule.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct AddedRules {
+    #[schemars(with = "Vec<String>")]
     pub added: Vec<RuleName>,
+    #[schemars(with = "Vec<String>")]
     pub replaced: Vec<RuleName>,
+    #[schemars(with = "Vec<String>")]
     pub unchanged: Vec<RuleName>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct RemovedRule {
+    #[schemars(with = "String")]
     pub removed: RuleName,
     /// What it owed, or had failed with, and is gone with it.
     pub dropped: usize,
 }
 
 /// Letters that are tried again, or were thrown away.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct ChangedLetters {
     pub count: usize,
 }

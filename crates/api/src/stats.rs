@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::attempt::{Attempt, Outcome};
 use crate::time::Time;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Stats {
     /// The first event that was looked at.
     pub since: Option<Time>,
@@ -18,7 +19,7 @@ pub struct Stats {
     pub kinds: BTreeMap<String, Tally>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 pub struct Tally {
     // tasks
     pub submitted: u64,
@@ -42,7 +43,7 @@ pub struct Tally {
     pub delays: Spread,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, JsonSchema, Serialize)]
 pub struct Spread {
     pub mean: Option<f64>,
     pub p50: Option<f64>,

@@ -11,6 +11,8 @@ mod context;
 mod discover;
 mod error;
 mod exit;
+#[cfg(test)]
+mod faces;
 mod logs;
 mod output;
 mod parse;

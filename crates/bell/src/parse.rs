@@ -142,20 +142,7 @@ pub(crate) fn text(text: &str) -> Result<String, String> {
 
 /// A preset, or how many tries there are in all.
 pub(crate) fn retry(text: &str) -> Result<Retry, String> {
-    if let Some(preset) = Retry::preset(text) {
-        return Ok(preset);
-    }
-    match text.parse::<u32>() {
-        Ok(attempts) if (1..=limits::ATTEMPTS).contains(&attempts) => Ok(Retry {
-            attempts,
-            ..Retry::default()
-        }),
-        _ => Err(format!(
-            "neither one of {} nor a number of tries from 1 to {}",
-            Retry::PRESETS.join(", "),
-            limits::ATTEMPTS
-        )),
-    }
+    desk::setting::tries(text)
 }
 
 /// `NAME=VALUE`.

@@ -4,21 +4,32 @@
 //! knows nothing of HTTP, terminals and roles, so that every face of the program asks here and answers alike.
 //!
 //! In reading order: what people type becomes what is stored ([`find`]); tasks ([`task`]) and what is done to them
-//! ([`change`]), by workers too ([`lease`]); runs ([`run`]), the queue ([`queue`]), dead letters ([`letter`]), what holds
-//! work back ([`curb`]), schedules and pools ([`schedule`], [`pool`]), what happened ([`log`]), and who may ask
-//! over the wire ([`token`]).
+//! ([`change`], [`signal`]), by workers too ([`lease`]); plans and runs ([`plan`], [`run`]), the queue ([`queue`],
+//! [`stats`]), dead letters ([`letter`]), what holds work back ([`curb`], [`lock`]), schedules and pools ([`schedule`],
+//! [`pool`]), rules and agents ([`rule`], [`agent`]), what a project keeps ([`setting`], [`prune`]), what happened
+//! ([`log`], [`audit`]), who may ask over the wire ([`token`]), and what a refusal means ([`explain`]).
 
+pub mod agent;
+pub mod audit;
 pub mod change;
 pub mod curb;
+pub mod explain;
 pub mod find;
 pub mod graph;
 pub mod lease;
 pub mod letter;
+pub mod lock;
 pub mod log;
+pub mod plan;
 pub mod pool;
+pub mod prune;
 pub mod queue;
+pub mod rule;
 pub mod run;
 pub mod schedule;
+pub mod setting;
+pub mod signal;
+pub mod stats;
 pub mod task;
 pub mod token;
 

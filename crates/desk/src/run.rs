@@ -8,7 +8,7 @@ use api::run::Run;
 use domain::code::{Code, Refusal};
 use domain::id::{RunId, Seq, TaskId};
 use domain::limits::PAGE_MAX;
-use domain::plan::{Format, Plan};
+use domain::plan::Plan;
 use domain::store::{Command, Filter, Request, Result, Target};
 use domain::task::score::Profile;
 use domain::task::state::{Reason, State};
@@ -24,12 +24,7 @@ const BATCH: usize = 250;
 /// The plan of a request, and the path that stands for its file.
 pub fn plan(asked: &ask::Submit, folder: &Path) -> Result<(Plan, PathBuf)> {
     let file = asked.file.as_deref().unwrap_or("plan");
-    let (bytes, format) = match (&asked.plan, &asked.text) {
-        (Some(plan), None) => (plan.get().as_bytes(), Format::Json),
-        (None, Some(text)) => (text.as_bytes(), Format::of(Path::new(file), text.as_bytes())),
-        _ => return Err(invalid("send one of `plan` and `text`").help("`text` is the plan's file as it is")),
-    };
-    let plan = domain::plan::read(bytes, format, file)?;
+    let plan = crate::plan::read(asked.plan.as_ref(), asked.text.as_deref(), file)?;
     if plan.name.is_none() && asked.file.is_none() {
         return Err(invalid("the plan has no name").help("add `name` to the plan, or send `file`"));
     }

@@ -2,7 +2,7 @@
 
 use api::ask;
 use api::schedule::{Schedule, Schedules, Times};
-use api::time::Time;
+use api::time::{Moment, Span, Time};
 use domain::book::{Book, Edit, Entry};
 use domain::code::{Code, Refusal, nearest};
 use domain::event::Kind;
@@ -11,6 +11,8 @@ use domain::limits::PAGE_MAX;
 use domain::plan::{Format, request};
 use domain::schedule::{self, CatchUp, Cron, Overlap, Timing, Work};
 use domain::store::Result;
+use domain::task::spec::Json;
+use domain::time::Timestamp;
 use engine::engine::Engine;
 use serde_json::json;
 
@@ -51,20 +53,20 @@ pub async fn next(engine: &Engine, name: &ScheduleName, asked: &ask::Times) -> R
 
 pub async fn add(engine: &Engine, asked: &ask::Schedule) -> Result<Schedule> {
     let now = engine.now().wall;
-    let when = timing(asked, now)?;
-    let mut made = schedule::Schedule::new(when, work(asked)?, now);
+    let when = timing(
+        asked.cron.as_deref(),
+        asked.tz.as_deref(),
+        asked.every,
+        asked.at,
+        now,
+    )?;
+    let work = work(&asked.name, asked.task.as_ref(), asked.plan.as_deref())?;
+    let mut made = schedule::Schedule::new(when, work, now);
     if made.next.is_none() {
         return Err(invalid("the time has passed already"));
     }
-    made.catch_up = match asked.catch_up {
-        Some(ask::CatchUp::Skip) => CatchUp::Skip,
-        Some(ask::CatchUp::All) => CatchUp::All,
-        Some(ask::CatchUp::One) | None => CatchUp::One,
-    };
-    made.overlap = match asked.overlap {
-        Some(ask::Overlap::Skip) => Overlap::Skip,
-        Some(ask::Overlap::Allow) | None => Overlap::Allow,
-    };
+    made.catch_up = asked.catch_up.map_or(CatchUp::One, catch_up);
+    made.overlap = asked.overlap.map_or(Overlap::Allow, overlap);
     let name = &asked.name;
     if find(engine, name).await?.is_some() {
         let detail = format!("there is a schedule `{name}` already");
@@ -74,21 +76,61 @@ pub async fn add(engine: &Engine, asked: &ask::Schedule) -> Result<Schedule> {
     Ok(Schedule::new(name.as_str(), &made))
 }
 
+/// Changes what is named. With new times it fires next at the first of them from now on.
+pub async fn edit(engine: &Engine, name: &ScheduleName, asked: &ask::ScheduleEdit) -> Result<Schedule> {
+    let (entry, before) = existing(engine, name).await?;
+    let (now, mut made) = (engine.now().wall, before.clone());
+    if let Some(when) = new_timing(asked, &made.when, now)? {
+        made = made.at_times(when, now);
+        if made.next.is_none() {
+            return Err(invalid("the time has passed already"));
+        }
+    }
+    made.catch_up = asked.catch_up.map_or(made.catch_up, catch_up);
+    made.overlap = asked.overlap.map_or(made.overlap, overlap);
+    if asked.task.is_some() || asked.plan.is_some() {
+        made.work = work(name, asked.task.as_ref(), asked.plan.as_deref())?;
+    }
+    if made != before {
+        write(engine, name, Some(&entry), Some(&made), Kind::ScheduleEdited).await?;
+    }
+    Ok(Schedule::new(name.as_str(), &made))
+}
+
+/// A zone alone moves the expression there is into that zone.
+fn new_timing(asked: &ask::ScheduleEdit, before: &Timing, now: Timestamp) -> Result<Option<Timing>> {
+    let (cron, zone) = match (&asked.cron, &asked.tz, before) {
+        (None, None, _) => (None, None),
+        (Some(cron), Some(zone), _) => (Some(cron.as_str()), Some(zone.as_str())),
+        (Some(cron), None, Timing::Cron(had)) => (Some(cron.as_str()), Some(had.zone())),
+        (Some(cron), None, _) => (Some(cron.as_str()), None),
+        (None, Some(zone), Timing::Cron(had)) => (Some(had.expression()), Some(zone.as_str())),
+        (None, Some(zone), _) => (None, Some(zone.as_str())),
+    };
+    match (cron, zone, asked.every, asked.at) {
+        (None, None, None, None) => Ok(None),
+        (cron, zone, every, at) => timing(cron, zone, every, at, now).map(Some),
+    }
+}
+
 pub async fn remove(engine: &Engine, name: &ScheduleName) -> Result<Schedule> {
     let (entry, found) = existing(engine, name).await?;
     write(engine, name, Some(&entry), None, Kind::ScheduleRemoved).await?;
     Ok(Schedule::new(name.as_str(), &found))
 }
 
-fn timing(asked: &ask::Schedule, now: domain::time::Timestamp) -> Result<Timing> {
-    if asked.tz.is_some() && asked.cron.is_none() {
+fn timing(
+    cron: Option<&str>,
+    zone: Option<&str>,
+    every: Option<Span>,
+    at: Option<Moment>,
+    now: Timestamp,
+) -> Result<Timing> {
+    if zone.is_some() && cron.is_none() {
         return Err(invalid("a time zone belongs to `cron`"));
     }
-    match (&asked.cron, asked.every, asked.at) {
-        (Some(expression), None, None) => {
-            let zone = asked.tz.as_deref().unwrap_or("UTC");
-            Ok(Timing::Cron(Cron::new(expression, zone)?))
-        }
+    match (cron, every, at) {
+        (Some(expression), None, None) => Ok(Timing::Cron(Cron::new(expression, zone.unwrap_or("UTC"))?)),
         (None, Some(span), None) => Timing::every(span.0, now),
         (None, None, Some(moment)) => Ok(Timing::At(moment.0.resolve(now))),
         _ => {
@@ -98,25 +140,39 @@ fn timing(asked: &ask::Schedule, now: domain::time::Timestamp) -> Result<Timing>
     }
 }
 
-fn work(asked: &ask::Schedule) -> Result<Work> {
-    match (&asked.task, &asked.plan) {
+fn catch_up(asked: ask::CatchUp) -> CatchUp {
+    match asked {
+        ask::CatchUp::Skip => CatchUp::Skip,
+        ask::CatchUp::One => CatchUp::One,
+        ask::CatchUp::All => CatchUp::All,
+    }
+}
+
+fn overlap(asked: ask::Overlap) -> Overlap {
+    match asked {
+        ask::Overlap::Allow => Overlap::Allow,
+        ask::Overlap::Skip => Overlap::Skip,
+    }
+}
+
+fn work(name: &ScheduleName, task: Option<&Json>, plan: Option<&str>) -> Result<Work> {
+    match (task, plan) {
         (Some(task), None) => {
-            let mut task = request(task.get().as_bytes())?;
+            let task = request(task.get().as_bytes())?;
             if !task.after.is_empty() || task.parent.is_some() || task.id.is_some() {
                 return Err(invalid("a scheduled task has no `id`, `after` and `parent`")
                     .help("each firing makes a fresh task; schedule a plan for several"));
             }
-            task.spec.cwd = task.spec.cwd.take();
             Ok(Work::Task(Box::new(task.spec)))
         }
         (None, Some(text)) => {
-            let file = format!("{}.plan", asked.name);
+            let file = format!("{name}.plan");
             let plan =
                 domain::plan::read(text.as_bytes(), Format::of(file.as_ref(), text.as_bytes()), &file)?;
             match plan.unsupported.is_empty() {
                 true => Ok(Work::Plan {
                     file,
-                    text: text.clone(),
+                    text: text.to_owned(),
                 }),
                 false => Err(Refusal::from(plan.unsupported)),
             }

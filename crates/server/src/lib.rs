@@ -20,6 +20,7 @@ mod options;
 mod problem;
 mod stream;
 
+pub use http::operations;
 pub use listen::{Server, serve};
 pub use mount::{Mount, Serve, Who};
 pub use options::{Options, Tls};

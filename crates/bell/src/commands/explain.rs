@@ -1,11 +1,9 @@
 //! `bell explain`
 
-use api::problem;
-use domain::code::{Code, nearest};
-use serde::Serialize;
+use api::explain::{Page, Pages};
 
 use crate::context::Context;
-use crate::error::{Result, invalid};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::{Table, fields};
 use crate::output::theme::{self, paint};
@@ -18,59 +16,15 @@ pub(crate) struct Args {
     code: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Page {
-    code: Code,
-    title: &'static str,
-    cause: &'static str,
-    cure: &'static str,
-    exit_status: u8,
-    /// Over HTTP.
-    status: u16,
-}
-
-#[derive(Debug, Serialize)]
-struct Pages {
-    codes: Vec<Page>,
-    count: usize,
-}
-
-fn page(code: Code) -> Page {
-    Page {
-        code,
-        title: code.title(),
-        cause: code.cause(),
-        cure: code.cure(),
-        exit_status: code.kind().exit_status(),
-        status: problem::status(code),
-    }
-}
-
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result {
         let Some(name) = self.code else {
-            let codes: Vec<Page> = Code::ALL.iter().copied().map(page).collect();
-            let pages = Pages {
-                count: codes.len(),
-                codes,
-            };
+            let pages = Pages::all();
             context.ui.answer(&pages, list)?;
             return Ok(Exit::DONE);
         };
-        let bare = name
-            .trim_start_matches("error[")
-            .trim_end_matches(']')
-            .to_lowercase();
-        let Some(code) = Code::parse(&bare) else {
-            let refusal = invalid(format!("there is no error code `{}`", name.escape_debug()));
-            let near = nearest(&bare, Code::ALL.iter().map(|code| code.as_str()));
-            return Err(match near {
-                Some(near) => refusal.help(format!("did you mean `{near}`?")),
-                None => refusal.help("`bell explain` lists all codes"),
-            }
-            .into());
-        };
-        context.ui.answer(&page(code), people)?;
+        let page = desk::explain::page(&name)?;
+        context.ui.answer(&page, people)?;
         Ok(Exit::DONE)
     }
 }

@@ -1,12 +1,9 @@
 //! `bell lock`
 
+use api::ask;
 use api::list::{Broken, Evicted, Locks};
-use api::time::Time;
 use clap::Subcommand;
-use desk::find;
-use domain::code::{Code, Refusal, nearest};
-use domain::store::{Command as Deed, HeldLock, Request, Target};
-use domain::task::lock::{self, LIMIT, Mode};
+use domain::task::lock::Mode;
 use domain::time::Timestamp;
 use engine::engine::Engine;
 
@@ -58,7 +55,6 @@ struct Break {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        find::catch_up(&engine).await?;
         match self.command {
             Command::List(_) => list(context, &engine).await,
             Command::Break(asked) => asked.run(context, &engine).await,
@@ -75,48 +71,12 @@ async fn list(context: &Context, engine: &Engine) -> Result {
 
 impl Break {
     async fn run(self, context: &Context, engine: &Engine) -> Result {
-        let name = match self.name.starts_with(LIMIT) {
-            true => self.name,
-            false => lock::Lock::new(&self.name, Mode::Exclusive)?.name,
+        let asked = ask::Break {
+            name: self.name,
+            reason: self.reason,
+            now: self.now,
         };
-        let held = engine.store.locks(&engine.project).await?;
-        let request = |lock: &HeldLock| Request {
-            target: Target::Id(lock.holder.clone()),
-            command: Deed::BreakLock {
-                name: name.clone(),
-                why: self.reason.clone(),
-                at_once: self.now,
-            },
-            actor: engine.actor.clone(),
-            idempotency_key: None,
-        };
-        let requests: Vec<Request> = held
-            .iter()
-            .filter(|lock| lock.name == name)
-            .map(request)
-            .collect();
-        if requests.is_empty() {
-            return Err(not_held(engine, &name, &held).into());
-        }
-        let replies = engine
-            .store
-            .change(&engine.project, requests, engine.now())
-            .await?;
-        let mut broken = Broken {
-            lock: name,
-            holders: Vec::new(),
-        };
-        for reply in replies {
-            match reply {
-                Ok(reply) => broken.holders.push(Evicted {
-                    task: reply.task,
-                    free_at: reply.expires_at.map(Time),
-                }),
-                // It has let go by itself meanwhile.
-                Err(refusal) if refusal.code == Code::LockNotHeld => {}
-                Err(refusal) => return Err(refusal.into()),
-            }
-        }
+        let broken = desk::lock::break_it(engine, &asked).await?;
         let now = engine.now().wall;
         context.ui.answer(&broken, |broken| told(broken, now))?;
         if broken.holders.iter().any(|holder| holder.free_at.is_some()) {
@@ -125,19 +85,6 @@ impl Break {
                 .hint("if you know that it has stopped, --now does not wait")?;
         }
         Ok(Exit::DONE)
-    }
-}
-
-fn not_held(engine: &Engine, name: &str, held: &[HeldLock]) -> Refusal {
-    let detail = format!(
-        "nobody in project {} holds the lock `{}`",
-        engine.project,
-        name.escape_debug()
-    );
-    let refusal = Refusal::new(Code::LockNotHeld, detail);
-    match nearest(name, held.iter().map(|lock| lock.name.as_str())) {
-        Some(near) => refusal.help(format!("did you mean `{near}`? `bell lock list` shows all")),
-        None => refusal.help("`bell lock list` shows the locks that are held"),
     }
 }
 

@@ -1,12 +1,11 @@
 //! `bell route`
 
-use api::agent::{Balanced, Moved, Routed};
+use api::agent::{Balanced, Routed};
+use api::ask;
 use desk::find;
 use domain::agent::route::Strategy;
 use domain::id::AgentName;
-use engine::agents::router::{self, Router};
 
-use super::agent;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -45,26 +44,19 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        agent::catch_up(&engine).await?;
         let Some(id) = &self.id else {
-            let balanced = router::rebalance(&engine, self.strategy).await?;
-            let moved = balanced.moved.into_iter();
-            let moved: Vec<Moved> = moved.map(|(task, from, to)| Moved { task, from, to }).collect();
-            let answer = Balanced {
-                count: moved.len(),
-                moved,
-                uneven: balanced.left.is_some(),
-            };
+            let strategy = self.strategy;
+            let answer = desk::agent::rebalance(&engine, ask::Rebalance { strategy }).await?;
             context.ui.answer(&answer, told)?;
             return Ok(Exit::DONE);
         };
         let view = find::typed(&engine, id).await?;
-        let mut router = Router::open(&engine).await?;
-        let decision = router.decide(&view, self.strategy, &self.exclude)?;
-        if self.assign {
-            router.assign(&engine, &view.task.id, &decision).await?;
-        }
-        let answer = Routed::new(view.task.id, decision, self.assign);
+        let asked = ask::Route {
+            strategy: self.strategy,
+            exclude: self.exclude,
+            assign: self.assign,
+        };
+        let answer = desk::agent::route(&engine, view, &asked).await?;
         context.ui.answer(&answer, people)?;
         if !self.assign {
             context

@@ -115,6 +115,13 @@ pub(super) fn ops() -> Vec<Op> {
             "Show a schedule",
             show_schedule,
         ),
+        send(
+            Method::PATCH,
+            "/v1/schedules/{name}",
+            "editSchedule",
+            "Change a schedule",
+            edit_schedule,
+        ),
         get(
             "/v1/schedules/{name}/times",
             "nextTimes",
@@ -205,6 +212,10 @@ async fn add_schedule(call: Call, asked: ask::Schedule) -> Result<Schedule> {
 
 async fn show_schedule(call: Call, _: ask::Nothing) -> Result<Schedule> {
     schedule::show(&call.engine, &call.parsed()?).await
+}
+
+async fn edit_schedule(call: Call, asked: ask::ScheduleEdit) -> Result<Schedule> {
+    schedule::edit(&call.engine, &call.parsed()?, &asked).await
 }
 
 async fn next_times(call: Call, asked: ask::Times) -> Result<Times> {

@@ -4,7 +4,7 @@ use api::ask;
 use api::letter::{Changed, Groups};
 use api::list::{Events, Locks, Problems, Projects, Tasks};
 use api::queue::{Plan, Stale, Status};
-use api::worker::Workers;
+use api::worker::{Drained, Workers};
 use desk::token::Role;
 use domain::store::{Command, Result};
 
@@ -69,6 +69,12 @@ pub(super) fn ops() -> Vec<Op> {
             "List who works, as far as the server can tell",
             workers,
         ),
+        post(
+            "/v1/workers/{name}/drain",
+            "drainWorker",
+            "Let a worker of the server's machine end its attempts and go",
+            drain,
+        ),
         get(
             "/v1/events",
             "listEvents",
@@ -125,6 +131,10 @@ async fn locks(call: Call, _: ask::Nothing) -> Result<Locks> {
 
 async fn workers(call: Call, _: ask::Nothing) -> Result<Workers> {
     desk::pool::workers(&call.engine).await
+}
+
+async fn drain(call: Call, _: ask::Nothing) -> Result<Drained> {
+    desk::pool::drain(&call.engine, &call.parsed()?).await
 }
 
 async fn events(call: Call, asked: ask::Events) -> Result<Events> {

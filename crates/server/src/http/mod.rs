@@ -1,10 +1,13 @@
 //! Every operation.
 
+mod agent;
 mod control;
 mod health;
 mod lease;
 mod look;
 mod observe;
+mod project;
+mod rule;
 mod run;
 mod store;
 mod task;
@@ -19,10 +22,18 @@ pub(crate) fn ops() -> Vec<Op> {
         run::ops(),
         look::ops(),
         control::ops(),
+        rule::ops(),
+        agent::ops(),
+        project::ops(),
         token::ops(),
         store::ops(),
         observe::ops(),
         health::ops(),
     ];
     rooms.into_iter().flatten().collect()
+}
+
+/// The names of all operations, as the description has them.
+pub fn operations() -> Vec<&'static str> {
+    ops().iter().map(|op| op.id).collect()
 }

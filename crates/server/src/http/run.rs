@@ -66,11 +66,15 @@ async fn graph(call: Call) -> Result<Response<Body>> {
     let asked: ask::Graph = call.query()?;
     let run = desk::find::run(&call.engine, call.name()).await?;
     let graph = desk::graph::of_run(&call.engine, run.id, run.plan).await?;
-    let (kind, text) = match asked.format {
-        Picture::Json => ("application/json", draw::json(&graph).to_string()),
-        Picture::Mermaid => ("text/plain; charset=utf-8", draw::mermaid(&graph)),
-        Picture::Dot => ("text/plain; charset=utf-8", draw::dot(&graph)),
-        Picture::Svg => ("image/svg+xml", draw::svg(&graph)),
+    Ok(picture(&graph, asked.format))
+}
+
+pub(super) fn picture(graph: &draw::Graph, format: Picture) -> Response<Body> {
+    let (kind, text) = match format {
+        Picture::Json => ("application/json", draw::json(graph).to_string()),
+        Picture::Mermaid => ("text/plain; charset=utf-8", draw::mermaid(graph)),
+        Picture::Dot => ("text/plain; charset=utf-8", draw::dot(graph)),
+        Picture::Svg => ("image/svg+xml", draw::svg(graph)),
     };
-    Ok(typed(StatusCode::OK, kind, text.into_bytes()))
+    typed(StatusCode::OK, kind, text.into_bytes())
 }

@@ -124,11 +124,8 @@ async fn run(call: &Call, verb: Verb) -> Result<Value> {
         }
         Verb::Prune(prune) => {
             caller.needs(Role::Operator)?;
-            told(
-                &store
-                    .prune(project, prune, Arc::clone(&engine.actor), now)
-                    .await?,
-            )
+            // What the attempts of this machine have put out goes, too.
+            told(&engine::retention::piece(engine, prune, Arc::clone(&engine.actor)).await?)
         }
         looks => look(call, looks).await,
     }

@@ -5,6 +5,7 @@
 mod bounds;
 mod lab;
 mod operations;
+mod project;
 mod remote;
 mod stream;
 mod tokens;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use api::agent::{Agent, LetGo};
+use api::ask;
+use api::time::Span;
 use domain::id::{AgentName, Capability};
-use engine::agents::registry;
 
-use super::{catch_up, share, show};
+use super::{share, show};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -70,8 +70,11 @@ pub(super) struct Deregister {
 impl Learn {
     pub(super) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        let agent = registry::learn(&engine, &self.name, &self.capability, self.confidence).await?;
-        let shown = Agent::new(&agent, None, engine.now());
+        let asked = ask::Learn {
+            capability: self.capability,
+            confidence: Some(self.confidence),
+        };
+        let shown = desk::agent::learned(&engine, &self.name, &asked).await?;
         context
             .ui
             .answer(&shown, |shown| show::one(shown, engine.now().wall))?;
@@ -82,15 +85,12 @@ impl Learn {
 impl Report {
     pub(super) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        let report = registry::Report {
+        let asked = ask::Report {
             success: self.success,
-            duration_ms: self.duration.as_secs_f64() * 1e3,
+            duration: Span(self.duration),
             quality: self.quality,
         };
-        registry::report(&engine, &self.name, &report).await?;
-        catch_up(&engine).await?;
-        let (_, agent) = engine::agents::existing(&engine, &self.name).await?;
-        let shown = Agent::new(&agent, None, engine.now());
+        let shown = desk::agent::report(&engine, &self.name, asked).await?;
         context
             .ui
             .answer(&shown, |shown| show::one(shown, engine.now().wall))?;
@@ -101,8 +101,7 @@ impl Report {
 impl Heartbeat {
     pub(super) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        let agent = registry::heartbeat(&engine, &self.name).await?;
-        let shown = Agent::new(&agent, None, engine.now());
+        let shown = desk::agent::heartbeat(&engine, &self.name).await?;
         context
             .ui
             .answer(&shown, |shown| show::one(shown, engine.now().wall))?;
@@ -113,14 +112,7 @@ impl Heartbeat {
 impl Deregister {
     pub(super) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        let let_go = registry::deregister(&engine, &self.name).await?;
-        let answer = LetGo {
-            agent_id: self.name,
-            deregistered: true,
-            returned: let_go.returned,
-            freed: let_go.freed,
-            orphaned: let_go.orphaned,
-        };
+        let answer = desk::agent::deregister(&engine, self.name).await?;
         context.ui.answer(&answer, |answer| {
             format!(
                 "{} is deregistered: {} of its tasks are ready again, {} are for anybody\n",

@@ -1,14 +1,13 @@
 //! `bell agent list`
 
 use api::agent::{Agent, Agents};
+use api::ask;
 use domain::agent::Status;
 use domain::agent::profile::Level;
-use domain::agent::search::Query;
 use domain::id::{Capability, Kind};
 use domain::limits::PAGE_MAX;
-use engine::agents;
 
-use super::{catch_up, share, specialisation};
+use super::{share, specialisation};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -51,30 +50,21 @@ pub(super) struct List {
 impl List {
     pub(super) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        catch_up(&engine).await?;
-        let now = engine.now();
-        let mut all = agents::all(&engine).await?;
-        all.retain(|agent| !self.stale || agent.is_stale(now));
-        let query = Query {
-            needs: self.capability,
+        let versed = |(name, level): (Capability, Option<Level>)| match level {
+            Some(level) => format!("{name}:{}", level.as_str()),
+            None => name.to_string(),
+        };
+        let asked = ask::Agents {
+            capability: self.capability,
             kind: self.kind,
-            languages: self.language,
-            specialisations: self.specialisation.into_iter().collect(),
-            utilisation_max: self.max_load,
-            success_min: self.min_success,
+            language: self.language,
+            specialisation: self.specialisation.into_iter().map(versed).collect(),
+            max_load: self.max_load,
+            min_success: self.min_success,
+            stale: self.stale,
+            limit: Some(self.limit),
         };
-        let looked_for = query != Query::default();
-        let found = query.search(&all);
-        let shown: Vec<Agent> = found
-            .iter()
-            .take(self.limit)
-            .map(|(agent, score)| Agent::new(agent, looked_for.then_some(*score), now))
-            .collect();
-        let list = Agents {
-            count: shown.len(),
-            more: found.len() > shown.len(),
-            agents: shown,
-        };
+        let list = desk::agent::list(&engine, asked).await?;
         context.ui.answer(&list, table)?;
         Ok(Exit::DONE)
     }

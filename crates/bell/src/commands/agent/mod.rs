@@ -6,12 +6,8 @@ mod say;
 mod show;
 
 use clap::Subcommand;
-use desk::find;
 use domain::agent::profile::Level;
-use domain::code::Code;
 use domain::id::Capability;
-use engine::agents::learn;
-use engine::engine::Engine;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -52,29 +48,9 @@ impl Args {
     }
 }
 
-/// Pages of the log that a command learns from at the most before it answers.
-const PAGES: usize = 200;
-
-/// Does what is due, and brings the records up to date.
-pub(super) async fn catch_up(engine: &Engine) -> Result<()> {
-    find::catch_up(engine).await?;
-    match learn::catch_up(engine, PAGES).await {
-        // Looking at a store that cannot be written is still allowed.
-        Err(refusal) if refusal.code == Code::StoreReadOnly => Ok(()),
-        caught_up => Ok(caught_up.map(drop)?),
-    }
-}
-
-/// `NAME` or `NAME:LEVEL`. Names may contain colons, so only a known level is split off.
+/// `NAME` or `NAME:LEVEL`.
 fn specialisation(text: &str) -> std::result::Result<(Capability, Option<Level>), String> {
-    let split = text
-        .rsplit_once(':')
-        .and_then(|(name, level)| Some((name, level.parse().ok()?)));
-    let (name, level) = match split {
-        Some((name, level)) => (name, Some(level)),
-        None => (text, None),
-    };
-    Ok((crate::parse::name(name)?, level))
+    desk::agent::specialisation(text).map_err(|refusal| refusal.detail)
 }
 
 /// A number from 0 to 1, or a percentage.
@@ -92,15 +68,6 @@ fn share(text: &str) -> std::result::Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_known_level_is_split_off() {
-        let of = |text| specialisation(text).unwrap();
-        assert_eq!(of("auth:expert").1, Some(Level::Expert));
-        assert_eq!(of("aws:s3").0.as_str(), "aws:s3");
-        assert_eq!(of("aws:s3:novice").0.as_str(), "aws:s3");
-        assert!(specialisation(":expert").is_err());
-    }
 
     #[test]
     fn shares_are_numbers_or_percentages() {

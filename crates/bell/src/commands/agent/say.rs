@@ -1,13 +1,13 @@
 //! `bell agent register` and `bell agent edit`: what is said about an agent.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use api::agent::Agent;
-use domain::agent::Profile;
-use domain::agent::profile::{Level, Prior};
+use api::ask;
+use api::time::Span;
+use domain::agent::profile::Level;
 use domain::id::{AgentName, Capability, Kind};
 use domain::task::spec::Json;
-use engine::agents::registry;
 
 use super::show;
 use super::{share, specialisation};
@@ -84,50 +84,35 @@ struct Said {
 }
 
 impl Said {
-    fn amend(&self, profile: &mut Profile) -> bool {
-        fn replace<T: Clone>(list: &mut Vec<T>, said: &[T]) {
-            if !said.is_empty() {
-                *list = said.to_vec();
-            }
+    /// A list that is empty was not named.
+    fn asked(self) -> ask::AgentEdit {
+        let named = |list: Vec<Capability>| (!list.is_empty()).then_some(list);
+        let versed: BTreeMap<_, _> = self.specialisation.into_iter().collect();
+        ask::AgentEdit {
+            capabilities: named(self.capability),
+            languages: named(self.language),
+            specialisations: (!versed.is_empty()).then_some(versed),
+            kinds: (!self.kind.is_empty()).then_some(self.kind),
+            capacity: self.capacity,
+            model: self.model,
+            metadata: self.metadata,
         }
-        replace(&mut profile.capabilities, &self.capability);
-        replace(&mut profile.languages, &self.language);
-        replace(&mut profile.kinds, &self.kind);
-        if !self.specialisation.is_empty() {
-            profile.specialisations = self.specialisation.iter().cloned().collect();
-        }
-        profile.capacity = self.capacity.unwrap_or(profile.capacity);
-        profile.model = self.model.clone().or(profile.model.take());
-        profile.metadata = self.metadata.clone().or(profile.metadata.take());
-        let lists = [
-            self.capability.len(),
-            self.language.len(),
-            self.specialisation.len(),
-            self.kind.len(),
-        ];
-        lists.into_iter().any(|count| count > 0)
-            || self.capacity.is_some()
-            || self.model.is_some()
-            || self.metadata.is_some()
     }
 }
 
 impl Register {
     pub(super) async fn run(self, context: &Context) -> Result {
-        let mut profile = Profile::default();
-        self.said.amend(&mut profile);
-        let prior = Prior {
+        let prior = ask::Prior {
             success_rate: self.success_rate,
             quality: self.quality,
-            latency_ms: self.latency.map(|span| span.as_secs_f64() * 1e3),
+            latency: self.latency.map(Span),
             tasks: self.tasks,
         };
-        profile.prior = (prior != Prior::default()).then_some(prior);
+        let prior = (prior != ask::Prior::default()).then_some(prior);
         // A mistake must not leave an empty store behind.
-        let profile = profile.checked()?;
+        let profile = desk::agent::profile(&self.said.asked(), prior)?;
         let engine = context.open(Access::Create).await?;
-        let agent = registry::register(&engine, &self.name, profile).await?;
-        let shown = Agent::new(&agent, None, engine.now());
+        let shown = desk::agent::register(&engine, &self.name, profile).await?;
         context
             .ui
             .answer(&shown, |shown| show::one(shown, engine.now().wall))?;
@@ -141,18 +126,14 @@ impl Register {
 
 impl Edit {
     pub(super) async fn run(self, context: &Context) -> Result {
-        if !self.said.amend(&mut Profile::default()) {
+        let asked = self.said.asked();
+        if asked == ask::AgentEdit::default() {
             return Err(invalid("nothing was said")
                 .help("name what shall change, such as --capacity 3")
                 .into());
         }
         let engine = context.engine().await?;
-        let amend = |profile: &mut Profile| {
-            self.said.amend(profile);
-            Ok(())
-        };
-        let agent = registry::amend(&engine, &self.name, amend).await?;
-        let shown = Agent::new(&agent, None, engine.now());
+        let shown = desk::agent::edit(&engine, &self.name, &asked).await?;
         context
             .ui
             .answer(&shown, |shown| show::one(shown, engine.now().wall))?;

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use api::agent::{Agent, Flock, Health as OfOne};
+use api::agent::{Agent, Flock};
 use domain::id::AgentName;
 use domain::time::{Timestamp, show_duration};
-use engine::agents;
 
-use super::catch_up;
 use super::list::{can_do, percent, status};
 use crate::context::Context;
 use crate::error::Result;
@@ -35,9 +33,7 @@ pub(super) struct Health {
 impl Show {
     pub(super) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        catch_up(&engine).await?;
-        let (_, agent) = agents::existing(&engine, &self.name).await?;
-        let shown = Agent::new(&agent, None, engine.now());
+        let shown = desk::agent::show(&engine, &self.name).await?;
         context.ui.answer(&shown, |shown| one(shown, engine.now().wall))?;
         Ok(Exit::DONE)
     }
@@ -98,12 +94,10 @@ pub(super) fn one(agent: &Agent, now: Timestamp) -> String {
 impl Health {
     pub(super) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        catch_up(&engine).await?;
-        let now = engine.now();
         match self.name {
             Some(name) => {
-                let (_, agent) = agents::existing(&engine, &name).await?;
-                context.ui.answer(&OfOne::new(&agent, now), |health| {
+                let health = desk::agent::health(&engine, &name).await?;
+                context.ui.answer(&health, |health| {
                     let rate = percent(health.success_rate);
                     format!(
                         "{} is {}: {rate} of its work succeeds\n",
@@ -112,7 +106,7 @@ impl Health {
                 })?;
             }
             None => {
-                let flock = Flock::new(&agents::all(&engine).await?, now);
+                let flock = desk::agent::flock(&engine).await?;
                 context.ui.answer(&flock, together)?;
             }
         }

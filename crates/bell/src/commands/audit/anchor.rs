@@ -1,9 +1,7 @@
 //! `bell audit anchor`
 
-use domain::anchor;
-use domain::id::{EventNo, Project};
+use api::project::Anchors;
 use engine::engine::Engine;
-use serde::Serialize;
 
 use super::projects;
 use crate::context::Context;
@@ -20,43 +18,15 @@ use crate::exit::Exit;
   bell audit verify --anchor /mnt/elsewhere/anchors")]
 pub(super) struct Anchor {}
 
-#[derive(Debug, Serialize)]
-struct Anchors {
-    anchors: Vec<Line>,
-}
-
-#[derive(Debug, Serialize)]
-struct Line {
-    project: Project,
-    number: EventNo,
-    digest: String,
-    /// What `bell audit verify --anchor` takes.
-    anchor: String,
-}
-
 impl Anchor {
     pub(super) async fn run(self, context: &Context, engine: &Engine) -> Result {
-        let mut anchors = Vec::new();
-        for project in projects(context, engine).await? {
-            let head = engine.store.chain(&project).await?;
-            let anchor = anchor::Anchor {
-                project: project.clone(),
-                head,
-            };
-            anchors.push(Line {
-                project,
-                number: head.last,
-                digest: head.digest.to_string(),
-                anchor: anchor.to_string(),
-            });
-        }
+        let projects = projects(context, engine).await?;
+        let anchors = desk::audit::anchors(engine, projects).await?;
         let text = |list: &Anchors| {
-            list.anchors
-                .iter()
-                .map(|line| format!("{}\n", line.anchor))
-                .collect()
+            let lines = list.anchors.iter();
+            lines.map(|line| format!("{}\n", line.anchor)).collect()
         };
-        context.ui.answer(&Anchors { anchors }, text)?;
+        context.ui.answer(&anchors, text)?;
         Ok(Exit::DONE)
     }
 }

@@ -4,6 +4,7 @@ mod project;
 
 use std::path::PathBuf;
 
+use api::project::Setting;
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -41,17 +42,10 @@ struct Defaults {}
 
 #[derive(Debug, Serialize)]
 struct Shown {
-    settings: Vec<Line>,
+    settings: Vec<Setting>,
     /// The store in force.
     store: String,
     folder: PathBuf,
-}
-
-#[derive(Debug, Serialize)]
-struct Line {
-    name: String,
-    value: serde_json::Value,
-    origin: String,
 }
 
 impl Args {
@@ -59,17 +53,17 @@ impl Args {
         match self.command {
             Command::Show(_) => {
                 let (folder, url) = context.place()?;
-                let mut settings: Vec<Line> = context
+                let mut settings: Vec<Setting> = context
                     .settings
                     .iter()
-                    .map(|(name, setting)| Line {
+                    .map(|(name, setting)| Setting {
                         name: name.to_owned(),
                         value: value(name, &setting.value),
                         origin: setting.origin.to_string(),
                     })
                     .collect();
                 if context.has_store() {
-                    settings.extend(project::lines(&context.engine().await?).await?);
+                    settings.extend(desk::setting::list(&context.engine().await?).await?.settings);
                 }
                 let shown = Shown {
                     settings,

@@ -31,7 +31,7 @@ impl Args {
         let analysis = analyse(plan, |task| task.spec.estimate, context.now().wall);
         context
             .ui
-            .answer(&analysis.report(plan), |_| people(plan, &analysis))?;
+            .answer(&desk::plan::told(plan, &analysis), |_| people(plan, &analysis))?;
         for warning in &analysis.warnings {
             if !context.ui.json {
                 context

@@ -11,7 +11,6 @@ use domain::rule::{
     Action, Condition, DEPTH_DEFAULT, DEPTH_MAX, Filter, Notify, Prioritize, Rule, Submit, Way, Webhook,
 };
 use domain::schedule::Work;
-use engine::rules::{self, Added};
 
 use crate::commands::plan::file::{read, tell};
 use crate::commands::schedule::plan;
@@ -108,19 +107,8 @@ impl Args {
             (None, None) => Vec::new(),
         };
         let engine = context.open(Access::Create).await?;
-        let mut answer = AddedRules {
-            added: Vec::new(),
-            replaced: Vec::new(),
-            unchanged: Vec::new(),
-        };
         let after = self.after.map(EventNo);
-        for (name, rule) in rules {
-            match rules::add(&engine, &name, &rule, after, self.replace).await? {
-                Added::New => answer.added.push(name),
-                Added::Replaced => answer.replaced.push(name),
-                Added::Unchanged => answer.unchanged.push(name),
-            }
-        }
+        let answer = desk::rule::add_read(&engine, rules, after, self.replace).await?;
         context.ui.answer(&answer, people)?;
         context
             .ui

@@ -1,15 +1,12 @@
 //! `bell rule letters`: what rules could not do.
 
-use api::rule::{ChangedLetters, Letter, Letters};
+use api::ask;
+use api::rule::{ChangedLetters, Letters};
 use clap::Subcommand;
-use domain::book::{Book, Edit, Entry};
-use domain::id::{EventNo, RuleName};
-use domain::rule::Delivery;
-use engine::engine::Engine;
-use engine::rules;
+use domain::id::RuleName;
 
 use crate::context::Context;
-use crate::error::{Result, invalid};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::Table;
 use crate::output::time;
@@ -77,47 +74,35 @@ impl Args {
     pub(super) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
         match self.command {
-            Command::List(list) => list.run(context, &engine).await,
+            Command::List(List { rule }) => {
+                let list = desk::rule::letters(&engine, &ask::RuleLetters { rule }).await?;
+                context.ui.answer(&list, people)?;
+            }
             Command::Retry(retry) => {
-                let now = engine.now().wall;
-                let again = |entry: &Entry, letter: &Delivery| {
-                    let fresh = Delivery {
-                        tries: 0,
-                        error: None,
-                        ..letter.clone()
-                    };
-                    let put = fresh.put(now);
-                    vec![remove(entry), put]
-                };
-                retry.which.change(context, &engine, again, "tried again").await
+                let answer = desk::rule::retry_letters(&engine, &retry.which.into()).await?;
+                context.ui.answer(&answer, |answer| done(answer, "tried again"))?;
             }
             Command::Drop(drop) => {
-                let gone = |entry: &Entry, _: &Delivery| vec![remove(entry)];
-                drop.which.change(context, &engine, gone, "dropped").await
+                let answer = desk::rule::drop_letters(&engine, &drop.which.into()).await?;
+                context.ui.answer(&answer, |answer| done(answer, "dropped"))?;
             }
+        }
+        Ok(Exit::DONE)
+    }
+}
+
+impl From<Which> for ask::WhichLetters {
+    fn from(which: Which) -> ask::WhichLetters {
+        ask::WhichLetters {
+            rule: which.rule,
+            event: which.event,
+            all: which.all,
         }
     }
 }
 
-fn remove(entry: &Entry) -> Edit {
-    Edit::remove(Book::Delivery, &entry.key).instead_of(Some(entry))
-}
-
-impl List {
-    async fn run(self, context: &Context, engine: &Engine) -> Result {
-        let letters = rules::letters(engine).await?.into_values();
-        let wanted = |rule: &RuleName| self.rule.as_ref().is_none_or(|asked| asked == rule);
-        let letters: Vec<Letter> = letters
-            .map(|(_, letter)| Letter::from(&letter))
-            .filter(|letter| wanted(&letter.rule))
-            .collect();
-        let list = Letters {
-            count: letters.len(),
-            letters,
-        };
-        context.ui.answer(&list, people)?;
-        Ok(Exit::DONE)
-    }
+fn done(answer: &ChangedLetters, what: &str) -> String {
+    format!("{} {what}\n", answer.count)
 }
 
 fn people(list: &Letters) -> String {
@@ -135,40 +120,4 @@ fn people(list: &Letters) -> String {
         ]);
     }
     table.render()
-}
-
-impl Which {
-    async fn change(
-        self,
-        context: &Context,
-        engine: &Engine,
-        edits: impl Fn(&Entry, &Delivery) -> Vec<Edit>,
-        done: &str,
-    ) -> Result {
-        let letters = rules::letters(engine).await?.into_values();
-        let meant = |letter: &Delivery| {
-            self.rule.as_ref().is_none_or(|rule| *rule == letter.rule)
-                && self.event.is_none_or(|event| EventNo(event) == letter.event)
-        };
-        let chosen: Vec<_> = letters.filter(|(_, letter)| meant(letter)).collect();
-        if chosen.is_empty() && !self.all {
-            let refusal = invalid("there is no such letter");
-            return Err(refusal
-                .help("`bell rule letters list` shows those there are")
-                .into());
-        }
-        let edits: Vec<Edit> = chosen
-            .iter()
-            .flat_map(|(entry, letter)| edits(entry, letter))
-            .collect();
-        let (store, project) = (&engine.store, &engine.project);
-        store
-            .edit(project, edits, engine.actor.clone(), engine.now())
-            .await?;
-        let answer = ChangedLetters { count: chosen.len() };
-        context
-            .ui
-            .answer(&answer, |answer| format!("{} {done}\n", answer.count))?;
-        Ok(Exit::DONE)
-    }
 }

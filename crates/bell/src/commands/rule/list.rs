@@ -1,11 +1,8 @@
 //! `bell rule list` and `bell rule show`
 
 use api::rule::{Rule, Rules};
-use domain::id::{EventNo, RuleName};
-use engine::engine::Engine;
-use engine::rules::{self, Known};
+use domain::id::RuleName;
 
-use super::find;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -27,45 +24,10 @@ pub(super) struct Show {
     name: RuleName,
 }
 
-/// What is known of all rules together.
-struct Sight {
-    head: EventNo,
-    owed: Vec<RuleName>,
-    letters: Vec<RuleName>,
-}
-
-impl Sight {
-    async fn of(engine: &Engine) -> Result<Sight> {
-        let names = |all: std::collections::BTreeMap<_, (_, domain::rule::Delivery)>| {
-            all.into_values().map(|(_, delivery)| delivery.rule).collect()
-        };
-        Ok(Sight {
-            head: engine.store.chain(&engine.project).await?.last,
-            owed: names(rules::deliveries(engine).await?),
-            letters: names(rules::letters(engine).await?),
-        })
-    }
-
-    fn rule(&self, known: &Known) -> Rule {
-        let count = |names: &[RuleName]| names.iter().filter(|name| **name == known.name).count();
-        Rule {
-            lag: rules::lag(known, self.head),
-            pending: count(&self.owed),
-            letters: count(&self.letters),
-            ..Rule::new(&known.name, &known.rule, &known.standing)
-        }
-    }
-}
-
 impl List {
     pub(super) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        let sight = Sight::of(&engine).await?;
-        let known = rules::rules(&engine).await?;
-        let list = Rules {
-            count: known.len(),
-            rules: known.iter().map(|known| sight.rule(known)).collect(),
-        };
+        let list = desk::rule::list(&engine).await?;
         context.ui.answer(&list, people)?;
         Ok(Exit::DONE)
     }
@@ -74,8 +36,7 @@ impl List {
 impl Show {
     pub(super) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        let known = find(&engine, &self.name).await?;
-        let rule = Sight::of(&engine).await?.rule(&known);
+        let rule = desk::rule::show(&engine, &self.name).await?;
         let now = engine.now().wall;
         context.ui.answer(&rule, |rule| {
             let last = rule.last.map_or_else(|| "never".to_owned(), |last| time::both(last, now));

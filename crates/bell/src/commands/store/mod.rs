@@ -4,6 +4,7 @@ mod prune;
 
 use std::io::IsTerminal;
 
+use api::project::Checked;
 use clap::Subcommand;
 use domain::code::{Code, Refusal};
 use domain::id::Project;
@@ -164,18 +165,6 @@ impl Bar {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Report {
-    sound: bool,
-    projects: Vec<Findings>,
-}
-
-#[derive(Debug, Serialize)]
-struct Findings {
-    project: Project,
-    findings: Vec<String>,
-}
-
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         match self.command {
@@ -188,21 +177,13 @@ impl Args {
             true => engine.store.projects().await?,
             false => vec![engine.project.clone()],
         };
-        let mut checked = Vec::with_capacity(projects.len());
-        for project in projects {
-            let findings = engine.store.check(&project).await?;
-            checked.push(Findings { project, findings });
-        }
-        let report = Report {
-            sound: checked.iter().all(|checked| checked.findings.is_empty()),
-            projects: checked,
-        };
+        let report = desk::audit::check(&engine, projects).await?;
         context.ui.answer(&report, people)?;
         Ok(Exit::of(report.sound))
     }
 }
 
-fn people(report: &Report) -> String {
+fn people(report: &Checked) -> String {
     if report.projects.is_empty() {
         return format!("{}  empty\n", paint(theme::GOOD, "✓ sound"));
     }

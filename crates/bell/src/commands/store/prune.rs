@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use domain::prune::Pruned;
-use domain::time::{Timestamp, millis};
+use api::project::Pruned;
 use engine::engine::Engine;
-use engine::retention;
-use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::{Error, Result, invalid};
@@ -39,51 +36,22 @@ pub(super) struct Prune {
     compact: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Answer {
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    dry_run: bool,
-    before: String,
-    /// With `dry_run` at most so many.
-    tasks: u64,
-    runs: u64,
-    answers: u64,
-    events: u64,
-    /// What the file has become smaller by; not with stores that see to that themselves.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    freed_bytes: Option<u64>,
-}
-
 impl Prune {
     pub(super) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        let before = Timestamp(engine.now().wall.0.saturating_sub(millis(self.older)));
-        let counted = retention::all(&engine, before, true, |_| {}).await?;
+        let counted = desk::prune::prune(&engine, self.older, true).await?;
         if self.dry_run {
-            return self.answer(context, before, &counted, None);
+            context.ui.answer(&counted, people)?;
+            return Ok(Exit::DONE);
         }
         if !self.yes {
             confirm(context, &counted).await?;
         }
-        let done = retention::all(&engine, before, false, |_| {}).await?;
-        let freed = match self.compact {
-            true => compact(&engine).await?,
-            false => None,
-        };
-        self.answer(context, before, &done, freed)
-    }
-
-    fn answer(&self, context: &Context, before: Timestamp, sum: &Pruned, freed: Option<u64>) -> Result {
-        let answer = Answer {
-            dry_run: self.dry_run,
-            before: before.to_string(),
-            tasks: sum.tasks,
-            runs: sum.runs,
-            answers: sum.answers,
-            events: sum.events,
-            freed_bytes: freed,
-        };
-        context.ui.answer(&answer, people)?;
+        let mut done = desk::prune::prune(&engine, self.older, false).await?;
+        if self.compact {
+            done.freed_bytes = compact(&engine).await?;
+        }
+        context.ui.answer(&done, people)?;
         Ok(Exit::DONE)
     }
 }
@@ -118,7 +86,7 @@ fn what(tasks: u64, runs: u64, answers: u64, events: u64) -> String {
     format!("{tasks} tasks with {runs} runs, {answers} answers to idempotency keys and {events} events")
 }
 
-fn people(answer: &Answer) -> String {
+fn people(answer: &Pruned) -> String {
     let what = what(answer.tasks, answer.runs, answer.answers, answer.events);
     if answer.dry_run {
         return format!("would take out up to {what}, of before {}\n", answer.before);

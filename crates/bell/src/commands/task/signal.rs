@@ -1,17 +1,9 @@
 //! `bell task signal`
 
-use api::answer::Signalled;
-use api::time::Time;
-use domain::book::{Book, Edit, Entry};
-use domain::code::{Code, Refusal};
-use domain::event::Kind;
-use domain::limits;
-use domain::task::outside::Signal;
 use domain::task::spec::Json;
-use engine::engine::Engine;
 
 use crate::context::Context;
-use crate::error::{Result, invalid};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::parse;
 
@@ -32,59 +24,14 @@ pub(crate) struct Args {
     payload: Option<Json>,
 }
 
-/// How often a signal gives way to others of the same name that are sent at once.
-const MEETINGS: usize = 50;
-
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
-        if self.name.len() > limits::KEY_BYTES || self.name.chars().any(char::is_control) {
-            let detail = format!(
-                "a signal's name is one line of at most {} bytes",
-                limits::KEY_BYTES
-            );
-            return Err(invalid(detail).into());
-        }
-        if self
-            .payload
-            .as_ref()
-            .is_some_and(|payload| payload.get().len() > limits::RESULT_BYTES / 2)
-        {
-            let detail = format!("a payload has at most {} bytes", limits::RESULT_BYTES / 2);
-            let refusal = Refusal::new(Code::LimitExceeded, detail);
-            return Err(refusal.help("put it into a file and send its path").into());
-        }
+        desk::signal::check(&self.name, self.payload.as_ref())?;
         let engine = context.engine().await?;
-        let signal = self.send(&engine).await?;
-        let answer = Signalled {
-            signal: self.name,
-            at: Time(signal.at),
-            count: signal.count,
-        };
+        let answer = desk::signal::send(&engine, &self.name, self.payload).await?;
         context
             .ui
             .answer(&answer, |answer| format!("sent {}\n", answer.signal))?;
         Ok(Exit::DONE)
-    }
-
-    async fn send(&self, engine: &Engine) -> Result<Signal> {
-        let (store, project) = (&engine.store, &engine.project);
-        for _ in 0..MEETINGS {
-            let keys = [self.name.as_str().into()];
-            let before = store.entries_of(project, Book::Signal, &keys).await?.pop();
-            let last = before.as_ref().map(Entry::read::<Signal>).transpose()?;
-            let (now, by) = (engine.now(), &*engine.actor);
-            let signal = Signal::after(last.as_ref(), now.wall, by, self.payload.clone());
-            let data =
-                serde_json::json!({ "signal": self.name, "count": signal.count, "payload": self.payload });
-            let edit = Edit::put(Entry::new(Book::Signal, &self.name, &signal))
-                .instead_of(before.as_ref())
-                .with_event(Kind::SignalSent, &data);
-            match store.edit(project, vec![edit], engine.actor.clone(), now).await {
-                Ok(()) => return Ok(signal),
-                Err(refusal) if refusal.code == Code::EntryChanged => {}
-                Err(refusal) => return Err(refusal.into()),
-            }
-        }
-        Err(Refusal::new(Code::EntryChanged, "others send this signal all the time").into())
     }
 }

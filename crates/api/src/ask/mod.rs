@@ -1,5 +1,8 @@
 //! What is asked: bodies and queries of requests. Unknown fields are refused.
 
+mod agent;
+mod project;
+
 use domain::id::{AgentName, Capability, Kind, PoolName, RunId, Token as LeaseToken, WorkerId};
 use domain::limits;
 use domain::task::spec::{Json, Source};
@@ -9,6 +12,11 @@ use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 
 use crate::time::{Moment, Span};
+
+pub use agent::{Agent, AgentEdit, Agents, Learn, Prior, Rebalance, Report, Route};
+pub use project::{
+    Break, Check, Payload, Prune, RuleLetters, Rules, ScheduleEdit, Settings, Since, WhichLetters,
+};
 
 /// Nothing can be asked beside the path.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

@@ -1,0 +1,94 @@
+//! Looking at plans: what they will be like, and how they are drawn.
+
+use std::path::Path;
+
+use api::project::{Analysis, CriticalPath};
+use domain::plan::{self, Format, Plan, analyse};
+use domain::store::Result;
+use domain::task::spec::{Json, Spec, When};
+use domain::time::{Timestamp, show_duration};
+use draw::{Edge, Graph, Node, Style};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::invalid;
+
+/// The plan that was sent, as an object or as the text of its file, or all of its faults.
+pub fn read(plan: Option<&Json>, text: Option<&str>, file: &str) -> Result<Plan> {
+    let (bytes, format) = match (plan, text) {
+        (Some(plan), None) => (plan.get().as_bytes(), Format::Json),
+        (None, Some(text)) => (text.as_bytes(), Format::of(Path::new(file), text.as_bytes())),
+        _ => return Err(invalid("send one of `plan` and `text`").help("`text` is the plan's file as it is")),
+    };
+    Ok(plan::read(bytes, format, file)?)
+}
+
+/// What a plan will be like.
+pub fn check(plan: &Plan, now: Timestamp) -> Analysis {
+    told(plan, &analyse(plan, |task| task.spec.estimate, now))
+}
+
+/// An analysis in words.
+pub fn told(plan: &Plan, analysis: &plan::Analysis) -> Analysis {
+    let report = analysis.report(plan);
+    let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+    Analysis {
+        tasks: report.tasks,
+        edges: report.edges,
+        batches: report.batches.iter().map(|batch| owned(batch)).collect(),
+        depth: report.depth,
+        max_parallelism: report.max_parallelism,
+        critical_path: CriticalPath {
+            tasks: owned(&report.critical_path.tasks),
+            seconds: report.critical_path.seconds,
+        },
+        warnings: report.warnings.to_vec(),
+    }
+}
+
+/// The plan as a drawing knows it, its critical path marked.
+pub fn graph(plan: &Plan, now: Timestamp) -> Graph {
+    let analysis = analyse(plan, |task| task.spec.estimate, now);
+    let index: FxHashMap<&str, usize> = plan.tasks.iter().map(|task| task.key.as_str()).zip(0..).collect();
+    let critical: FxHashSet<usize> = analysis.critical_path.iter().map(|v| *v as usize).collect();
+    let steps: FxHashSet<(usize, usize)> = analysis
+        .critical_path
+        .windows(2)
+        .map(|pair| (pair[0] as usize, pair[1] as usize))
+        .collect();
+    let nodes = plan.tasks.iter().enumerate().map(|(at, task)| Node {
+        id: task.key.to_string(),
+        label: task.key.to_string(),
+        sublabel: sublabel(&task.spec),
+        critical: critical.contains(&at),
+        tooltip: Some(task.spec.summary.clone().unwrap_or_else(|| task.spec.work.text())),
+        ..Node::default()
+    });
+    let edges = plan.tasks.iter().enumerate().flat_map(|(to, task)| {
+        let (index, steps) = (&index, &steps);
+        task.after.iter().map(move |on| {
+            let from = index[on.task.as_str()];
+            let unusual = on.when != When::Success;
+            Edge {
+                from,
+                to,
+                critical: steps.contains(&(from, to)),
+                style: if unusual { Style::Dashed } else { Style::Solid },
+                label: unusual.then(|| on.when.as_str().to_owned()),
+                back: false,
+            }
+        })
+    });
+    Graph {
+        title: plan.name.clone(),
+        nodes: nodes.collect(),
+        edges: edges.collect(),
+        ..Graph::default()
+    }
+}
+
+fn sublabel(spec: &Spec) -> Option<String> {
+    let agent = spec.agent.as_ref().map(|agent| format!("@{agent}"));
+    let estimate = spec.estimate.map(show_duration);
+    let parts: Vec<String> = agent.into_iter().chain(estimate).collect();
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
