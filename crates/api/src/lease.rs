@@ -33,6 +33,9 @@ pub struct Lease {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Command>,
     pub inputs: Option<Json>,
+    /// The attempt in its trace, when the task was handed in from within one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// The whole task, when it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub full: Option<Box<Task>>,
@@ -63,6 +66,7 @@ impl Lease {
             prompt,
             run,
             inputs: spec.inputs,
+            traceparent: None,
             full: None,
         }
     }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::code::{Code, Refusal};
+use domain::id::{EventNo, Project, Seq, Token};
+use domain::task::spec::Json;
 use domain::time::Now;
 use engine::clock::{Clock, SystemClock};
 use engine::engine::Engine;
@@ -26,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) verbose: u8,
     pub(crate) accept_volatile: bool,
     ground: Ground,
+    /// Flags that are settings.
+    flags: Vec<(&'static str, &'static str, String)>,
     /// The store that is open already.
     given: Option<Engine>,
 }
@@ -42,11 +46,8 @@ impl Context {
         let cwd = std::env::current_dir()
             .map_err(|e| Refusal::new(Code::InvalidArgument, format!("this folder cannot be used: {e}")))?;
         let ground = Ground::of(&cwd);
-        let settings = Settings::resolve(&Sources {
-            files: files(upwards(&cwd, "bell.toml"), ground.found.as_deref()),
-            variables: std::env::vars_os().collect(),
-            flags: globals.flags(),
-        })?;
+        let flags = globals.flags();
+        let settings = resolve(&cwd, &ground, &flags)?;
         let ui = Ui::new(
             globals.json,
             settings.colour(),
@@ -60,8 +61,14 @@ impl Context {
             verbose: globals.verbose,
             accept_volatile: globals.accept_volatile,
             ground,
+            flags,
             given: None,
         })
+    }
+
+    /// The settings as they stand now.
+    pub(crate) fn resolve(&self) -> std::result::Result<Settings, Refusal> {
+        resolve(&self.cwd, &self.ground, &self.flags)
     }
 
     /// The same for a command that is run inside this process, on a store that is open: what it answers is kept.
@@ -154,7 +161,11 @@ impl Context {
         let (link, home) = (self.link(url)?, Home::new(folder));
         let remote = client::Remote::open(link, &project).await?;
         Ok(Engine {
-            store: Arc::new(remote.with_output(reader(home.clone()))),
+            store: Arc::new(
+                remote
+                    .with_output(reader(home.clone()))
+                    .with_results(Arc::new(Results(home.clone()))),
+            ),
             project,
             clock: Arc::new(SystemClock),
             home,
@@ -189,6 +200,45 @@ impl Context {
         std::fs::write(folder.join(".gitignore"), "*\n").map_err(failed)?;
         self.ui
             .note(&format!("created a store in {}\n", folder.display()))
+    }
+}
+
+fn resolve(
+    cwd: &Path,
+    ground: &Ground,
+    flags: &[(&'static str, &'static str, String)],
+) -> std::result::Result<Settings, Refusal> {
+    Settings::resolve(&Sources {
+        files: files(upwards(cwd, "bell.toml"), ground.found.as_deref()),
+        variables: std::env::vars_os().collect(),
+        flags: flags.to_vec(),
+    })
+}
+
+/// Where this machine keeps results that are too large for a store.
+#[derive(Debug)]
+struct Results(Home);
+
+impl client::Aside for Results {
+    fn whole(&self, project: &Project, result: &Json) -> Option<Json> {
+        let whole = self.0.whole(project, result);
+        whole.unwrap_or_else(|e| {
+            tracing::warn!(error = %e, "a large result cannot be read");
+            None
+        })
+    }
+
+    fn keep(&self, project: &Project, task: Seq, result: &Json) -> Option<Json> {
+        // No lease has this number: those that work here name theirs otherwise.
+        let (fence, secret) = (EventNo(0), 0);
+        let token = Token {
+            seq: task,
+            fence,
+            secret,
+        };
+        let kept = self.0.set_aside(project, token, result);
+        kept.inspect_err(|e| tracing::warn!(error = %e, "a large result cannot be kept"))
+            .ok()
     }
 }
 

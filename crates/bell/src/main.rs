@@ -16,6 +16,7 @@ mod faces;
 mod logs;
 mod output;
 mod parse;
+mod reload;
 mod settings;
 mod signals;
 

@@ -14,6 +14,17 @@ pub(crate) fn pace() -> Result<watch::Receiver<Pace>> {
     Ok(paced)
 }
 
+/// What asks a process to read its settings anew.
+pub(crate) fn hangup() -> Result<Signal> {
+    listen(SignalKind::hangup())
+}
+
+fn listen(kind: SignalKind) -> Result<Signal> {
+    let signal =
+        signal(kind).map_err(|e| Refusal::new(Code::Internal, format!("signals cannot be received: {e}")))?;
+    Ok(signal)
+}
+
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -21,9 +32,6 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Signals> {
-        let listen = |kind| {
-            signal(kind).map_err(|e| Refusal::new(Code::Internal, format!("signals cannot be received: {e}")))
-        };
         Ok(Signals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,

@@ -15,6 +15,9 @@ use serde::de::DeserializeOwned;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an answer may take, beside what the server holds it back.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A connection that is idle for longer is not used again: a server hangs up after 10 s, and must not do so just when something
+/// is sent that cannot be sent twice.
+const IDLE: Duration = Duration::from_secs(5);
 /// Tries of a request that changes nothing.
 const TRIES: u32 = 3;
 /// Between the first and the second; each further one waits twice as long.
@@ -58,6 +61,7 @@ impl Link {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .timeout(PATIENCE + CHANGED_WAIT)
+            .pool_idle_timeout(IDLE)
             .user_agent(concat!("bellwether/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| Refusal::new(Code::Internal, format!("no HTTP client: {e}")))?;

@@ -21,6 +21,7 @@ use domain::time::{Now, Timestamp};
 use domain::transfer::{Closed, Next, Piece, Totals};
 use rustc_hash::FxHashMap;
 
+use crate::aside::{self, Aside};
 use crate::link::Link;
 use crate::ship::{self, Reader, Shipper};
 
@@ -38,6 +39,7 @@ pub struct Remote {
     /// How long to wait before the next look for changes.
     pause: Mutex<Duration>,
     ship: Option<Shipper>,
+    aside: Option<Arc<dyn Aside>>,
 }
 
 impl Remote {
@@ -62,6 +64,7 @@ impl Remote {
             secrets: Mutex::default(),
             pause: Mutex::new(Duration::ZERO),
             ship: None,
+            aside: None,
         })
     }
 
@@ -70,6 +73,15 @@ impl Remote {
     pub fn with_output(self, reader: Arc<Reader>) -> Remote {
         Remote {
             ship: Some(Shipper::new(self.link.clone(), reader)),
+            ..self
+        }
+    }
+
+    /// The same, and results that are too large for the store travel whole.
+    #[must_use]
+    pub fn with_results(self, aside: Arc<dyn Aside>) -> Remote {
+        Remote {
+            aside: Some(aside),
             ..self
         }
     }
@@ -152,8 +164,15 @@ impl Store for Remote {
         if let Some(ship) = &self.ship {
             ship.ending(&requests).await;
         }
-        let replies: Vec<Replied> = self.link.ask(project, &Call::Change(requests)).await?;
-        let replies: Vec<Result<Reply>> = replies.into_iter().map(Result::from).collect();
+        let parts = match &self.aside {
+            Some(aside) => aside::send(&**aside, project, requests),
+            None => vec![requests],
+        };
+        let mut replies: Vec<Result<Reply>> = Vec::with_capacity(ends.len());
+        for part in parts {
+            let told: Vec<Replied> = self.link.ask(project, &Call::Change(part)).await?;
+            replies.extend(told.into_iter().map(Result::from));
+        }
         if let Some(ship) = &self.ship {
             ship.ended(&ends, &replies);
         }
@@ -277,7 +296,11 @@ impl Store for Remote {
     }
 
     async fn results(&self, project: &Project, tasks: &[Seq]) -> Result<Vec<Upstream>> {
-        self.link.look(project, &Call::Results(tasks.to_vec())).await
+        let mut upstream: Vec<Upstream> = self.link.look(project, &Call::Results(tasks.to_vec())).await?;
+        if let Some(aside) = &self.aside {
+            aside::fetch(&**aside, &self.link, project, &mut upstream).await;
+        }
+        Ok(upstream)
     }
 
     async fn ahead(&self, project: &Project, task: &TaskId, limit: usize) -> Result<usize> {

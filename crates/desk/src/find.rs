@@ -212,7 +212,8 @@ pub async fn full(engine: &Engine, id: &TaskId, wanted: bool) -> Result<Option<B
     }
 }
 
-pub(crate) fn spec(view: &domain::task::record::Body, id: &TaskId) -> Result<Spec> {
+/// What was asked for, as it is stored.
+pub fn spec(view: &domain::task::record::Body, id: &TaskId) -> Result<Spec> {
     view.read_spec().map_err(|e| {
         let detail = format!("the specification of task {id} cannot be read: {e}");
         Refusal::new(Code::StoreCorrupt, detail)

@@ -9,7 +9,7 @@ use api::problem::Problem;
 use api::time::Time;
 use domain::code::{Code, Refusal};
 use domain::id::{AgentName, TaskId, Token};
-use domain::limits::{CLAIM_MAX, RESULT_BYTES, TEXT_BYTES};
+use domain::limits::{CLAIM_MAX, RESULT_BYTES, RESULT_FILE_BYTES, TEXT_BYTES};
 use domain::store::{Claim, Command, Leased, Reply, Request, Result, Target, View, Wants};
 use domain::task::record::{Failure, Outcome};
 use domain::task::spec::Json;
@@ -17,6 +17,7 @@ use domain::task::state::State;
 use engine::engine::Engine;
 use engine::ids;
 use engine::process::output;
+use engine::trace::Place;
 
 use crate::{change, find, invalid};
 
@@ -101,7 +102,10 @@ async fn leases(engine: &Engine, taken: &[Leased], full: bool) -> Result<Leases>
     let mut leases = Vec::with_capacity(taken.len());
     for leased in taken {
         let spec = find::spec(&leased.body, &leased.task.id)?;
+        let place = Place::of(&engine.project, &leased.task.id, leased.task.run, &spec.env);
+        let attempt = place.attempt(&engine.project, &leased.task.id, leased.task.attempt());
         let mut lease = Lease::new(leased, spec, now);
+        lease.traceparent = place.outer.map(|_| attempt.to_string());
         lease.full = find::full(engine, &lease.task, full).await?;
         leases.push(lease);
     }
@@ -186,17 +190,18 @@ pub async fn complete(
     key: Option<String>,
 ) -> Result<Completed> {
     let token = asked.token;
-    let command = completion(asked)?;
+    let command = completion(engine, asked).await?;
     Ok(Completed::from(holder(engine, text, token, command, key).await?))
 }
 
-fn completion(asked: ask::Complete) -> Result<Command> {
-    if let Some(result) = &asked.result {
-        small_enough(result)?;
-    }
+async fn completion(engine: &Engine, asked: ask::Complete) -> Result<Command> {
+    let result = match asked.result {
+        Some(result) => Some(kept(engine, asked.token, result).await?),
+        None => None,
+    };
     Ok(Command::Complete {
         outcome: Outcome {
-            result: asked.result,
+            result,
             error: None,
             usage: asked.usage,
         },
@@ -205,14 +210,26 @@ fn completion(asked: ask::Complete) -> Result<Command> {
     })
 }
 
-fn small_enough(result: &Json) -> Result<()> {
+/// A result as the store takes it. A large one is kept beside it, as far as it comes from who holds the lease.
+pub async fn kept(engine: &Engine, token: Token, result: Json) -> Result<Json> {
     let bytes = result.get().len();
     if bytes <= RESULT_BYTES {
-        return Ok(());
+        return Ok(result);
     }
-    let detail = format!("the result has {bytes} bytes, the limit is {RESULT_BYTES}");
-    let refusal = Refusal::new(Code::LimitExceeded, detail);
-    Err(refusal.help("write it to a file and give its path: {\"file\": PATH}"))
+    if bytes as u64 > RESULT_FILE_BYTES {
+        let detail = format!("the result has {bytes} bytes, the limit is {RESULT_FILE_BYTES}");
+        let refusal = Refusal::new(Code::LimitExceeded, detail);
+        return Err(refusal.help("put it where those who need it find it, and say where in the result"));
+    }
+    let (home, project) = (engine.home.clone(), engine.project.clone());
+    let held = engine.store.leased(&project, None).await?;
+    if held.iter().all(|held| held.token != token) {
+        // It is refused, or was ended so before: then it was kept then.
+        return Ok(home.stands_for(&project, token, &result));
+    }
+    let keep = tokio::task::spawn_blocking(move || home.set_aside(&project, token, &result)).await;
+    let kept = keep.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+    kept.map_err(|e| Refusal::new(Code::StoreUnavailable, format!("the result cannot be kept: {e}")))
 }
 
 pub async fn fail(engine: &Engine, text: &str, asked: ask::Fail, key: Option<String>) -> Result<Failed> {
@@ -296,7 +313,7 @@ pub async fn settle(engine: &Engine, asked: ask::Settle) -> Result<Settled> {
     let mut requests = Vec::with_capacity(asked.ends.len());
     for end in asked.ends {
         let (token, command) = match end {
-            ask::End::Complete(end) => (end.token, completion(end)?),
+            ask::End::Complete(end) => (end.token, completion(engine, end).await?),
             ask::End::Fail(end) => (end.token, failure(end)?),
             ask::End::Release(held) => (held.token, Command::Release),
         };

@@ -15,6 +15,7 @@ use domain::task::state::{Reason, State};
 use engine::engine::Engine;
 use engine::recover;
 use engine::submit::{self, Into, Submitted};
+use engine::trace::{Context, VARIABLE};
 
 use crate::{find, invalid, limit, task};
 
@@ -33,7 +34,21 @@ pub fn plan(asked: &ask::Submit, folder: &Path) -> Result<(Plan, PathBuf)> {
 
 /// Stores a plan as a new run, or continues the newest one of it that has not succeeded.
 pub async fn submit(engine: &Engine, asked: &ask::Submit, folder: &Path) -> Result<(Run, Submitted)> {
-    let (plan, file) = plan(asked, folder)?;
+    submit_within(engine, asked, folder, None).await
+}
+
+/// The same from within a trace. What tasks are is not changed by it: only those that are new learn of it.
+pub async fn submit_within(
+    engine: &Engine,
+    asked: &ask::Submit,
+    folder: &Path,
+    trace: Option<Context>,
+) -> Result<(Run, Submitted)> {
+    let (mut plan, file) = plan(asked, folder)?;
+    for task in plan.tasks.iter_mut().filter(|_| trace.is_some()) {
+        let place = task.spec.env.entry(VARIABLE.to_owned());
+        place.or_insert_with(|| trace.map(|context| context.to_string()).unwrap_or_default());
+    }
     let into = match (asked.new, asked.resume) {
         (true, Some(_)) => return Err(invalid("`new` and `resume` exclude each other")),
         (_, Some(run)) => Into::Run(run),

@@ -12,11 +12,12 @@ use domain::id::{Key, Seq, TaskId};
 use domain::limits::{self, PAGE_MAX};
 use domain::plan::Asked;
 use domain::store::{Admission, AdmitLimits, Admitted, Filter, IntoRun, NewEdge, NewTask, On, Result, View};
-use domain::task::spec::Source;
+use domain::task::spec::{Json, Source};
 use engine::engine::Engine;
 use engine::ids;
 use engine::order::order;
 use engine::process::output;
+use engine::trace::VARIABLE;
 use rustc_hash::FxHashMap;
 
 use crate::{curb, find, invalid, limit};
@@ -45,6 +46,12 @@ pub async fn add(engine: &Engine, asked: Vec<Asked>, idempotency_key: Option<Str
         }
         let id = task.id.unwrap_or_else(ids::task);
         let mut new = NewTask::new(id, task.key, &task.spec, now.wall);
+        if task.spec.env.contains_key(VARIABLE) {
+            // The same request from within another trace is the same request.
+            let mut plain = task.spec.clone();
+            plain.env.remove(VARIABLE);
+            new.digest = NewTask::new(new.id.clone(), None, &plain, now.wall).digest;
+        }
         for after in task.after {
             let on = match index.get(&after.task) {
                 Some(at) => On::Batch(*at),
@@ -81,6 +88,22 @@ async fn stored(engine: &Engine, text: &str, known: &mut FxHashMap<String, TaskI
     let id = found.unwrap_or(id);
     known.insert(text.to_owned(), id.clone());
     Ok(id)
+}
+
+/// The result of a task, whole: also one that is too large for the store.
+pub async fn result(engine: &Engine, text: &str) -> Result<Json> {
+    let view = find::view(engine, text).await?;
+    let Some(result) = view.outcome.and_then(|outcome| outcome.result) else {
+        return Ok(Json::of(&()));
+    };
+    let (home, project, small) = (engine.home.clone(), engine.project.clone(), result.clone());
+    let read = tokio::task::spawn_blocking(move || home.whole(&project, &small)).await;
+    let whole = read.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+    let lost = |e| {
+        let detail = format!("the result of task {} cannot be read: {e}", view.task.id);
+        Refusal::new(Code::StoreUnavailable, detail)
+    };
+    Ok(whole.map_err(lost)?.unwrap_or(result))
 }
 
 /// People may do what agents may not.

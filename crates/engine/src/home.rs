@@ -1,9 +1,13 @@
 //! The folder beside a store that belongs to this machine: outputs of attempts, presence of workers, scratch files.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use domain::id::{Project, Seq};
+use domain::id::{Project, Seq, Token};
+use domain::limits;
+use domain::task::spec::Json;
+use serde::Deserialize;
 
 /// `.bellwether/`, or the folder of another SQLite store.
 #[derive(Clone, Debug)]
@@ -66,5 +70,49 @@ impl Home {
     /// Results that are too large for the store.
     pub fn results(&self, project: &Project) -> PathBuf {
         self.dir.join("results").join(project.as_str())
+    }
+
+    /// Where the result of the holder of a lease is set aside.
+    pub fn result(&self, project: &Project, token: Token) -> PathBuf {
+        let name = format!("{}-{}.json", token.seq.0, token.fence.0);
+        self.results(project).join(name)
+    }
+
+    /// Keeps a result beside the store, and gives what stands for it there: `{"file": PATH, "bytes": N}`.
+    pub fn set_aside(&self, project: &Project, token: Token, result: &Json) -> io::Result<Json> {
+        let path = self.result(project, token);
+        std::fs::create_dir_all(self.results(project))?;
+        let fresh = path.with_extension("json.new");
+        // On the disk before the store tells of it.
+        let mut file = std::fs::File::create(&fresh)?;
+        file.write_all(result.get().as_bytes())?;
+        file.sync_all()?;
+        // Whoever reads it meanwhile finds the one before, never half of one.
+        std::fs::rename(&fresh, &path)?;
+        Ok(self.stands_for(project, token, result))
+    }
+
+    /// What stands for a result that is set aside.
+    pub fn stands_for(&self, project: &Project, token: Token, result: &Json) -> Json {
+        let file = self.result(project, token);
+        Json::of(&serde_json::json!({ "file": file, "bytes": result.get().len() }))
+    }
+
+    /// The result that is meant, when this one stands for one that was set aside here.
+    pub fn whole(&self, project: &Project, result: &Json) -> io::Result<Option<Json>> {
+        #[derive(Deserialize)]
+        struct Aside {
+            file: PathBuf,
+            bytes: u64,
+        }
+        let Ok(aside) = serde_json::from_str::<Aside>(result.get()) else {
+            return Ok(None);
+        };
+        // Nothing else on this machine is anybody's business.
+        if aside.file.parent() != Some(&self.results(project)) || aside.bytes > limits::RESULT_FILE_BYTES {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(&aside.file)?;
+        Json::parse(&text).map(Some).map_err(io::Error::other)
     }
 }

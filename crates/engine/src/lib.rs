@@ -24,4 +24,5 @@ pub mod runner;
 pub mod service;
 pub mod simulate;
 pub mod submit;
+pub mod trace;
 pub mod worker;

@@ -33,16 +33,16 @@ impl Authority {
         self.folder.path().join("ca.pem")
     }
 
-    pub(crate) fn certificate(&self) -> PathBuf {
+    pub fn certificate(&self) -> PathBuf {
         self.folder.path().join("server.pem")
     }
 
-    pub(crate) fn key(&self) -> PathBuf {
+    pub fn key(&self) -> PathBuf {
         self.folder.path().join("server.key")
     }
 
     /// A copy of certificate and key in a folder that only one user may read.
-    pub(crate) fn copy(&self, folder: &Path) -> Result<[PathBuf; 2]> {
+    pub fn copy(&self, folder: &Path) -> Result<[PathBuf; 2]> {
         let copies = [folder.join("server.pem"), folder.join("server.key")];
         for (from, to) in [self.certificate(), self.key()].iter().zip(&copies) {
             fs::copy(from, to)?;

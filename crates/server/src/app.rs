@@ -11,6 +11,8 @@ use crate::keep::Keepers;
 use crate::measure::Answered;
 use crate::options::Options;
 use crate::stream::Streams;
+use crate::ticket::Tickets;
+use crate::trace::Tracer;
 
 #[derive(Clone, Debug)]
 pub(crate) struct App(Arc<Inner>);
@@ -20,9 +22,13 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) options: Options,
     pub(crate) auth: Auth,
+    pub(crate) tickets: Tickets,
     pub(crate) keepers: Keepers,
     pub(crate) streams: Streams,
+    pub(crate) tracer: Option<Arc<Tracer>>,
     pub(crate) answered: Answered,
+    /// One permit for each connection.
+    pub(crate) connections: Arc<Semaphore>,
     /// One permit for each request under way.
     pub(crate) room: Semaphore,
     /// The description of the interface, made once.
@@ -41,6 +47,14 @@ impl App {
         let mut leaving = self.leaving.clone();
         if leaving.wait_for(|leaving| *leaving).await.is_err() {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// Follows what happens in a project from now on, when traces are told.
+    pub(crate) fn trace(&self, project: &Project) {
+        // Those beyond the bound of projects are left out.
+        if self.tracer.is_some() {
+            drop(self.streams.of(project));
         }
     }
 

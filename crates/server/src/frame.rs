@@ -15,6 +15,7 @@ use domain::code::{Code, Refusal};
 use domain::id::Project;
 use domain::limits::KEY_BYTES;
 use domain::store::Result;
+use engine::trace::{Context, HEADER};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
@@ -23,6 +24,7 @@ use crate::auth::Caller;
 use crate::mount::Mount;
 use crate::op::{Call, Op};
 use crate::stream::socket::{self, MESSAGE_BYTES, Peer};
+use crate::ticket::PROTOCOL;
 use crate::{body, problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -122,11 +124,14 @@ async fn answer(app: App, op: &Op, path: Vec<String>, request: Request) -> Resul
     };
     if !op.open {
         app.keepers.keep(&project);
+        app.trace(&project);
     }
     let call = Call {
         engine: app.engine(project, caller.actor.clone()),
         idempotency_key: idempotency_key(&parts.headers)?,
+        authorization: parts.headers.get(header::AUTHORIZATION).cloned(),
         version: version(&parts.headers),
+        trace: trace(&parts.headers),
         caller,
         path,
         query,
@@ -146,6 +151,7 @@ async fn answer(app: App, op: &Op, path: Vec<String>, request: Request) -> Resul
 /// Lets a connection listen to the stream of a project.
 async fn stream(app: App, request: Request) -> Result<Response<Body>> {
     let (mut parts, _) = request.into_parts();
+    app.tickets.redeem(&mut parts.headers)?;
     let caller = app.auth.caller(&parts.headers, peer(&parts)).await?;
     caller.needs(Role::Reader)?;
     let (project, rest) = project(parts.uri.query().unwrap_or_default())?;
@@ -172,6 +178,7 @@ async fn stream(app: App, request: Request) -> Result<Response<Body>> {
     };
     let failed = app.clone();
     Ok(upgrade
+        .protocols([PROTOCOL])
         .max_message_size(MESSAGE_BYTES)
         .max_frame_size(MESSAGE_BYTES)
         .on_failed_upgrade(move |_| failed.streams.leave())
@@ -200,6 +207,11 @@ fn project(query: &str) -> Result<(Option<Project>, String)> {
 
 fn version(headers: &HeaderMap) -> Option<u32> {
     headers.get(VERSION_HEADER)?.to_str().ok()?.parse().ok()
+}
+
+/// One that cannot be read counts for nothing, as the standard asks.
+fn trace(headers: &HeaderMap) -> Option<Context> {
+    headers.get(HEADER)?.to_str().ok()?.parse().ok()
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {

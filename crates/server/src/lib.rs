@@ -1,13 +1,15 @@
 //! The service: HTTP operations, the live stream, remote workers. It works through an engine and never sees a database.
 //!
 //! In reading order: what it is told (`options`) and what it holds (`app`); one operation (`op`) and all of them
-//! (`http`); what every request goes through (`frame`: who asks (`auth`), how much (`body`), in what words it
+//! (`http`); what every request goes through (`frame`: who asks (`auth`, `ticket`), how much (`body`), in what words it
 //! is refused (`problem`)) and what others put beside them (`mount`); their description (`openapi`); what is done besides (`keep`), what is measured (`measure`)
-//! and told as it happens (`stream`); and the listener around it all (`listen`).
+//! and told as it happens (`stream`) and when it is over (`trace`); and the listener around it all (`listen`) with its
+//! door (`door`).
 
 mod app;
 mod auth;
 mod body;
+mod door;
 mod frame;
 mod http;
 mod keep;
@@ -19,8 +21,11 @@ mod openapi;
 mod options;
 mod problem;
 mod stream;
+mod ticket;
+mod trace;
 
 pub use http::operations;
-pub use listen::{Server, serve};
+pub use listen::{Renew, Server, serve};
 pub use mount::{Mount, Serve, Who};
 pub use options::{Options, Tls};
+pub use trace::Collector;

@@ -1,6 +1,7 @@
 //! The listener: one port, with or without TLS, until the pace says otherwise.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, OnceLock};
 
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -12,11 +13,14 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::app::{App, Inner};
 use crate::auth::Auth;
+use crate::door::Door;
 use crate::keep::Keepers;
 use crate::measure::Answered;
 use crate::mount::Mount;
 use crate::options::{Options, Tls};
 use crate::stream::Streams;
+use crate::ticket::Tickets;
+use crate::trace::Tracer;
 use crate::{frame, http, openapi};
 
 /// A server that listens and does not answer yet.
@@ -29,6 +33,7 @@ pub struct Server {
     leave: watch::Sender<bool>,
     pace: watch::Receiver<Pace>,
     mounts: Vec<Mount>,
+    tls: Arc<OnceLock<(Tls, RustlsConfig)>>,
 }
 
 impl Server {
@@ -55,12 +60,19 @@ impl Server {
         listener.set_nonblocking(true).map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
         let (leave, leaving) = watch::channel(false);
+        let tracer = options
+            .collector
+            .clone()
+            .map(|collector| Arc::new(Tracer::begin(collector)));
         let app = App::new(Inner {
             auth: Auth::new(engine.clone()),
+            tickets: Tickets::default(),
             keepers: Keepers::new(engine.clone(), workers, pace.clone()),
-            streams: Streams::new(engine.clone(), leaving.clone()),
+            streams: Streams::new(engine.clone(), leaving.clone(), tracer.clone()),
+            tracer,
             answered: Answered::default(),
             room: Semaphore::new(options.requests),
+            connections: Arc::new(Semaphore::new(options.connections)),
             description: openapi::describe(&http::ops()).to_string(),
             leaving,
             options,
@@ -73,7 +85,13 @@ impl Server {
             leave,
             pace,
             mounts: Vec::new(),
+            tls: Arc::default(),
         })
+    }
+
+    /// What may be changed while the server runs.
+    pub fn renew(&self) -> Renew {
+        Renew(Arc::clone(&self.tls))
     }
 
     /// Puts a service of another room under a path.
@@ -90,6 +108,7 @@ impl Server {
         self.app.streams.of(&engine.project)?;
         for project in engine.store.projects().await? {
             self.app.keepers.keep(&project);
+            self.app.trace(&project);
         }
         let router = frame::router(&self.app, http::ops(), self.mounts);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
@@ -110,26 +129,62 @@ impl Server {
             }
         });
         let head = options.head;
+        let door = Door {
+            room: Arc::clone(&self.app.connections),
+            head,
+            silence: options.silence,
+            leaving: self.app.leaving.clone(),
+        };
         let served = match &options.tls {
             None => {
                 let mut server = axum_server::from_tcp(self.listener)
                     .map_err(|e| broken(&e))?
+                    .acceptor(door)
                     .handle(handle);
                 patient(server.http_builder(), head);
                 server.serve(service).await
             }
             Some(tls) => {
                 let config = config(tls).await?;
+                drop(self.tls.set((tls.clone(), config.clone())));
                 let server = axum_server::from_tcp_rustls(self.listener, config).map_err(|e| broken(&e))?;
-                let mut server = server.handle(handle);
+                let mut server = server.map(|tls| tls.acceptor(door)).handle(handle);
                 patient(server.http_builder(), head);
                 server.serve(service).await
             }
         };
         app.keepers.end().await;
+        if let Some(tracer) = &app.tracer {
+            tracer.end().await;
+        }
         leaver.abort();
         served.map_err(|e| broken(&e))
     }
+}
+
+/// A running server, for whoever changes something about it.
+#[derive(Clone, Debug)]
+pub struct Renew(Arc<OnceLock<(Tls, RustlsConfig)>>);
+
+impl Renew {
+    /// Reads the certificate anew, for the connections that come from now on; false where there is none. One that cannot be
+    /// used changes nothing.
+    pub async fn certificate(&self) -> Result<bool> {
+        let Some((tls, config)) = self.0.get() else {
+            return Ok(false);
+        };
+        let read = config.reload_from_pem_file(&tls.certificate, &tls.key).await;
+        read.map(|()| true).map_err(|e| unusable(tls, &e))
+    }
+}
+
+fn unusable(tls: &Tls, error: &std::io::Error) -> Refusal {
+    let detail = format!(
+        "{} and {} cannot be used: {error}",
+        tls.certificate.display(),
+        tls.key.display()
+    );
+    Refusal::new(Code::ConfigInvalid, detail).help("give a certificate chain and its key as PEM files")
 }
 
 fn patient(
@@ -154,15 +209,7 @@ async fn config(tls: &Tls) -> Result<RustlsConfig> {
     drop(rustls::crypto::ring::default_provider().install_default());
     RustlsConfig::from_pem_file(&tls.certificate, &tls.key)
         .await
-        .map_err(|e| {
-            let detail = format!(
-                "{} and {} cannot be used: {e}",
-                tls.certificate.display(),
-                tls.key.display()
-            );
-            Refusal::new(Code::ConfigInvalid, detail)
-                .help("give a certificate chain and its key as PEM files")
-        })
+        .map_err(|e| unusable(tls, &e))
 }
 
 fn broken(error: &std::io::Error) -> Refusal {

@@ -95,9 +95,25 @@ pub(crate) const DEGRADED: Name = name(
     "1 while twice as much waits as this server works on at the same time.",
 );
 
+pub(crate) const OPEN: Name = name(
+    "bellwether_http_connections",
+    "gauge",
+    "Connections that are open.",
+);
+pub(crate) const SPANS: Name = name(
+    "bellwether_trace_spans_total",
+    "counter",
+    "Spans that the collector of traces has taken.",
+);
+pub(crate) const SPANS_DROPPED: Name = name(
+    "bellwether_trace_spans_dropped_total",
+    "counter",
+    "Spans that were left out: there was no room, or the collector did not take them.",
+);
+
 /// Every one of them.
 #[cfg(test)]
-pub(crate) const ALL: [&Name; 15] = [
+pub(crate) const ALL: [&Name; 18] = [
     &TASKS,
     &DEAD_LETTERS,
     &OLDEST,
@@ -113,6 +129,9 @@ pub(crate) const ALL: [&Name; 15] = [
     &UP,
     &UNREAD,
     &DEGRADED,
+    &OPEN,
+    &SPANS,
+    &SPANS_DROPPED,
 ];
 
 /// From a millisecond to a day, in milliseconds.
@@ -134,6 +153,18 @@ impl Histogram {
         self.buckets[at].fetch_add(1, Ordering::Relaxed);
         let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         self.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+}
+
+impl Histogram {
+    /// How many there were, and their sum.
+    pub(crate) fn total(&self) -> (u64, Duration) {
+        let count = self
+            .buckets
+            .iter()
+            .map(|bucket| bucket.load(Ordering::Relaxed))
+            .sum();
+        (count, Duration::from_micros(self.micros.load(Ordering::Relaxed)))
     }
 }
 
@@ -311,6 +342,8 @@ mod tests {
         for millis in [1, 2, 60_000, 100_000_000] {
             histogram.observe(Duration::from_millis(millis));
         }
+        let sum = Duration::from_millis(100_060_003);
+        assert_eq!(histogram.total(), (4, sum));
         let mut text = Text::default();
         text.histogram(&RUN, &[("project", "a")], &histogram);
         let has = |line: &str| assert!(text.0.lines().any(|had| had == line), "{line} in {}", text.0);

@@ -10,6 +10,7 @@ use desk::token::Role;
 use domain::code::{Code, Refusal, nearest};
 use domain::store::Result;
 use engine::engine::Engine;
+use engine::trace::Context;
 use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -30,8 +31,12 @@ pub(crate) struct Call {
     pub(crate) query: String,
     pub(crate) body: Vec<u8>,
     pub(crate) idempotency_key: Option<String>,
+    /// By what the caller was known.
+    pub(crate) authorization: Option<HeaderValue>,
     /// Of the contract of stores that the caller speaks.
     pub(crate) version: Option<u32>,
+    /// From within which trace is called.
+    pub(crate) trace: Option<Context>,
 }
 
 impl Call {

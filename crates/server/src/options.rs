@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::trace::Collector;
+
 #[derive(Clone, Debug)]
 pub struct Options {
     pub listen: SocketAddr,
@@ -18,6 +20,8 @@ pub struct Options {
     pub patience: Duration,
     /// Requests under way at the same time; those beyond are refused.
     pub requests: usize,
+    /// Connections at the same time; those beyond are hung up on.
+    pub connections: usize,
     /// Connections that listen to the stream at the same time.
     pub streams: usize,
     /// How often a connection of the stream is asked whether it is there.
@@ -26,6 +30,8 @@ pub struct Options {
     pub silence: Duration,
     /// How long a drain waits for requests under way.
     pub drain: Duration,
+    /// Who is told of traces.
+    pub collector: Option<Collector>,
 }
 
 /// A certificate chain and its key, as PEM files.
@@ -45,10 +51,12 @@ impl Default for Options {
             head: Duration::from_secs(10),
             patience: Duration::from_secs(30),
             requests: 4_096,
+            connections: 16_384,
             streams: 4_096,
             ping: Duration::from_secs(30),
             silence: Duration::from_secs(60),
             drain: Duration::from_secs(10),
+            collector: None,
         }
     }
 }

@@ -190,7 +190,7 @@ pub struct Progress {
 pub struct Complete {
     #[serde(deserialize_with = "token")]
     pub token: LeaseToken,
-    /// Dependents get it; at most 32 KiB.
+    /// Dependents get it; at most 16 MiB. One over 32 KiB is kept as a file, and `{"file", "bytes"}` stands for it.
     #[serde(default)]
     pub result: Option<Json>,
     /// What it took, such as `{"tokens": 1200}`.

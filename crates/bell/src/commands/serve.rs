@@ -20,12 +20,12 @@ use super::mcp::verbs::Verbs;
 use crate::context::{Access, Context};
 use crate::error::{Result, invalid};
 use crate::exit::Exit;
-use crate::{parse, signals};
+use crate::{parse, reload, signals};
 
 /// Serve the store to programs, machines and people over HTTP
 ///
 /// Without a token it listens on this machine alone. It looks after what is due by time; with --workers it also works.
-/// The first signal lets requests under way end, a second one ends it at once.
+/// The first signal lets requests under way end, a second one ends it at once. HUP reads settings and certificate anew.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bell serve
@@ -71,6 +71,19 @@ fn tools(setup: Setup) -> Mount {
     }
 }
 
+/// As many as this process may have open, less what it needs itself.
+fn connections() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let most = Options::default().connections;
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it cannot be raised, what holds now is what there is.
+    let _ = setrlimit(Resource::Nofile, limit);
+    let open = getrlimit(Resource::Nofile).current;
+    let open = open.map_or(most, |open| usize::try_from(open).unwrap_or(most));
+    most.min(open.saturating_sub(open / 4))
+}
+
 fn workers(text: &str) -> std::result::Result<usize, String> {
     match text {
         "0" => Ok(0),
@@ -109,13 +122,15 @@ impl Args {
         let options = Options {
             listen: self.listen,
             tls,
+            connections: connections(),
+            collector: context.settings.collector()?,
             ..Options::default()
         };
         let workers = worker::Options {
             jobs: self.workers,
             guard: std::env::current_exe().ok(),
             store_url: context.place()?.1,
-            ..worker::Options::default()
+            ..context.settings.worker()
         };
         let setup = Setup {
             engine: engine.clone(),
@@ -128,6 +143,7 @@ impl Args {
         };
         let server = server::Server::open(engine, options, workers, signals::pace()?).await?;
         let server = server.mount(tools(setup));
+        tokio::spawn(reload::obey(context.clone(), signals::hangup()?, server.renew()));
         let listening = Listening {
             listening: format!("{scheme}://{}", server.address),
             pid: std::process::id(),

@@ -189,6 +189,21 @@ impl Settings {
         Outside::new(self.parsed("http.allow", str::parse).unwrap_or_default())
     }
 
+    /// Who is told of traces, if anybody is.
+    pub(crate) fn collector(&self) -> Result<Option<server::Collector>, Refusal> {
+        let Some(url) = self.collector_url() else {
+            return Ok(None);
+        };
+        let headers = std::env::var("OTEL_EXPORTER_OTLP_HEADERS").unwrap_or_default();
+        server::Collector::new(&url, &headers, self.text("trace.service")).map(Some)
+    }
+
+    fn collector_url(&self) -> Option<String> {
+        let standard = || std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
+        let set = Some(self.text("trace.endpoint").to_owned()).filter(|url| !url.is_empty());
+        set.or_else(standard).filter(|url| !url.is_empty())
+    }
+
     pub(crate) fn claim_ttl(&self) -> Duration {
         self.span("claim.ttl")
     }
@@ -210,6 +225,7 @@ impl Settings {
             drain: self.span("worker.drain"),
             outside: self.outside(),
             secrets: self.secrets.clone(),
+            traced: self.collector_url().is_some(),
             ..worker::Options::default()
         }
     }

@@ -192,3 +192,53 @@ fn a_worker_in_plain_python_answers_prompts() {
     end(worker);
     end(served.child);
 }
+
+#[test]
+fn a_large_result_goes_from_machine_to_machine() {
+    let bench = Bench::new();
+    let served = Served::new(&bench, &[]);
+    let url = format!("http://{}", served.address);
+    let big = "x".repeat(100_000);
+    let make = "printf '\"%s\"' $(head -c 100000 /dev/zero | tr '\\0' x) > $BELL_RESULT";
+    bench.json(&["task", "add", "a", "--id", "a", "--run", make]);
+    let first = worker(&bench, "one", &url, &[]);
+    until("the result", || state(&bench, "a") == "completed");
+    end(first);
+    let kept = task(&bench, "a")["result"].clone();
+    assert_eq!(kept["bytes"], 100_002, "{kept}");
+    let file = kept["file"].as_str().unwrap();
+    assert!(
+        file.starts_with(bench.path().to_str().unwrap()),
+        "it is beside the server: {file}"
+    );
+    assert!(!file.contains("/one/"), "{file}");
+    let (status, whole) = served.ask("GET", "/v1/tasks/a/result", None, &Value::Null);
+    assert_eq!((status, whole.as_str()), (200, Some(&*big)));
+
+    let copy = "cp \"$(sed 's/.*\"file\":\"//; s/\".*//' < $BELL_INPUT)\" got; readlink -f got";
+    bench.json(&["task", "add", "b", "--id", "b", "--after", "a", "--run", copy]);
+    let second = worker(&bench, "two", &url, &[]);
+    until("the next one", || state(&bench, "b") == "completed");
+    end(second);
+    let got = std::fs::read_to_string(bench.path().join("got")).unwrap();
+    assert_eq!(got, format!("\"{big}\""));
+
+    // Whoever speaks HTTP need not know of files.
+    bench.json(&["task", "add", "c", "--id", "c"]);
+    let (_, lease) = served.ask("POST", "/v1/leases", None, &serde_json::json!({"worker": "w"}));
+    let token = lease["leases"][0]["token"].clone();
+    let done = serde_json::json!({"token": token, "result": big});
+    let (status, told) = served.ask("POST", "/v1/tasks/c/complete", None, &done);
+    assert_eq!(status, 200, "{told}");
+    let (_, whole) = served.ask("GET", "/v1/tasks/c/result", None, &Value::Null);
+    assert_eq!(whole.as_str(), Some(&*big));
+    // A result that names somebody else's file is only what it says.
+    bench.json(&["task", "add", "d", "--id", "d"]);
+    let (_, lease) = served.ask("POST", "/v1/leases", None, &serde_json::json!({"worker": "w"}));
+    let forged = serde_json::json!({"file": "/etc/passwd", "bytes": 100_000});
+    let done = serde_json::json!({"token": lease["leases"][0]["token"], "result": forged});
+    assert_eq!(served.ask("POST", "/v1/tasks/d/complete", None, &done).0, 200);
+    let (_, whole) = served.ask("GET", "/v1/tasks/d/result", None, &Value::Null);
+    assert_eq!(whole, forged);
+    end(served.child);
+}

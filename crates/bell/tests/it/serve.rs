@@ -56,6 +56,28 @@ impl Served {
         answer
     }
 
+    /// Begins a session of the tools for agents.
+    fn session(&self, token: &str) -> String {
+        let said = self.tools(&[("Authorization", token)], &hello());
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+        let session = said
+            .lines()
+            .find_map(|line| line.strip_prefix("mcp-session-id: "))
+            .unwrap_or_else(|| panic!("no session: {said}"))
+            .to_owned();
+        let headers = [("Authorization", token), ("Mcp-Session-Id", &*session)];
+        let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        self.tools(&headers, &ready);
+        session
+    }
+
+    fn call(&self, token: &str, session: &str, tool: &str, arguments: &Value) -> String {
+        let headers = [("Authorization", token), ("Mcp-Session-Id", session)];
+        let params = json!({"name": tool, "arguments": arguments});
+        let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params});
+        self.tools(&headers, &call)
+    }
+
     /// Status and document of an answer.
     pub(crate) fn ask(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> (u16, Value) {
         let body = if body.is_null() {
@@ -78,6 +100,12 @@ impl Served {
         let body = answer.split_once("\r\n\r\n").unwrap().1;
         (status, serde_json::from_str(body).unwrap_or(Value::Null))
     }
+}
+
+fn hello() -> Value {
+    json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "probe", "version": "1"},
+    }})
 }
 
 // proves: DESIGN 13
@@ -173,25 +201,10 @@ fn tools_for_agents_know_their_callers_by_token() {
     };
     let (reader, worker) = (make("reader"), make("worker"));
     let served = Served::new(&bench, &["--tools", "core"]);
-    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
-        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "probe", "version": "1"},
-    }});
-    let refused = served.tools(&[], &hello);
+    let refused = served.tools(&[], &hello());
     assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
     let call = |token: &str, tool: &str, arguments: &Value| {
-        let said = served.tools(&[("Authorization", token)], &hello);
-        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
-        let session = said
-            .lines()
-            .find_map(|line| line.strip_prefix("mcp-session-id: "))
-            .unwrap_or_else(|| panic!("no session: {said}"))
-            .to_owned();
-        let headers = [("Authorization", token), ("Mcp-Session-Id", &*session)];
-        let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-        served.tools(&headers, &ready);
-        let params = json!({"name": tool, "arguments": arguments});
-        let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params});
-        served.tools(&headers, &call)
+        served.call(token, &served.session(token), tool, arguments)
     };
     let task = json!({"prompt": "write the docs"});
     let said = call(&reader, "task_add", &task);
@@ -201,5 +214,89 @@ fn tools_for_agents_know_their_callers_by_token() {
     assert_eq!(bench.json(&["queue", "status"])["ready"], 1);
     let events = bench.json(&["events", "--type", "task.submitted"]);
     assert_eq!(events["events"][0]["actor"], "user:worker");
+    end(served.child);
+}
+
+// proves: DESIGN 13, DESIGN 9
+#[test]
+fn tools_for_agents_keep_to_the_role_of_each_call() {
+    let bench = Bench::new();
+    let make = |role: &str| {
+        let said = bench.bell(&["token", "create", role, "--role", role]);
+        format!("Bearer {}", said.out.trim())
+    };
+    let (reader, worker, operator) = (make("reader"), make("worker"), make("operator"));
+    bench.json(&["task", "add", "a", "--id", "a"]);
+    let served = Served::new(&bench, &["--tools", "all"]);
+    let allowed = |token: &str, tool: &str, arguments: &Value| {
+        let said = served.call(token, &served.session(token), tool, arguments);
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+        !said.contains("forbidden")
+    };
+    let (none, id) = (json!({}), json!({"task_id": "a"}));
+    for (tool, arguments, least) in [
+        ("task_why", &none, 0),
+        ("orchestration_get_queue_metrics", &none, 0),
+        ("bell_task_list", &none, 0),
+        ("task_add", &json!({"prompt": "x"}), 1),
+        ("task_cancel", &id, 2),
+        ("bell_lock_break", &json!({"name": "db", "reason": "x"}), 2),
+        ("orchestration_deregister_agent", &json!({"agent_id": "ann"}), 2),
+    ] {
+        for (rank, token) in [&reader, &worker, &operator].into_iter().enumerate() {
+            assert_eq!(
+                allowed(token, tool, arguments),
+                rank >= least,
+                "{tool} as {token}"
+            );
+        }
+    }
+    // Somebody else's session lends no rights.
+    bench.json(&["task", "add", "b", "--id", "b"]);
+    let session = served.session(&worker);
+    let claimed = served.call(&worker, &session, "task_claim", &none);
+    assert!(!claimed.contains("forbidden"), "{claimed}");
+    let borrowed = served.call(&reader, &session, "task_complete", &none);
+    assert!(borrowed.contains("forbidden"), "{borrowed}");
+
+    bench.json(&["token", "revoke", "worker"]);
+    until("the end of the token", || {
+        let said = served.tools(
+            &[("Authorization", &worker), ("Mcp-Session-Id", &session)],
+            &hello(),
+        );
+        said.starts_with("HTTP/1.1 401")
+    });
+    until("a pause after wrong tokens", || {
+        let said = served.tools(&[("Authorization", "Bearer bell_wrong")], &hello());
+        assert!(said.starts_with("HTTP/1.1 4"), "{said}");
+        said.starts_with("HTTP/1.1 429")
+    });
+    end(served.child);
+}
+
+// proves: DESIGN 7
+#[test]
+fn a_prune_by_way_of_a_server_takes_out_what_is_beside_it() {
+    let bench = Bench::new();
+    let served = Served::new(&bench, &["--workers", "1"]);
+    let url = format!("http://{}", served.address);
+    bench.json(&["task", "add", "a", "--id", "a", "--run", "echo out"]);
+    until("the work", || {
+        bench.json(&["task", "show", "a"])["state"] == "completed"
+    });
+    let outputs = || {
+        let folder = bench.path().join(".bellwether/output/default/0");
+        std::fs::read_dir(folder).map_or(0, Iterator::count)
+    };
+    assert!(outputs() > 0);
+    let prune = ["store", "prune", "--older", "1s", "--server", &url];
+    until("a second ago", || {
+        bench.json(&[&prune[..], &["--dry-run"]].concat())["tasks"] == 1
+    });
+    assert!(outputs() > 0, "nothing was taken");
+    assert_eq!(bench.json(&[&prune[..], &["--yes"]].concat())["tasks"], 1);
+    assert_eq!(outputs(), 0);
+    assert_eq!(bench.problem(&["task", "show", "a"]).0, "task-not-found");
     end(served.child);
 }

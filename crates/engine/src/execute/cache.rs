@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use domain::task::spec::Cache;
 
 use super::Job;
+use crate::trace;
 
 /// Changes when an executor starts to treat the same task differently.
 const VERSION: &str = "1";
@@ -24,7 +25,10 @@ pub fn key(job: &Job, cache: &Cache) -> Result<[u8; 32], String> {
         hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
     };
     part("version", VERSION.as_bytes());
-    let work = serde_json::to_vec(&(&job.spec.work, &job.spec.env)).map_err(|e| e.to_string())?;
+    // In which trace it is done changes nothing about the work.
+    let mut env = job.spec.env.clone();
+    env.remove(trace::VARIABLE);
+    let work = serde_json::to_vec(&(&job.spec.work, &env)).map_err(|e| e.to_string())?;
     part("work", &work);
     part(
         "inputs",

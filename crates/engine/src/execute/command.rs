@@ -16,6 +16,7 @@ use super::secrets::Secrets;
 use super::{Finish, Job};
 use crate::engine::Engine;
 use crate::process::{Cause, Ended, How, Launch, LaunchError, Launcher, output};
+use crate::trace;
 
 /// What commands of one worker share.
 #[derive(Clone, Debug)]
@@ -104,11 +105,16 @@ impl Commands {
             .spec
             .env
             .iter()
+            .filter(|(name, _)| *name != trace::VARIABLE)
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         launch.env_remove = self.secrets.variables().cloned().collect();
         launch.env.extend(secrets.variables());
         launch.mask = job.mask.get().cloned();
+        let place = job.trace.map(|context| context.to_string());
+        launch
+            .env
+            .extend(place.map(|place| (trace::VARIABLE.to_owned(), place)));
         launch
             .env
             .extend(files.environment(job, &self.store_url, project));
@@ -216,24 +222,16 @@ async fn completed(engine: &Engine, job: &Job, files: &Files) -> Result<Finish, 
 
 /// A result that is too large for the store travels as a file: `{"file": PATH, "bytes": N}`.
 pub(super) fn set_aside(engine: &Engine, job: &Job, result: &Json) -> Result<Json, Failure> {
-    let folder = engine.home.results(&engine.project);
-    let path = folder.join(format!("{}.json", job.scratch_name()));
-    // On the disk before the store tells of it.
-    std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::File::create(&path))
-        .and_then(|mut file| {
-            file.write_all(result.get().as_bytes())?;
-            file.sync_all()
-        })
+    let path = engine.home.result(&engine.project, job.leased.token);
+    engine
+        .home
+        .set_aside(&engine.project, job.leased.token, result)
         .map_err(|e| {
             Failure::new(format!(
                 "the result could not be written to {}: {e}",
                 path.display()
             ))
-        })?;
-    Ok(Json::of(
-        &serde_json::json!({ "file": path, "bytes": result.get().len() }),
-    ))
+        })
 }
 
 fn could_not_start(error: &LaunchError) -> Failure {

@@ -20,6 +20,7 @@ use super::Job;
 use crate::engine::Engine;
 use crate::ids;
 use crate::process::output::Mask;
+use crate::trace;
 
 /// Results up to this size also travel in the environment.
 const RESULT_VARIABLE_BYTES: usize = 8 * 1024;
@@ -346,11 +347,15 @@ fn read_subtasks(
                 task.spec.source
             };
             let cwd = task.spec.cwd.clone().or_else(|| job.spec.cwd.clone());
-            let spec = Spec {
+            let mut spec = Spec {
                 source,
                 cwd,
                 ..task.spec.clone()
             };
+            if let Some(context) = job.trace {
+                let place = spec.env.entry(trace::VARIABLE.to_owned());
+                place.or_insert_with(|| context.to_string());
+            }
             let mut new = NewTask::new(ids::task(), Some(task.key.clone()), &spec, now);
             new.after = outside.get(task.key.as_str()).cloned().unwrap_or_default();
             let sibling = |after: &domain::task::spec::After| NewEdge {

@@ -12,6 +12,7 @@ use super::files;
 use super::{Finish, Job};
 use crate::engine::Engine;
 use crate::outside::{self, Answer, Outside, Trouble, secret};
+use crate::trace;
 
 /// Characters of an answer that a failure quotes.
 const QUOTED: usize = 300;
@@ -40,8 +41,10 @@ pub(super) async fn answered(
 ) -> Result<Answer, Finish> {
     let timeout = job.spec.timeout.unwrap_or(timeout);
     let keep = limits::RESULT_FILE_BYTES as usize;
+    let place = job.trace.map(|context| (trace::HEADER, context.to_string()));
+    let said = std::iter::once(("idempotency-key", key(engine, job))).chain(place);
     let answer = tokio::select! {
-        answer = ask(outside, asked, body, Some(key(engine, job)), timeout, keep) => answer.map_err(failure),
+        answer = ask(outside, asked, body, said, timeout, keep) => answer.map_err(failure),
         () = job.steering.cancelled() => return Err(Finish::Stopped),
     };
     let answer = answer.map_err(|failure| Finish::Failed {
@@ -98,12 +101,12 @@ pub(super) fn sent(body: &Json) -> Vec<u8> {
     }
 }
 
-/// One call, with what every call carries.
+/// One call, with what every call carries and what is `said` beside, unless it says that itself.
 pub(super) async fn ask(
     outside: &Outside,
     asked: &Call,
     body: Option<Vec<u8>>,
-    key: Option<String>,
+    said: impl IntoIterator<Item = (&'static str, String)>,
     timeout: Duration,
     keep: usize,
 ) -> Result<Answer, Trouble> {
@@ -112,8 +115,10 @@ pub(super) async fn ask(
         headers.push((name.to_ascii_lowercase(), secret(value)?));
     }
     let has = |headers: &[(String, String)], name: &str| headers.iter().any(|(known, _)| known == name);
-    if let Some(key) = key.filter(|_| !has(&headers, "idempotency-key")) {
-        headers.push(("idempotency-key".to_owned(), key));
+    for (name, value) in said {
+        if !has(&headers, name) {
+            headers.push((name.to_owned(), value));
+        }
     }
     if body
         .as_ref()

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 
 use crate::process;
 use crate::process::output::Mask;
+use crate::trace::Context;
 
 /// A leased task with everything that its executor needs.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Job {
     pub steering: Steering,
     /// Hides the secrets of the attempt, once they were read.
     pub mask: Arc<OnceLock<Mask>>,
+    /// The attempt in its trace, when somebody follows it.
+    pub trace: Option<Context>,
 }
 
 impl Job {

@@ -21,6 +21,7 @@ use crate::execute::command::Commands;
 use crate::execute::wait::{WAITS_MAX, Waits};
 use crate::execute::{Finish, Job, Steering};
 use crate::ids;
+use crate::trace::Place;
 
 pub(super) struct Slot {
     job: Job,
@@ -479,7 +480,10 @@ impl Dispatch {
         } else {
             Vec::new()
         };
+        let place = Place::of(project, &leased.task.id, leased.task.run, &spec.env);
+        let followed = self.options.traced || place.outer.is_some();
         Ok(Job {
+            trace: followed.then(|| place.attempt(project, &leased.task.id, leased.task.attempt())),
             leased: Arc::new(leased),
             spec: Arc::new(spec),
             run: self.options.run,

@@ -71,6 +71,8 @@ pub struct Options {
     pub cache_bound: usize,
     /// By which tasks and rules call the web.
     pub outside: Outside,
+    /// Attempts are told where they stand in a trace, even when nobody outside has begun one.
+    pub traced: bool,
 }
 
 impl Default for Options {
@@ -97,6 +99,7 @@ impl Default for Options {
             store_url: String::new(),
             cache_bound: 1_000,
             outside: Outside::default(),
+            traced: false,
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use crate::measure::{CONNECTIONS, DEGRADED, Text, UNDER_WAY, UNREAD, UP};
+use crate::measure::{CONNECTIONS, DEGRADED, OPEN, SPANS, SPANS_DROPPED, Text, UNDER_WAY, UNREAD, UP};
 use crate::op::{Answer, Call, Op, get, post, typed};
 use crate::stream::metric::{Metric, MetricType, Priority};
 use crate::stream::{Aggregate, Connection};
@@ -41,6 +41,13 @@ pub(super) fn ops() -> Vec<Op> {
             publish,
         )
         .role(Role::Worker),
+        post(
+            "/v1/stream/ticket",
+            "giveTicket",
+            "Give a ticket to the stream, for one connection within 30 s",
+            ticket,
+        )
+        .role(Role::Reader),
         get(
             "/v1/stream/connections",
             "listConnections",
@@ -79,7 +86,16 @@ async fn scrape(call: Call) -> Result<Response<Body>> {
     text.answered(&call.app.answered);
     let under_way = call.app.options.requests - call.app.room.available_permits();
     text.gauge(&UNDER_WAY, under_way as f64);
+    let open = call.app.options.connections - call.app.connections.available_permits();
+    text.gauge(&OPEN, open as f64);
     text.gauge(&CONNECTIONS, call.app.streams.open.load(Ordering::Relaxed) as f64);
+    if let Some(tracer) = &call.app.tracer {
+        text.gauge(&SPANS, tracer.counts.sent.load(Ordering::Relaxed) as f64);
+        text.gauge(
+            &SPANS_DROPPED,
+            tracer.counts.dropped.load(Ordering::Relaxed) as f64,
+        );
+    }
     Ok(typed(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",
@@ -146,6 +162,23 @@ async fn publish(call: Call, asked: Sent) -> Result<Published> {
     call.app.streams.of(&call.engine.project)?.publish(&metric);
     Ok(Published {
         timestamp: api::time::Time(now),
+    })
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Ticket {
+    /// A subprotocol of the handshake, beside `protocol`.
+    ticket: String,
+    protocol: &'static str,
+    /// Seconds.
+    good_for: u64,
+}
+
+async fn ticket(call: Call, _: api::ask::Nothing) -> Result<Ticket> {
+    Ok(Ticket {
+        ticket: call.app.tickets.give(call.authorization.clone())?,
+        protocol: crate::ticket::PROTOCOL,
+        good_for: crate::ticket::GOOD.as_secs(),
     })
 }
 

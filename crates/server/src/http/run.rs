@@ -47,7 +47,11 @@ pub(super) fn ops() -> Vec<Op> {
 
 async fn submit(call: Call, asked: ask::Submit) -> Result<Run> {
     let folder = desk::run::folder(&call.engine)?;
-    Ok(desk::run::submit(&call.engine, &asked, &folder).await?.0)
+    Ok(
+        desk::run::submit_within(&call.engine, &asked, &folder, call.trace)
+            .await?
+            .0,
+    )
 }
 
 async fn list(call: Call, asked: ask::Runs) -> Result<Runs> {

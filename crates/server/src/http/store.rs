@@ -15,6 +15,7 @@ use domain::limits::{CLAIM_MAX, EACH_ITEMS, PAGE_MAX};
 use domain::store::{Admission, Command, LeaseClock, NewTask, Request, Result, Target};
 use domain::task::record;
 use domain::task::spec::{Spec, Work};
+use engine::engine::Engine;
 use serde_json::{Value, json};
 
 use crate::op::{Answer, Call, Op, json as answer};
@@ -94,7 +95,10 @@ async fn run(call: &Call, verb: Verb) -> Result<Value> {
                 .for_each(|leased| on_the_wall(call, &mut leased.task));
             told(&leased)
         }
-        Verb::Change(requests) => {
+        Verb::Change(mut requests) => {
+            for request in &mut requests {
+                keep_result(engine, request).await?;
+            }
             let requests = requests.into_iter().map(|request| asked(call, request));
             let replies = store
                 .change(project, requests.collect::<Result<_>>()?, now)
@@ -257,6 +261,17 @@ fn asked(call: &Call, mut request: Request) -> Result<Request> {
         *children.admission = believed(call, admission)?;
     }
     Ok(request)
+}
+
+/// A large result comes whole, and is kept here.
+async fn keep_result(engine: &Engine, request: &mut Request) -> Result<()> {
+    if let (Target::Holder(token, _), Command::Complete { outcome, .. }) =
+        (&request.target, &mut request.command)
+        && let Some(result) = outcome.result.take()
+    {
+        outcome.result = Some(desk::lease::kept(engine, *token, result).await?);
+    }
+    Ok(())
 }
 
 fn empty(call: &Call) -> Admission {

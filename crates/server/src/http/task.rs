@@ -13,10 +13,11 @@ use domain::plan;
 use domain::store::{Command, Result};
 use domain::task::spec::Work;
 use domain::task::state::State;
+use engine::trace::VARIABLE;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 
-use crate::op::{Answer, Call, Op, get, json, post};
+use crate::op::{Answer, Call, Op, get, json, post, typed};
 
 /// Tasks of one request.
 const BATCH: usize = 10_000;
@@ -48,6 +49,23 @@ pub(super) fn ops() -> Vec<Op> {
             "showLogs",
             "Show what an attempt printed",
             logs,
+        ),
+        Op::raw(
+            Method::GET,
+            "/v1/tasks/{id}/result",
+            "showResult",
+            "Show the result of a task, whole: also one that is too large for the store",
+            Answer::Other(&["application/json"]),
+            |call| {
+                Box::pin(async move {
+                    let result = desk::task::result(&call.engine, call.name()).await?;
+                    Ok(typed(
+                        StatusCode::OK,
+                        "application/json",
+                        result.get().as_bytes().to_vec(),
+                    ))
+                })
+            },
         ),
         post(
             "/v1/tasks/{id}/cancel",
@@ -138,7 +156,11 @@ fn add() -> Op {
 }
 
 async fn added(call: Call) -> Result<Response<Body>> {
-    let (asked, many) = plan::requests(&call.body, BATCH)?;
+    let (mut asked, many) = plan::requests(&call.body, BATCH)?;
+    for task in asked.iter_mut().filter(|_| call.trace.is_some()) {
+        let place = task.spec.env.entry(VARIABLE.to_owned());
+        place.or_insert_with(|| call.trace.map(|context| context.to_string()).unwrap_or_default());
+    }
     if call.caller.role < Role::Operator
         && let Some(free) = asked
             .iter()

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::Stream;
 use super::metric::{Metric, MetricType};
+use crate::trace::What;
 
 /// How often the queue and its workers are looked at while something changes.
 const LOOK: Duration = Duration::from_secs(1);
@@ -29,6 +30,7 @@ pub(super) async fn follow(stream: Arc<Stream>, mut leaving: watch::Receiver<boo
         let mut after = None;
         let mut looked = None;
         let mut health = tokio::time::interval(HEALTH);
+        let mut pulse = Pulse::begin(&stream);
         let mut moment = 0;
         loop {
             let changed = stream.engine.store.changed(moment);
@@ -48,7 +50,7 @@ pub(super) async fn follow(stream: Arc<Stream>, mut leaving: watch::Receiver<boo
             }
             tokio::select! {
                 now = changed => moment = now,
-                _ = health.tick() => stream.publish(&health_of(&stream)),
+                _ = health.tick() => stream.publish(&health_of(&stream, &mut pulse).await),
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -108,6 +110,7 @@ async fn measure(stream: &Stream, page: &[Seen]) -> Result<()> {
     }
     for seen in page {
         stream.measured.event(seen.event.fact.kind);
+        trace(stream, seen);
         let Some(task) = &seen.task else { continue };
         if let Kind::TaskEntered(state) = seen.event.fact.kind {
             stream.publish(&progress(seen, task, state));
@@ -117,6 +120,17 @@ async fn measure(stream: &Stream, page: &[Seen]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What is over is told to the collector of traces, if there is one.
+fn trace(stream: &Stream, seen: &Seen) {
+    let Some(tracer) = &stream.tracer else { return };
+    let ended = match (seen.event.fact.kind, &seen.task, seen.run) {
+        (Kind::TaskEntered(state), Some(task), _) if state.is_terminal() => What::Task(task.clone()),
+        (Kind::RunFinished | Kind::RunCancelled, _, Some(run)) => What::Run(run),
+        _ => return,
+    };
+    tracer.ended(&stream.engine, ended);
 }
 
 fn progress(seen: &Seen, task: &TaskId, state: State) -> Metric {
@@ -200,14 +214,52 @@ async fn look(stream: &Stream) -> Result<()> {
     Ok(())
 }
 
-fn health_of(stream: &Stream) -> Metric {
+/// What had ended when it was looked at last.
+struct Pulse {
+    at: Instant,
+    ended: (u64, Duration),
+}
+
+impl Pulse {
+    fn begin(stream: &Stream) -> Pulse {
+        Pulse {
+            at: Instant::now(),
+            ended: stream.measured.end_to_end.total(),
+        }
+    }
+
+    /// Tasks that ended in a minute, and how long each was under way in milliseconds, since the last look.
+    fn beat(&mut self, stream: &Stream) -> (f64, Option<f64>) {
+        let now = Pulse::begin(stream);
+        let count = now.ended.0 - self.ended.0;
+        let sum = now.ended.1.saturating_sub(self.ended.1).as_secs_f64();
+        let minutes = (now.at - self.at).as_secs_f64().max(1e-3) / 60.0;
+        *self = now;
+        let latency = (count > 0).then(|| sum * 1e3 / count as f64);
+        (count as f64 / minutes, latency)
+    }
+}
+
+async fn health_of(stream: &Stream, pulse: &mut Pulse) -> Metric {
     let connections = stream.listeners.connections();
     let subscriptions: usize = connections.iter().map(|one| one.subscriptions.len()).sum();
+    let (throughput, latency) = pulse.beat(stream);
+    let status = stream.engine.store.status(&stream.engine.project).await;
+    let of = |states: &[State]| {
+        let counts = status.as_ref().ok().map(|status| status.counts);
+        counts.map(|counts| states.iter().map(|state| counts.of(*state)).sum::<u64>())
+    };
     let data = json!({
         "connections": connections.len(),
         "active_subscriptions": subscriptions,
         "metrics_collected": stream.collected().count(),
         "events": stream.measured.events.load(Ordering::Relaxed),
+        "queued_tasks": of(&[State::Ready]),
+        "processing_tasks": of(&[State::Assigned, State::Running]),
+        "completed_tasks": of(&[State::Completed]),
+        "failed_tasks": of(&[State::Failed]),
+        "throughput_per_minute": throughput,
+        "avg_latency": latency,
     });
     Metric::new(MetricType::SystemHealth, stream.engine.now().wall, data)
 }

@@ -30,6 +30,7 @@ use metric::Metric;
 use tail::Tail;
 
 use crate::measure::Measured;
+use crate::trace::Tracer;
 
 /// Projects whose log is followed at the same time.
 const PROJECTS: usize = 256;
@@ -39,6 +40,7 @@ const PROJECTS: usize = 256;
 pub(crate) struct Streams {
     engine: Engine,
     leaving: watch::Receiver<bool>,
+    tracer: Option<Arc<Tracer>>,
     followed: Mutex<BTreeMap<Project, Arc<Stream>>>,
     /// Connections over all projects: now, and ever.
     pub(crate) open: AtomicUsize,
@@ -53,13 +55,19 @@ pub(crate) struct Stream {
     collector: Mutex<Collector>,
     pub(crate) listeners: Listeners,
     pub(crate) measured: Measured,
+    pub(crate) tracer: Option<Arc<Tracer>>,
 }
 
 impl Streams {
-    pub(crate) fn new(engine: Engine, leaving: watch::Receiver<bool>) -> Streams {
+    pub(crate) fn new(
+        engine: Engine,
+        leaving: watch::Receiver<bool>,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Streams {
         Streams {
             engine,
             leaving,
+            tracer,
             followed: Mutex::default(),
             open: AtomicUsize::new(0),
             ever: AtomicU64::new(0),
@@ -85,6 +93,7 @@ impl Streams {
             collector: Mutex::default(),
             listeners: Listeners::default(),
             measured: Measured::default(),
+            tracer: self.tracer.clone(),
         });
         tokio::spawn(feed::follow(Arc::clone(&stream), self.leaving.clone()));
         followed.insert(project.clone(), Arc::clone(&stream));

@@ -87,8 +87,11 @@ async fn whoever_dawdles_is_hung_up_on_and_hurts_nobody() {
     body.write_all(b"POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         .await
         .unwrap();
+    let mut silent = TcpStream::connect(lab.address).await.unwrap();
     assert_eq!(lab.get("/livez").await.0, StatusCode::OK);
     let mut told = Vec::new();
+    silent.read_to_end(&mut told).await.unwrap();
+    assert!(told.is_empty(), "who says nothing is hung up on");
     slow.read_to_end(&mut told).await.unwrap();
     assert!(told.is_empty() || told.starts_with(b"HTTP/1.1 408"), "{told:?}");
     let mut head = [0; 12];
@@ -106,4 +109,51 @@ async fn answers_are_compressed_for_those_who_want_it() {
         .await
         .unwrap();
     assert_eq!(answer.headers()["content-encoding"], "gzip");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_are_hung_up_on_until_others_leave() {
+    let lab = Lab::with(Options {
+        connections: 3,
+        ..Options::default()
+    })
+    .await;
+    let mut guests = Vec::new();
+    for _ in 0..3 {
+        guests.push(TcpStream::connect(lab.address).await.unwrap());
+    }
+    let mut turned_away = TcpStream::connect(lab.address).await.unwrap();
+    let mut told = Vec::new();
+    // Hung up on, whether or not the end is orderly.
+    drop(turned_away.read_to_end(&mut told).await);
+    assert!(told.is_empty());
+    guests.clear();
+    let let_in = async {
+        while lab.client.get(lab.url("/livez")).send().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), let_in)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn who_takes_nothing_is_given_up() {
+    let lab = Lab::with(Options {
+        connections: 2,
+        silence: Duration::from_millis(300),
+        ..Options::default()
+    })
+    .await;
+    let mut greedy = TcpStream::connect(lab.address).await.unwrap();
+    let request = "GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(200);
+    let asked = async {
+        // It asks and asks, and reads nothing of what it is told, until nobody listens any more.
+        while greedy.write_all(request.as_bytes()).await.is_ok() {}
+    };
+    tokio::time::timeout(Duration::from_secs(60), asked)
+        .await
+        .unwrap();
+    assert_eq!(lab.get("/livez").await.0, StatusCode::OK);
 }

@@ -42,6 +42,58 @@ fn status(connected: Result<Client, Error>) -> http::StatusCode {
     }
 }
 
+/// As a browser does: no header of its own, but subprotocols.
+async fn browse(lab: &Lab, ticket: &str) -> Result<(Client, String), Error> {
+    let url = format!("ws://{}/v1/stream", lab.address);
+    let mut request: Request<()> = url.into_client_request()?;
+    let offered = format!("bellwether, {ticket}").parse().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", offered);
+    let stream = TcpStream::connect(lab.address).await.unwrap();
+    let (ws, answer) = client_async(request, stream).await?;
+    let chosen = answer.headers()["sec-websocket-protocol"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    Ok((Client(ws), chosen))
+}
+
+// proves: DESIGN 13
+#[tokio::test]
+async fn a_browser_comes_with_a_ticket_that_is_good_once() {
+    let lab = Lab::with(Options {
+        ping: Duration::from_millis(50),
+        ..Options::default()
+    })
+    .await;
+    let asked = json!({"name": "page", "role": "reader"});
+    let made = create(&lab.engine, serde_json::from_value(asked).unwrap())
+        .await
+        .unwrap();
+    let none = lab
+        .request(reqwest::Method::POST, "/v1/stream/ticket")
+        .json(&json!({}));
+    assert_eq!(refused(crate::lab::told(none).await).1, 401);
+    let asked = lab
+        .request(reqwest::Method::POST, "/v1/stream/ticket")
+        .bearer_auth(&made.secret)
+        .json(&json!({}));
+    let (_, given) = crate::lab::told(asked).await;
+    let ticket = given["ticket"].as_str().unwrap();
+    let (mut page, chosen) = browse(&lab, ticket).await.unwrap();
+    assert_eq!(
+        (&*chosen, &given["protocol"]),
+        ("bellwether", &json!("bellwether"))
+    );
+    assert_eq!(page.hear().await["type"], "welcome");
+    let again = browse(&lab, ticket).await.map(|(client, _)| client);
+    assert_eq!(status(again), http::StatusCode::UNAUTHORIZED);
+    // The ticket stood for a token: with that gone, the stream ends.
+    desk::token::revoke(&lab.engine, "page").await.unwrap();
+    while let Some(message) = page.maybe().await {
+        assert_eq!(message["type"], "ping");
+    }
+}
+
 impl Client {
     async fn say(&mut self, message: &Value) {
         self.0.send(Message::text(message.to_string())).await.unwrap();
@@ -325,4 +377,35 @@ async fn streams_have_roles_bounds_and_an_end() {
     lab.pace.send_replace(engine::worker::Pace::Drain);
     while one.maybe().await.is_some() {}
     lab.served.await.unwrap().unwrap();
+}
+
+// proves: SPEC 2.2
+#[tokio::test]
+async fn how_the_whole_does_is_told_from_time_to_time() {
+    let lab = Lab::new().await;
+    let found = async {
+        loop {
+            let told = lab.see("/v1/metrics").await;
+            let metrics = told["metrics"].as_array().unwrap();
+            let health = metrics.iter().find(|one| one["metric_type"] == "system_health");
+            if let Some(health) = health.filter(|health| !health["latest"].is_null()) {
+                return health["latest"].clone();
+            }
+        }
+    };
+    let data = tokio::time::timeout(Duration::from_secs(30), found)
+        .await
+        .unwrap();
+    for count in [
+        "queued_tasks",
+        "processing_tasks",
+        "completed_tasks",
+        "failed_tasks",
+    ] {
+        assert_eq!(data[count], 0, "{count}: {data}");
+    }
+    assert_eq!(
+        (&data["throughput_per_minute"], &data["avg_latency"]),
+        (&json!(0.0), &Value::Null)
+    );
 }

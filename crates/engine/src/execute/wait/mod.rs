@@ -94,7 +94,7 @@ impl Waits {
                 &self.outside,
                 call,
                 call.body.as_ref().map(http::sent),
-                None,
+                None::<(&str, String)>,
                 CALL,
                 ANSWER,
             )
