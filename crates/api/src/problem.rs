@@ -61,6 +61,8 @@ pub fn status(code: Code) -> u16 {
             Code::TaskNotFound
             | Code::RunNotFound
             | Code::ScheduleNotFound
+            | Code::RuleNotFound
+            | Code::AgentNotFound
             | Code::PoolNotFound
             | Code::WorkerNotFound
             | Code::CurbNotFound
@@ -70,7 +72,14 @@ pub fn status(code: Code) -> u16 {
         ) => 404,
         (Code::MethodNotAllowed, _) => 405,
         (Code::RequestTimeout, _) => 408,
-        (Code::TaskExists | Code::ScheduleExists | Code::TokenExists, _) => 409,
+        (
+            Code::TaskExists
+            | Code::ScheduleExists
+            | Code::RuleExists
+            | Code::AgentExists
+            | Code::TokenExists,
+            _,
+        ) => 409,
         (Code::RequestTooLarge, _) => 413,
         (Code::UnsupportedMedia, _) => 415,
         (Code::TooManyRequests, _) => 429,

@@ -8,16 +8,8 @@ use domain::time::{Timestamp, millis};
 use engine::engine::Engine;
 use engine::retention;
 
-use crate::invalid;
-
-/// What ended a moment ago is still being looked at.
-const LEAST: Duration = Duration::from_secs(1);
-
 /// Takes out what ended longer ago than `older`, or only counts it.
 pub async fn prune(engine: &Engine, older: Duration, dry_run: bool) -> Result<Pruned> {
-    if older < LEAST {
-        return Err(invalid("shorter than a second").help("write a duration such as 7d"));
-    }
     let before = Timestamp(engine.now().wall.0.saturating_sub(millis(older)));
     let sum = retention::all(engine, before, dry_run, |_| {}).await?;
     Ok(Pruned {

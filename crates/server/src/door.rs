@@ -38,13 +38,17 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
                 return Err(io::Error::other("there are too many connections"));
             };
             stream.set_nodelay(true)?;
+            let mut first = [0];
             let left = async {
                 if leaving.wait_for(|leaving| *leaving).await.is_err() {
                     std::future::pending::<()>().await;
                 }
             };
             tokio::select! {
-                spoke = timeout(head, stream.readable()) => spoke.map_err(|_| io::ErrorKind::TimedOut)??,
+                // What is readable may turn out to be nothing; a byte is a byte.
+                spoke = timeout(head, stream.peek(&mut first)) => {
+                    spoke.map_err(|_| io::ErrorKind::TimedOut)??;
+                }
                 () = left => return Err(io::ErrorKind::ConnectionAborted.into()),
             }
             let guest = Guest {

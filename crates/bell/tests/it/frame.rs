@@ -101,22 +101,24 @@ fn settings_tell_where_they_come_from() {
     bench.write("bell.toml", "project = \"web\"\n[run]\njobs = 3\n");
     insta::assert_snapshot!(bench.shown(&["config", "show", "--color", "never"]), @r"
     exit 0
-    SETTING           VALUE  FROM
-    claim.ttl SPAN    default
-    color             never  --color
-    durability        full   default
-    hints             true   default
-    http.allow        –      default
-    log               warn   default
-    project           web    DIR/bell.toml
-    run.jobs          3      DIR/bell.toml
-    server            –      default
-    store             –      default
-    token             –      default
-    worker.drain SPAN    default
-    worker.heartbeat SPAN    default
-    worker.lease SPAN    default
-    worker.timeout SPAN     default
+    SETTING           VALUE       FROM
+    claim.ttl SPAN         default
+    color             never       --color
+    durability        full        default
+    hints             true        default
+    http.allow        –           default
+    log               warn        default
+    project           web         DIR/bell.toml
+    run.jobs          3           DIR/bell.toml
+    server            –           default
+    store             –           default
+    token             –           default
+    trace.endpoint    –           default
+    trace.service     bellwether  default
+    worker.drain SPAN         default
+    worker.heartbeat SPAN         default
+    worker.lease SPAN         default
+    worker.timeout SPAN          default
 
     store in force: sqlite:DIR/.bellwether/bell.db
     ");

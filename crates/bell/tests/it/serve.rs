@@ -285,6 +285,8 @@ fn a_prune_by_way_of_a_server_takes_out_what_is_beside_it() {
     until("the work", || {
         bench.json(&["task", "show", "a"])["state"] == "completed"
     });
+    // The newest task stays, whatever its age.
+    bench.json(&["task", "add", "b"]);
     let outputs = || {
         let folder = bench.path().join(".bellwether/output/default/0");
         std::fs::read_dir(folder).map_or(0, Iterator::count)

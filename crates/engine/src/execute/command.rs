@@ -1,6 +1,5 @@
 //! The executor `command`: a program in a process group of its own.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

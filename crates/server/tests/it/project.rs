@@ -138,15 +138,15 @@ async fn settings_of_a_project_are_changed_together() {
         let found = all.iter().find(|setting| setting["name"] == name).unwrap();
         (found["value"].clone(), found["origin"].clone())
     };
-    let (_, changed) = patch(json!({"order.profile": "boosts", "retry": 3, "retention": "90d"})).await;
+    let (_, changed) = patch(json!({"order.profile": "boosts", "retry": 5, "retention": "90d"})).await;
     assert_eq!(
         value(&changed, "order.profile"),
         (json!("boosts"), json!("project default"))
     );
-    assert_eq!(value(&changed, "retry").0, "3");
+    assert_eq!(value(&changed, "retry").0, "5");
     let (status, _) = patch(json!({"retry": null, "order.weights.base": 0.9})).await;
     assert_eq!(status, 400, "weights that are not 1 together");
-    assert_eq!(value(&lab.see("/v1/settings").await, "retry").0, "3");
+    assert_eq!(value(&lab.see("/v1/settings").await, "retry").0, "5");
     let (_, back) = patch(json!({"retry": null})).await;
     assert_eq!(value(&back, "retry"), (json!("1"), json!("default")));
     let (status, problem) = patch(json!({"retri": 1})).await;
@@ -190,7 +190,7 @@ async fn signals_locks_and_age() {
         (&json!(true), &json!(0))
     );
     assert_eq!(
-        refused(lab.post("/v1/prune", &json!({"older": "1ms"})).await).1,
+        refused(lab.post("/v1/prune", &json!({"oder": "1d"})).await).1,
         400
     );
     assert_eq!(lab.see("/v1/queue/stats").await["total"]["cancelled"], 1);
