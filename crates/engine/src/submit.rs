@@ -409,17 +409,17 @@ fn relink(
     batch
 }
 
-/// Failed tasks that the plan still has as they were get another go, which revives what fell with them. So do subtasks,
-/// unless their parent runs again and leaves new ones.
+/// Failed tasks that the plan still has as they were get another go, which revives what fell with them. So do subtasks whose
+/// parent has ended, unless it runs again and leaves new ones; else it is for the parent to see what has failed.
 async fn retry_failed(engine: &Engine, stored: &[View], gone: &[TaskId]) -> Result<usize> {
     let gone: FxHashSet<&TaskId> = gone.iter().collect();
-    let mut again: FxHashSet<Seq> = FxHashSet::default();
+    let mut open: FxHashSet<Seq> = FxHashSet::default();
     let mut ids = Vec::new();
     // Subtasks have higher numbers than their parents.
     for task in stored.iter().map(|view| &view.task) {
-        let below = task.parent.is_some_and(|parent| again.contains(&parent));
-        if below || task.state == State::Failed {
-            again.insert(task.seq);
+        let below = task.parent.is_some_and(|parent| open.contains(&parent));
+        if below || task.state == State::Failed || !task.state.is_terminal() {
+            open.insert(task.seq);
         }
         if !below && task.state == State::Failed && !gone.contains(&task.id) {
             ids.push(task.id.clone());
