@@ -99,8 +99,8 @@ fn task(engine: &Engine, view: &View, history: &[Seen], place: &Place) -> Span {
 fn taken(history: &[Seen], before: Timestamp, attempt: &Attempt) -> Option<Timestamp> {
     let until = attempt.started_at.or(attempt.finished_at)?.0;
     let assigned = |seen: &&Seen| seen.event.fact.kind == Kind::TaskEntered(State::Assigned);
-    let times = history.iter().filter(assigned).map(|seen| seen.event.fact.at);
-    times.filter(|at| (before..=until).contains(at)).next_back()
+    let mut times = history.iter().filter(assigned).map(|seen| seen.event.fact.at);
+    times.rfind(|at| (before..=until).contains(at))
 }
 
 /// The wait before an attempt, its lease as far as it was not started at once, and the attempt, which comes last.
