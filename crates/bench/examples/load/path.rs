@@ -25,6 +25,8 @@ const LEASES: usize = 100;
 const TURN: usize = 5;
 /// Who asks at the same time, where more than one does.
 const CALLERS: usize = 4;
+/// The body of a single task.
+const ONE: &[u8] = br#"{"name":"load","prompt":"load"}"#;
 
 /// Work in this process.
 struct Near {
@@ -172,11 +174,10 @@ pub(crate) async fn batches(served: &Served, turns: usize) -> Result<()> {
 pub(crate) async fn singles(served: &Served, count: usize) -> Result<f64> {
     let near = Near::new(served, "singles.db")?;
     let mut http = Http::connect(&served.address).await?;
-    let body = json!({ "name": "load", "prompt": "load" }).to_string();
     let (mut far, mut here) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let begun = Instant::now();
-        http.ok("POST", "/v1/tasks", body.as_bytes()).await?;
+        http.ok("POST", "/v1/tasks", ONE).await?;
         far.push(begun.elapsed());
         let begun = Instant::now();
         near.add(1).await?;
@@ -186,11 +187,11 @@ pub(crate) async fn singles(served: &Served, count: usize) -> Result<f64> {
     row("  in process", &spread(here));
     let begun = Instant::now();
     let callers = (0..CALLERS).map(|_| {
-        let (address, body) = (served.address.clone(), body.clone());
+        let address = served.address.clone();
         tokio::spawn(async move {
             let mut http = Http::connect(&address).await?;
             for _ in 0..count {
-                http.ok("POST", "/v1/tasks", body.as_bytes()).await?;
+                http.ok("POST", "/v1/tasks", ONE).await?;
             }
             Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
         })
@@ -203,26 +204,43 @@ pub(crate) async fn singles(served: &Served, count: usize) -> Result<f64> {
     Ok(rate)
 }
 
-/// Calls at a fixed rate, measured from when they were due.
-async fn paced<F>(rate: f64, span: Duration, mut call: impl FnMut() -> F) -> Result<Vec<Duration>>
+/// Calls at a fixed rate, shared by as many callers as the rate was found with, measured from when they were due.
+async fn paced<C, F>(rate: f64, span: Duration, callers: Vec<C>, call: fn(C) -> F) -> Result<Vec<Duration>>
 where
-    F: Future<Output = Result<()>>,
+    C: Send + 'static,
+    F: Future<Output = Result<C>> + Send + 'static,
 {
-    let pause = Duration::from_secs_f64(1.0 / rate);
-    let (begun, mut took, mut due) = (Instant::now(), Vec::new(), Duration::ZERO);
-    while due < span {
-        tokio::time::sleep_until((begun + due).into()).await;
-        call().await?;
-        took.push(begun.elapsed().saturating_sub(due));
-        due += pause;
+    let pause = Duration::from_secs_f64(callers.len() as f64 / rate);
+    let begun = Instant::now();
+    let count = callers.len() as u32;
+    let one = |(number, mut caller): (usize, C)| {
+        tokio::spawn(async move {
+            let (mut took, mut due) = (Vec::new(), pause * number as u32 / count);
+            while due < span {
+                tokio::time::sleep_until((begun + due).into()).await;
+                caller = call(caller).await?;
+                took.push(begun.elapsed().saturating_sub(due));
+                due += pause;
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(took)
+        })
+    };
+    let mut took = Vec::new();
+    for caller in callers.into_iter().enumerate().map(one).collect::<Vec<_>>() {
+        took.extend(caller.await??);
     }
     Ok(took)
 }
 
 /// What a call costs beyond its commits, at half of what the server can do.
 pub(crate) async fn half_load(served: &Served, rate: f64, span: Duration) -> Result<()> {
-    let near = Near::new(served, "half.db")?;
-    let here = paced(rate, span, || near.add(1)).await?;
+    let near = Arc::new(Near::new(served, "half.db")?);
+    let callers = vec![near; CALLERS];
+    let here = paced(rate, span, callers, |near| async move {
+        near.add(1).await?;
+        Ok(near)
+    })
+    .await?;
     let far = far_paced(served, rate, span).await?;
     let p99 = |took: &[Duration]| {
         let mut sorted = took.to_vec();
@@ -240,12 +258,13 @@ pub(crate) async fn half_load(served: &Served, rate: f64, span: Duration) -> Res
 }
 
 pub(crate) async fn far_paced(served: &Served, rate: f64, span: Duration) -> Result<Vec<Duration>> {
-    let body = json!({ "name": "load", "prompt": "load" }).to_string();
-    let http = tokio::sync::Mutex::new(Http::connect(&served.address).await?);
-    let (http, body) = (&http, &body);
-    paced(rate, span, || async move {
-        let mut http = http.lock().await;
-        http.ok("POST", "/v1/tasks", body.as_bytes()).await.map(drop)
+    let mut callers = Vec::new();
+    for _ in 0..CALLERS {
+        callers.push(Http::connect(&served.address).await?);
+    }
+    paced(rate, span, callers, |mut http| async move {
+        http.ok("POST", "/v1/tasks", ONE).await?;
+        Ok(http)
     })
     .await
 }

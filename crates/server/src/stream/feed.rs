@@ -19,6 +19,9 @@ use crate::trace::What;
 
 /// How often the queue and its workers are looked at while something changes.
 const LOOK: Duration = Duration::from_secs(1);
+/// The log is read no more often than this: what is told comes so much later at the most, and a busy store is read in
+/// pages, not commit by commit.
+const REST: Duration = Duration::from_millis(20);
 /// How often the stream tells about itself.
 const HEALTH: Duration = Duration::from_secs(30);
 /// How long a store that fails is left alone.
@@ -34,6 +37,7 @@ pub(super) async fn follow(stream: Arc<Stream>, mut leaving: watch::Receiver<boo
         let mut moment = 0;
         loop {
             let changed = stream.engine.store.changed(moment);
+            let begun = Instant::now();
             let mut pause = HEALTH;
             match turn(&stream, &mut after).await {
                 Ok(true) if looked.is_none_or(|at: Instant| at.elapsed() >= LOOK) => {
@@ -53,6 +57,7 @@ pub(super) async fn follow(stream: Arc<Stream>, mut leaving: watch::Receiver<boo
                 _ = health.tick() => stream.publish(&health_of(&stream, &mut pulse).await),
                 () = tokio::time::sleep(pause) => {}
             }
+            tokio::time::sleep(REST.saturating_sub(begun.elapsed())).await;
         }
     };
     tokio::select! {
