@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::bench::{Bench, Said};
 use crate::schedules::{end, until};
-use crate::serve::Served;
+use crate::serve::{Served, listening};
 
 /// A server that says everything where it is heard: its address, and what it logs.
 fn heard(bench: &Bench, args: &[&str]) -> (Child, String, Receiver<String>) {
@@ -24,11 +24,7 @@ fn heard(bench: &Bench, args: &[&str]) -> (Child, String, Receiver<String>) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let told: Value = serde_json::from_str(&line).unwrap();
+    let address = listening(&mut child);
     let (said, lines) = channel();
     let err = BufReader::new(child.stderr.take().unwrap());
     std::thread::spawn(move || {
@@ -36,7 +32,7 @@ fn heard(bench: &Bench, args: &[&str]) -> (Child, String, Receiver<String>) {
             .map_while(Result::ok)
             .for_each(|line| drop(said.send(line)));
     });
-    (child, told["listening"].as_str().unwrap().to_owned(), lines)
+    (child, address, lines)
 }
 
 fn hang_up(child: &Child) {

@@ -14,6 +14,16 @@ pub(crate) struct Served {
     pub(crate) address: String,
 }
 
+/// Waits until a server says where it listens.
+pub(crate) fn listening(server: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(server.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let told: Value = serde_json::from_str(&line).unwrap();
+    told["listening"].as_str().unwrap().to_owned()
+}
+
 impl Served {
     /// A server on a free port, once it listens.
     pub(crate) fn new(bench: &Bench, args: &[&str]) -> Served {
@@ -23,12 +33,7 @@ impl Served {
     pub(crate) fn at(bench: &Bench, address: &str, args: &[&str]) -> Served {
         let start = ["serve", "--listen", address, "--json"];
         let mut child = bench.spawn(&[&start, args].concat());
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let listening: Value = serde_json::from_str(&line).unwrap();
-        let url = listening["listening"].as_str().unwrap();
+        let url = listening(&mut child);
         Served {
             address: url.strip_prefix("http://").unwrap().to_owned(),
             child,
