@@ -96,14 +96,10 @@ pub async fn result(engine: &Engine, text: &str) -> Result<Json> {
     let Some(result) = view.outcome.and_then(|outcome| outcome.result) else {
         return Ok(Json::of(&()));
     };
-    let (home, project, small) = (engine.home.clone(), engine.project.clone(), result.clone());
-    let read = tokio::task::spawn_blocking(move || home.whole(&project, &small)).await;
-    let whole = read.unwrap_or_else(|e| Err(std::io::Error::other(e)));
-    let lost = |e| {
+    engine.whole(&result).await.map_err(|e| {
         let detail = format!("the result of task {} cannot be read: {e}", view.task.id);
         Refusal::new(Code::StoreUnavailable, detail)
-    };
-    Ok(whole.map_err(lost)?.unwrap_or(result))
+    })
 }
 
 /// People may do what agents may not.

@@ -1,9 +1,11 @@
 //! The handle that everything else in this crate works through.
 
+use std::io;
 use std::sync::Arc;
 
 use domain::id::Project;
 use domain::store::{LeaseClock, Store};
+use domain::task::spec::Json;
 use domain::time::Now;
 
 use crate::clock::Clock;
@@ -31,5 +33,13 @@ impl Engine {
                 ..now
             },
         }
+    }
+
+    /// A result with what was set aside of it on this machine; anything else as it is.
+    pub async fn whole(&self, result: &Json) -> io::Result<Json> {
+        let (home, project, small) = (self.home.clone(), self.project.clone(), result.clone());
+        let read = tokio::task::spawn_blocking(move || home.whole(&project, &small)).await;
+        let large = read.unwrap_or_else(|e| Err(io::Error::other(e)))?;
+        Ok(large.unwrap_or_else(|| result.clone()))
     }
 }

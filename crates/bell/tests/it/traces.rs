@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::bench::Bench;
 use crate::schedules::{end, until};
-use crate::serve::Served;
+use crate::serve::{Served, listening};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const OUTER: &str = "00f067aa0ba902b7";
@@ -112,17 +112,8 @@ fn served(bench: &Bench, collector: &str) -> (std::process::Child, String) {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let told: Value = serde_json::from_str(&line).unwrap();
-    let url = told["listening"]
-        .as_str()
-        .unwrap()
-        .strip_prefix("http://")
-        .unwrap();
-    (child, url.to_owned())
+    let url = listening(&mut child);
+    (child, url.strip_prefix("http://").unwrap().to_owned())
 }
 
 // proves: DESIGN 13, SPEC 2.2
@@ -168,15 +159,18 @@ fn tasks_of_a_run_are_below_it_and_failures_are_told() {
     let (bench, collector) = (Bench::new(), Collector::new());
     let (server, address) = served(&bench, &collector.url);
     let worker = bench.spawn(&["worker"]);
-    let plan =
-        json!({"name": "p", "tasks": {"one": {"run": "true"}, "two": {"run": "exit 3", "after": ["one"]}}});
+    let plan = json!({"name": "p", "tasks": {
+        "one": {"run": "true"},
+        "two": {"run": "exit 3", "after": ["one"]},
+        "all": {"run": "true", "for_each": ["x"]},
+    }});
     let outer = format!("00-{TRACE}-{OUTER}-00");
     assert_eq!(post(&address, "/v1/runs", &outer, &json!({ "plan": plan })), 200);
     let all = || collector.spans.lock().unwrap().clone();
     let named = |name: &str| all().into_iter().find(|span| span["name"] == name);
     until("the trace of the run", || {
         let tasks = all().iter().filter(|span| span["name"] == "task command").count();
-        named("run p").is_some() && tasks == 2
+        named("run p").is_some() && tasks == 3
     });
     let run = named("run p").unwrap();
     assert_eq!(

@@ -37,7 +37,15 @@ async fn split(engine: &Engine, job: &Job, each: &Json) -> Result<Finish, String
             let of = of.ok_or_else(|| format!("`{}` is not among what came before", found.task))?;
             let result = of.outcome.as_ref().and_then(|outcome| outcome.result.as_ref());
             let result = result.ok_or_else(|| format!("`{}` left no result", found.task))?;
-            let whole = files::whole(engine, result).await?;
+            let whole = engine.whole(result).await;
+            let whole = whole.map_err(|e| format!("the result of `{}` cannot be read: {e}", found.task))?;
+            let whole: Value = serde_json::from_str(whole.get()).map_err(|e| e.to_string())?;
+            if let (Some(file), Some(_)) = (whole.get("file").and_then(Value::as_str), whole.get("bytes")) {
+                return Err(format!(
+                    "the result of `{}` is too large for the store, and its file {file} is on another machine",
+                    found.task
+                ));
+            }
             (found.items(&whole)?, Some(of.seq))
         }
     };
@@ -50,9 +58,12 @@ async fn split(engine: &Engine, job: &Job, each: &Json) -> Result<Finish, String
         })
         .collect();
     let now = engine.now().wall;
-    let subtask = |(key, spec)| NewTask {
-        after: after.clone(),
-        ..NewTask::new(ids::task(), Some(key), &spec, now)
+    let subtask = |(key, mut spec)| {
+        files::within_trace(&mut spec, job);
+        NewTask {
+            after: after.clone(),
+            ..NewTask::new(ids::task(), Some(key), &spec, now)
+        }
     };
     let subtasks = each.expand(&job.spec, &key, &items)?;
     let tasks: Vec<NewTask> = subtasks.into_iter().map(subtask).collect();

@@ -220,26 +220,6 @@ pub(super) fn called(key: Option<&Key>, id: &TaskId) -> String {
     key.map_or_else(|| id.to_string(), ToString::to_string)
 }
 
-/// A result with what was set aside of it. Only files that are ours are read.
-pub(super) async fn whole(engine: &Engine, result: &Json) -> Result<Value, String> {
-    let value: Value = serde_json::from_str(result.get()).map_err(|e| e.to_string())?;
-    let (Some(file), Some(_), 2) = (
-        value.get("file").and_then(Value::as_str).map(PathBuf::from),
-        value.get("bytes"),
-        value.as_object().map_or(0, serde_json::Map::len),
-    ) else {
-        return Ok(value);
-    };
-    if file.parent() != Some(&engine.home.results(&engine.project)) {
-        return Ok(value);
-    }
-    let shown = file.display().to_string();
-    let read = tokio::task::spawn_blocking(move || std::fs::read(file));
-    let bytes = read.await.unwrap_or_else(|e| Err(io::Error::other(e)));
-    let bytes = bytes.map_err(|e| format!("a result was set aside in {shown}, which cannot be read: {e}"))?;
-    serde_json::from_slice(&bytes).map_err(|e| format!("the result in {shown} is no JSON: {e}"))
-}
-
 fn by_name(all: &[Upstream]) -> serde_json::Map<String, Value> {
     all.iter()
         .map(|of| {
@@ -352,10 +332,7 @@ fn read_subtasks(
                 cwd,
                 ..task.spec.clone()
             };
-            if let Some(context) = job.trace {
-                let place = spec.env.entry(trace::VARIABLE.to_owned());
-                place.or_insert_with(|| context.to_string());
-            }
+            within_trace(&mut spec, job);
             let mut new = NewTask::new(ids::task(), Some(task.key.clone()), &spec, now);
             new.after = outside.get(task.key.as_str()).cloned().unwrap_or_default();
             let sibling = |after: &domain::task::spec::After| NewEdge {
@@ -367,6 +344,14 @@ fn read_subtasks(
         })
         .collect();
     Ok(Some(left(new, join, job, actor)))
+}
+
+/// Hands a subtask in from within the trace of its parent.
+pub(super) fn within_trace(spec: &mut Spec, job: &Job) {
+    if let Some(context) = job.trace {
+        let place = spec.env.entry(trace::VARIABLE.to_owned());
+        place.or_insert_with(|| context.to_string());
+    }
 }
 
 /// Subtasks as an attempt leaves them.
