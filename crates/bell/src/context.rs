@@ -1,7 +1,8 @@
 //! What commands work with: settings, output, and on demand the store.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use domain::code::{Code, Refusal};
 use domain::id::{EventNo, Project, Seq, Token};
@@ -158,13 +159,16 @@ impl Context {
     /// The store behind a server; what belongs to this machine stays in `folder`.
     async fn far(&self, folder: PathBuf, url: &str) -> Result<Engine> {
         let project = self.settings.project();
-        let (link, home) = (self.link(url)?, Home::new(folder));
+        let (link, home) = (self.link(url)?, Home::of_copies(folder));
         let remote = client::Remote::open(link, &project).await?;
         Ok(Engine {
             store: Arc::new(
                 remote
                     .with_output(reader(home.clone()))
-                    .with_results(Arc::new(Results(home.clone()))),
+                    .with_results(Arc::new(Results {
+                        home: home.clone(),
+                        swept: Mutex::default(),
+                    })),
             ),
             project,
             clock: Arc::new(SystemClock),
@@ -217,11 +221,30 @@ fn resolve(
 
 /// Where this machine keeps results that are too large for a store.
 #[derive(Debug)]
-struct Results(Home);
+struct Results {
+    home: Home,
+    swept: Mutex<Option<Instant>>,
+}
+
+/// No attempt lasts longer: its lease does not.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+const SWEEP: Duration = Duration::from_secs(3_600);
+
+impl Results {
+    /// Copies are for attempts; the server keeps what is meant.
+    fn sweep(&self, project: &Project) {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.is_none_or(|at| at.elapsed() > SWEEP) {
+            *swept = Some(Instant::now());
+            self.home.forget_copies(project, KEPT);
+        }
+    }
+}
 
 impl client::Aside for Results {
     fn whole(&self, project: &Project, result: &Json) -> Option<Json> {
-        let whole = self.0.whole(project, result);
+        self.sweep(project);
+        let whole = self.home.whole(project, result);
         whole.unwrap_or_else(|e| {
             tracing::warn!(error = %e, "a large result cannot be read");
             None
@@ -236,7 +259,8 @@ impl client::Aside for Results {
             fence,
             secret,
         };
-        let kept = self.0.set_aside(project, token, result);
+        self.sweep(project);
+        let kept = self.home.set_aside(project, token, result);
         kept.inspect_err(|e| tracing::warn!(error = %e, "a large result cannot be kept"))
             .ok()
     }

@@ -17,7 +17,7 @@ const TOGETHER: usize = 24 * 1024 * 1024;
 pub trait Aside: fmt::Debug + Send + Sync {
     /// The result that is meant, when this one stands for one that is kept here.
     fn whole(&self, project: &Project, result: &Json) -> Option<Json>;
-    /// Keeps what a task ended with, and gives what stands for it here.
+    /// Keeps what a task ended with for as long as an attempt may need it, and gives what stands for it here.
     fn keep(&self, project: &Project, task: Seq, result: &Json) -> Option<Json>;
 }
 

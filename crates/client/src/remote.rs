@@ -189,6 +189,14 @@ impl Store for Remote {
     }
 
     async fn cache_put(&self, project: &Project, entry: CacheEntry, bound: usize) -> Result<()> {
+        let here = |aside: &Arc<dyn Aside>| {
+            let result = entry.result.as_ref()?;
+            aside.whole(project, result)
+        };
+        // What stands for a file of this machine means nothing to others.
+        if self.aside.as_ref().and_then(here).is_some() {
+            return Ok(());
+        }
         self.link
             .ask(project, &Call::CachePut(Box::new(entry), bound))
             .await

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use domain::id::{Project, Seq, Token};
 use domain::limits;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug)]
 pub struct Home {
     dir: PathBuf,
+    results: &'static str,
 }
 
 /// The name of the folder that commands look for, as git looks for `.git`.
@@ -22,7 +24,14 @@ pub const DATABASE: &str = "bell.db";
 
 impl Home {
     pub fn new(dir: impl Into<PathBuf>) -> Home {
-        Home { dir: dir.into() }
+        let (dir, results) = (dir.into(), "results");
+        Home { dir, results }
+    }
+
+    /// The folder of a machine whose store is behind a server: its results are copies, apart from those a store leads to.
+    pub fn of_copies(dir: impl Into<PathBuf>) -> Home {
+        let (dir, results) = (dir.into(), "copies");
+        Home { dir, results }
     }
 
     pub fn dir(&self) -> &Path {
@@ -69,7 +78,25 @@ impl Home {
 
     /// Results that are too large for the store.
     pub fn results(&self, project: &Project) -> PathBuf {
-        self.dir.join("results").join(project.as_str())
+        self.dir.join(self.results).join(project.as_str())
+    }
+
+    /// Removes copies of results that are so old; results that a store leads to stay.
+    pub fn forget_copies(&self, project: &Project, older: Duration) {
+        if self.results != "copies" {
+            return;
+        }
+        for file in std::fs::read_dir(self.results(project))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let age = file.metadata().and_then(|about| about.modified());
+            let age = age.ok().and_then(|at| at.elapsed().ok());
+            if age.is_some_and(|age| age > older) {
+                let _ = std::fs::remove_file(file.path());
+            }
+        }
     }
 
     /// Where the result of the holder of a lease is set aside.

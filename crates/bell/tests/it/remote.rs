@@ -201,8 +201,15 @@ fn a_large_result_goes_from_machine_to_machine() {
     let big = "x".repeat(100_000);
     let make = "printf '\"%s\"' $(head -c 100000 /dev/zero | tr '\\0' x) > $BELL_RESULT";
     bench.json(&["task", "add", "a", "--id", "a", "--run", make]);
+    let cached = |id: &str| {
+        let task = serde_json::json!({"id": id, "run": make, "cache": {"env": ["NONE"]}});
+        assert_eq!(served.ask("POST", "/v1/tasks", None, &task).0, 201);
+    };
+    cached("known");
     let first = worker(&bench, "one", &url, &[]);
-    until("the result", || state(&bench, "a") == "completed");
+    until("the results", || {
+        state(&bench, "a") == "completed" && state(&bench, "known") == "completed"
+    });
     end(first);
     let kept = task(&bench, "a")["result"].clone();
     assert_eq!(kept["bytes"], 100_002, "{kept}");
@@ -217,9 +224,14 @@ fn a_large_result_goes_from_machine_to_machine() {
 
     let copy = "cp \"$(sed 's/.*\"file\":\"//; s/\".*//' < $BELL_INPUT)\" got; readlink -f got";
     bench.json(&["task", "add", "b", "--id", "b", "--after", "a", "--run", copy]);
+    cached("again");
     let second = worker(&bench, "two", &url, &[]);
-    until("the next one", || state(&bench, "b") == "completed");
+    until("the next ones", || {
+        state(&bench, "b") == "completed" && state(&bench, "again") == "completed"
+    });
     end(second);
+    let (_, whole) = served.ask("GET", "/v1/tasks/again/result", None, &Value::Null);
+    assert_eq!(whole.as_str(), Some(&*big), "no file of the first worker");
     let got = std::fs::read_to_string(bench.path().join("got")).unwrap();
     assert_eq!(got, format!("\"{big}\""));
 
