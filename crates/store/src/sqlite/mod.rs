@@ -29,6 +29,7 @@ mod open;
 #[cfg(test)]
 mod plans;
 mod read;
+mod rows;
 mod runs;
 mod snapshot;
 mod task;
@@ -50,6 +51,7 @@ use crate::kernel::tx::Tx;
 use crate::uses::Uses;
 use fault::{Fault, refuse_io};
 use names::Names;
+use rows::Rows;
 use turnstile::{Turnstile, beside};
 use tx::SqliteTx;
 
@@ -67,6 +69,7 @@ pub struct SqliteDriver {
     conn: Connection,
     turnstile: Turnstile,
     names: Names,
+    rows: Rows,
     uses: Uses,
     path: PathBuf,
     durability: Durability,
@@ -89,6 +92,7 @@ impl SqliteDriver {
             conn,
             turnstile,
             names: Names::default(),
+            rows: Rows::default(),
             uses: Uses::default(),
             path: path.to_owned(),
             durability: options.durability,
@@ -144,19 +148,24 @@ impl Driver for SqliteDriver {
     }
 
     fn write(&mut self, work: &mut dyn FnMut(&mut dyn Tx) -> Result<()>) -> Result<()> {
-        let _turn = self
+        let turn = self
             .turnstile
             .enter()
             .map_err(|error| refuse_io(&self.path, &error))?;
+        let before = self.conn.total_changes();
         self.execute("BEGIN IMMEDIATE")?;
         let open = Open {
             conn: &self.conn,
             names: &mut self.names,
+            rows: &mut self.rows,
         };
+        let begun = open.rows.begin(&self.conn);
+        begun.map_err(|fault| fault.refuse(&self.path, Some(&self.conn)))?;
         let mut tx = SqliteTx {
             conn: &self.conn,
             path: &self.path,
             names: &mut *open.names,
+            rows: &mut *open.rows,
             uses: &self.uses,
             broken: None,
         };
@@ -167,6 +176,10 @@ impl Driver for SqliteDriver {
         let commit = || self.conn.prepare_cached("COMMIT")?.raw_execute();
         commit().map_err(|error| Fault::from(error).refuse(&self.path, Some(&self.conn)))?;
         open.names.keep();
+        open.rows.keep();
+        if self.conn.total_changes() != before {
+            turn.committed();
+        }
         Ok(())
     }
 
@@ -210,7 +223,8 @@ impl Driver for SqliteDriver {
 
     fn watch(&self) -> Option<Box<dyn Watch>> {
         let conn = open::reader(&self.path).ok()?;
-        Some(Box::new(watch::SqliteWatch::new(conn, &self.path)))
+        let others = self.turnstile.others().ok()?;
+        Some(Box::new(watch::SqliteWatch::new(conn, &self.path, others)))
     }
 }
 
@@ -218,6 +232,7 @@ impl Driver for SqliteDriver {
 struct Open<'a> {
     conn: &'a Connection,
     names: &'a mut Names,
+    rows: &'a mut Rows,
 }
 
 impl Drop for Open<'_> {
@@ -228,6 +243,7 @@ impl Drop for Open<'_> {
         }
         // After a commit everything in there is sure, and stays.
         self.names.forget();
+        self.rows.forget();
     }
 }
 

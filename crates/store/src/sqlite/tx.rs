@@ -18,6 +18,7 @@ use rusqlite::Connection;
 use super::cells::{Binds, Cells, collect, first};
 use super::fault::Sql;
 use super::names::Names;
+use super::rows::Rows;
 use super::{apply, body, books, line, log, runs, task};
 use crate::kernel::tx::{Group, Head, ProjectNo, Remembered, Tx, WriteSet};
 use crate::uses::Uses;
@@ -50,6 +51,7 @@ pub(super) struct SqliteTx<'c> {
     pub(super) conn: &'c Connection,
     pub(super) path: &'c Path,
     pub(super) names: &'c mut Names,
+    pub(super) rows: &'c mut Rows,
     pub(super) uses: &'c Uses,
     /// Something failed in here, and the transaction with it: a full disk ends it at once, and a set that was
     /// written in part must not be committed. Everything after is refused in the same words.
@@ -128,7 +130,20 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>> {
-        self.on(|conn, _| task::load(conn, project, seqs.iter().copied()))
+        let known: Vec<Option<Task>> = seqs
+            .iter()
+            .map(|seq| self.rows.get(project, *seq).cloned())
+            .collect();
+        let rest = seqs.iter().zip(&known).filter(|(_, row)| row.is_none());
+        let rest: Vec<Seq> = rest.map(|(seq, _)| *seq).collect();
+        if rest.is_empty() {
+            return Ok(known.into_iter().flatten().collect());
+        }
+        let read = self.on(|conn, _| task::load(conn, project, rest))?;
+        let mut read = read.into_iter().peekable();
+        let rows = seqs.iter().zip(known);
+        let rows = rows.filter_map(|(seq, row)| row.or_else(|| read.next_if(|row| row.seq == *seq)));
+        Ok(rows.collect())
     }
 
     fn bodies(&mut self, _: ProjectNo, seqs: &[Seq]) -> Result<Vec<(Seq, Body)>> {
@@ -328,7 +343,9 @@ impl Tx for SqliteTx<'_> {
         self.on(|conn, _| {
             debug_assert!(!conn.is_autocommit(), "writes happen inside a transaction");
             apply::apply(conn, writes)
-        })
+        })?;
+        self.rows.follow(writes);
+        Ok(())
     }
 
     fn cache_put(&mut self, project: ProjectNo, entry: &CacheEntry, bound: usize) -> Result<()> {

@@ -1,105 +1,72 @@
 //! Noticing the commits of other processes.
 //!
-//! Every commit appends to the log file, so inotify on that file wakes us; whether something was committed then
-//! tells `PRAGMA data_version`, since a writer appends before it commits. Without inotify the number is polled.
-//! Commits of our own process are seen too; the contract allows that.
+//! Whoever has committed counts that in a file beside the store (`turnstile`); inotify on that file wakes us, and our own
+//! commits are told apart by their number. Without inotify the file is read again and again. A program that is not ours,
+//! or one that died before it counted, is noticed by `PRAGMA data_version`, once a second.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::turnstile::beside;
+use super::rows::OTHERS;
+use super::turnstile::{Others, WRITER, beside};
 use crate::driver::Watch;
 
 /// No call waits longer than this.
 const WAIT: Duration = Duration::from_secs(1);
-/// After one commit was told, the next is told no sooner: a busy store wakes nobody more often than this.
+/// A busy store wakes us no more often than this.
 const REST: Duration = Duration::from_millis(1);
-/// The first look after the log was appended to; each further look waits twice as long, up to [`POLL`].
-const FIRST_LOOK: Duration = Duration::from_micros(200);
+/// How often the count is read where nothing gives notice.
 const POLL: Duration = Duration::from_millis(25);
-/// So long after the last append a commit may still be on its way: it is visible only when the disk has it, and nothing
-/// tells of that moment.
-const ON_ITS_WAY: Duration = Duration::from_secs(10);
 
 pub(super) struct SqliteWatch {
     conn: Connection,
-    log: PathBuf,
-    seen: Option<i64>,
+    file: PathBuf,
+    others: Others,
+    seen: u64,
+    version: Option<i64>,
     told: Option<Instant>,
     notices: Option<notices::Notices>,
-    pace: Pace,
-}
-
-/// When to look next. It outlives a single wait: a commit may be appended in one and be visible in the next.
-struct Pace {
-    pause: Duration,
-    /// When the log was last appended to without a commit being seen since.
-    appended: Option<Instant>,
-}
-
-impl Pace {
-    fn new() -> Pace {
-        Pace {
-            pause: POLL,
-            appended: None,
-        }
-    }
-
-    fn appended(&mut self, now: Instant) {
-        self.appended = Some(now);
-        self.pause = FIRST_LOOK;
-    }
-
-    /// How long to wait for a notice, if there are any, before looking anyway.
-    fn pause(&mut self, notices: bool, now: Instant) -> Duration {
-        let on_its_way = self
-            .appended
-            .is_some_and(|at| now.saturating_duration_since(at) < ON_ITS_WAY);
-        if notices && !on_its_way {
-            return WAIT;
-        }
-        let pause = self.pause;
-        self.pause = (pause * 2).min(POLL);
-        pause
-    }
-
-    fn seen(&mut self) {
-        *self = Pace::new();
-    }
 }
 
 impl SqliteWatch {
-    pub(super) fn new(conn: Connection, store: &Path) -> SqliteWatch {
+    pub(super) fn new(conn: Connection, store: &Path, others: Others) -> SqliteWatch {
         let mut watch = SqliteWatch {
             conn,
-            log: beside(store, "-wal"),
-            seen: None,
+            file: beside(store, WRITER),
+            seen: others.count(),
+            others,
+            version: None,
             told: None,
             notices: None,
-            pace: Pace::new(),
         };
-        watch.seen = watch.version();
-        watch.notices = notices::Notices::of(&watch.log);
+        watch.version = watch.version();
         watch
     }
 
-    /// A number that changes with every commit of another connection.
+    /// A number that changes with every commit of another connection, those of our own writer included.
     fn version(&self) -> Option<i64> {
-        let mut statement = self.conn.prepare_cached("PRAGMA data_version").ok()?;
+        let mut statement = self.conn.prepare_cached(OTHERS).ok()?;
         statement.query_row([], |row| row.get(0)).ok()
+    }
+
+    /// Whether others have counted a commit since the last look.
+    fn counted(&mut self) -> bool {
+        let count = self.others.count();
+        let more = count != self.seen;
+        self.seen = count;
+        if more {
+            self.told = Some(Instant::now());
+        }
+        more
     }
 
     /// Whether anything was committed since the last look. An error counts: whoever is woken will meet it too.
     fn look(&mut self) -> bool {
         let now = self.version();
-        let changed = now.is_none() || now != self.seen;
-        self.seen = now;
-        if changed {
-            self.told = Some(Instant::now());
-            self.pace.seen();
-        }
+        let changed = now.is_none() || now != self.version;
+        self.version = now;
         changed
     }
 
@@ -107,9 +74,9 @@ impl SqliteWatch {
         if self
             .notices
             .as_ref()
-            .is_none_or(|notices| !notices.is_of(&self.log))
+            .is_none_or(|notices| !notices.is_of(&self.file))
         {
-            self.notices = notices::Notices::of(&self.log);
+            self.notices = notices::Notices::of(&self.file);
         }
     }
 }
@@ -119,29 +86,25 @@ impl Watch for SqliteWatch {
         if let Some(told) = self.told {
             std::thread::sleep(REST.saturating_sub(told.elapsed()));
         }
-        // The notices first: what is committed after them is noticed, what was before is seen.
+        // The notices first: what is counted after them is noticed, what was before is seen.
         self.renew();
-        if self.look() {
-            return true;
-        }
         let end = Instant::now() + WAIT;
         loop {
-            let now = Instant::now();
-            let rest = end.saturating_duration_since(now);
-            let pause = self.pace.pause(self.notices.is_some(), now);
-            match &self.notices {
-                Some(notices) => {
-                    if notices.wait(pause.min(rest)) {
-                        self.pace.appended(Instant::now());
-                    }
-                }
-                None => std::thread::sleep(pause.min(rest)),
-            }
-            if self.look() {
+            if self.counted() {
                 return true;
             }
-            if rest <= pause {
-                return false;
+            let rest = end.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return self.look();
+            }
+            match &self.notices {
+                Some(notices) => {
+                    // Our own commits, most likely: then whatever comes in the next moment is told together.
+                    if notices.wait(rest) && self.others.count() == self.seen {
+                        std::thread::sleep(REST);
+                    }
+                }
+                None => std::thread::sleep(POLL.min(rest)),
             }
         }
     }
@@ -216,40 +179,5 @@ mod notices {
         pub(super) fn wait(&self, _: Duration) -> bool {
             match *self {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_commit_that_takes_longer_than_a_wait_is_looked_for_in_the_next() {
-        let start = Instant::now();
-        let mut pace = Pace::new();
-        assert_eq!(pace.pause(true, start), WAIT, "nothing is on its way");
-        pace.appended(start);
-        assert_eq!(pace.pause(true, start), FIRST_LOOK);
-        let mut now = start;
-        while now < start + ON_ITS_WAY {
-            let pause = pace.pause(true, now);
-            assert!(
-                (FIRST_LOOK..=POLL).contains(&pause),
-                "{pause:?} at {:?}",
-                now - start
-            );
-            now += pause;
-        }
-        assert_eq!(pace.pause(true, now), WAIT, "it was no commit");
-    }
-
-    #[test]
-    fn what_was_seen_is_not_looked_for_again() {
-        let start = Instant::now();
-        let mut pace = Pace::new();
-        pace.appended(start);
-        pace.seen();
-        assert_eq!(pace.pause(true, start), WAIT);
-        assert_eq!(pace.pause(false, start), POLL, "nothing gives notice");
     }
 }

@@ -68,6 +68,50 @@ fn writers_of_many_drivers_lose_no_update() {
     assert_eq!(counted(&keeper), WRITERS * EACH);
 }
 
+/// Moves task number 1 on as `change` says, and gives the row as it was found.
+fn rewrite(driver: &mut SqliteDriver, change: impl Fn(Task) -> Task, then: &Result<()>) -> Result<Task> {
+    let mut found = None;
+    driver.write(&mut |tx| {
+        let project = default_project(tx)?;
+        let old = tx.tasks(project, &[Seq(1)])?.remove(0);
+        let mut writes = WriteSet::new(project, tx.head(project)?);
+        writes.tasks.push((old.clone(), change(old.clone())));
+        found = Some(old);
+        tx.apply(&writes)?;
+        then.clone()
+    })?;
+    Ok(found.unwrap())
+}
+
+#[test]
+fn a_row_that_another_writer_changed_is_read_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bell.db");
+    let (mut one, mut other) = (open(&path), open(&path));
+    admit(&mut one, 1, 10).unwrap();
+    let renew = |expires| move |task| leased(task, expires);
+    let expires = |row: Task| row.lease.map(|lease| lease.expires);
+    rewrite(&mut one, renew(1), &Ok(())).unwrap();
+    assert_eq!(expires(rewrite(&mut one, renew(2), &Ok(())).unwrap()), Some(1));
+    assert_eq!(expires(rewrite(&mut other, renew(3), &Ok(())).unwrap()), Some(2));
+    assert_eq!(expires(rewrite(&mut one, renew(4), &Ok(())).unwrap()), Some(3));
+
+    let failed = Err(Refusal::new(domain::code::Code::Internal, "on purpose"));
+    refusal(rewrite(&mut one, renew(5), &failed));
+    assert_eq!(
+        expires(rewrite(&mut one, renew(6), &Ok(())).unwrap()),
+        Some(4),
+        "what was undone was never there"
+    );
+    let ended = |task: Task| Task {
+        lease: None,
+        state: State::Completed,
+        ..task
+    };
+    rewrite(&mut one, ended, &Ok(())).unwrap();
+    assert_eq!(expires(rewrite(&mut one, |task| task, &Ok(())).unwrap()), None);
+}
+
 /// The child's half of the next test; does nothing when the tests run it by themselves.
 #[test]
 fn child_that_counts() {
