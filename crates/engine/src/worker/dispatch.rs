@@ -4,30 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::code::{Code, Refusal};
+use domain::code::Code;
 use domain::id::{Seq, Token, WorkerId};
-use domain::limits::EACH_ITEMS;
-use domain::store::{Claim, Command, Leased, Request, Result, Target, Upstream, Wants};
-use domain::task::spec::{Json, Spec, Work};
+use domain::store::{Claim, Command, Leased, Request, Result, Target, Wants};
+use domain::task::spec::{Json, Work};
 use domain::task::state::State;
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, watch};
 
-use super::attempt::attempt;
 use super::house::{House, notice};
 use super::{Activity, Options, Pace, Slots};
 use crate::engine::Engine;
 use crate::execute::command::Commands;
 use crate::execute::wait::{WAITS_MAX, Waits};
-use crate::execute::{Finish, Job, Steering};
+use crate::execute::{Finish, Job};
 use crate::ids;
-use crate::trace::Place;
 
 pub(super) struct Slot {
-    job: Job,
-    token: Token,
+    pub(super) job: Job,
+    pub(super) token: Token,
     /// Sent to the store with the next renewal, if it has changed.
-    progress: Option<Json>,
+    pub(super) progress: Option<Json>,
 }
 
 impl Slot {
@@ -158,12 +155,8 @@ impl Dispatch {
         while let Ok(end) = self.finished.try_recv() {
             self.pending.push(end);
         }
+        let busy = self.busy();
         let ends = std::mem::take(&mut self.pending);
-        let busy = self.slots.values().filter(|slot| !slot.is_wait()).count()
-            - ends
-                .iter()
-                .filter(|(token, _)| self.slots.get(&token.seq).is_some_and(|slot| !slot.is_wait()))
-                .count();
         let room = if pace == Pace::Work {
             self.options.jobs.saturating_sub(busy)
         } else {
@@ -224,6 +217,13 @@ impl Dispatch {
             Err(refusal) => return Err(refusal),
         }
         Ok(())
+    }
+
+    /// Attempts that are under way, waits aside.
+    fn busy(&self) -> usize {
+        let ended = self.pending.iter();
+        let ended = ended.filter(|(token, _)| self.slots.get(&token.seq).is_some_and(|slot| !slot.is_wait()));
+        self.slots.values().filter(|slot| !slot.is_wait()).count() - ended.count()
     }
 
     /// A lease counts from when it was asked for. What a busy store gave out late may be somebody else's by now: it is
@@ -396,102 +396,6 @@ impl Dispatch {
                 .next_tick
                 .min(Instant::now() + at.since(self.engine.now().wall));
         }
-    }
-
-    /// What the prerequisites of these tasks ended with, in one read: a layer of a graph has many in common.
-    async fn upstream(&self, leased: &[Leased]) -> Result<FxHashMap<Seq, Upstream>> {
-        let after = leased.iter().flat_map(|lease| &lease.body.after);
-        let mut seqs: Vec<Seq> = after.map(|(seq, _)| *seq).collect();
-        seqs.sort_unstable();
-        seqs.dedup();
-        if seqs.is_empty() {
-            return Ok(FxHashMap::default());
-        }
-        let results = self.engine.store.results(&self.engine.project, &seqs).await?;
-        Ok(results.into_iter().map(|result| (result.seq, result)).collect())
-    }
-
-    /// Starts one attempt beside the loop.
-    async fn begin(&mut self, leased: Leased, upstream: &Result<FxHashMap<Seq, Upstream>>) {
-        let (seq, token) = (leased.task.seq, leased.token);
-        let job = match self.job(leased, upstream).await {
-            Ok(job) => job,
-            Err(refusal) => {
-                let failure = domain::task::record::Failure::new(refusal.to_string());
-                self.pending.push((token, Finish::failed(failure)));
-                return;
-            }
-        };
-        self.slots.insert(
-            seq,
-            Slot {
-                job: job.clone(),
-                token,
-                progress: None,
-            },
-        );
-        let (engine, commands) = (self.engine.clone(), self.commands.clone());
-        let waits = self.waits.clone();
-        let (handlers, timeout) = (self.options.handlers.clone(), self.options.timeout);
-        let (done, bound) = (self.done.clone(), self.options.cache_bound);
-        tokio::spawn(async move {
-            let finish = attempt(&engine, &commands, &handlers, &waits, timeout, bound, &job).await;
-            let _ = done.send((token, finish));
-        });
-    }
-
-    async fn job(&self, leased: Leased, upstream: &Result<FxHashMap<Seq, Upstream>>) -> Result<Job> {
-        let spec: Spec = leased.body.read_spec().map_err(|e| {
-            Refusal::new(
-                Code::StoreCorrupt,
-                format!("the spec of task {}: {e}", leased.task.id),
-            )
-        })?;
-        let (store, project) = (&self.engine.store, &self.engine.project);
-        let after = &leased.body.after;
-        let results = match upstream {
-            _ if after.is_empty() => Vec::new(),
-            Ok(known) => after
-                .iter()
-                .filter_map(|(seq, _)| known.get(seq).cloned())
-                .collect(),
-            Err(refusal) => return Err(refusal.clone()),
-        };
-        let children = if leased.task.children > 0 {
-            let near = store
-                .neighbours(project, &leased.task.id, leased.task.children as usize)
-                .await?;
-            // Old ones may be gone; but a server tells of so many only.
-            let told = near.children.len();
-            if (EACH_ITEMS..leased.task.children as usize).contains(&told) {
-                let detail = format!(
-                    "task {} has {} subtasks, and the store tells of {} only",
-                    leased.task.id, leased.task.children, told
-                );
-                let help = "let it split into parts that split again";
-                return Err(Refusal::new(Code::LimitExceeded, detail).help(help));
-            }
-            store
-                .results(
-                    project,
-                    &near.children.iter().map(|child| child.seq).collect::<Vec<_>>(),
-                )
-                .await?
-        } else {
-            Vec::new()
-        };
-        let place = Place::of(project, &leased.task.id, leased.task.run, &spec.env);
-        let followed = self.options.traced || place.outer.is_some();
-        Ok(Job {
-            trace: followed.then(|| place.attempt(project, &leased.task.id, leased.task.attempt())),
-            leased: Arc::new(leased),
-            spec: Arc::new(spec),
-            run: self.options.run,
-            results,
-            children,
-            steering: Steering::default(),
-            mask: Arc::default(),
-        })
     }
 
     /// Renews every lease, with the latest progress, and tells the guard how long that holds.

@@ -5,6 +5,7 @@
 //! share one commit and a finished layer of a graph lets the next one start at once.
 
 mod attempt;
+mod begin;
 mod dispatch;
 mod house;
 pub mod pool;

@@ -1,0 +1,113 @@
+//! What an attempt is given, and its start beside the loop.
+
+use std::sync::Arc;
+
+use domain::code::{Code, Refusal};
+use domain::id::Seq;
+use domain::limits::EACH_ITEMS;
+use domain::store::{Leased, Result, Upstream};
+use domain::task::spec::Spec;
+use rustc_hash::FxHashMap;
+
+use super::attempt::attempt;
+use super::dispatch::{Dispatch, Slot};
+use crate::execute::{Finish, Job, Steering};
+use crate::trace::Place;
+
+impl Dispatch {
+    /// What the prerequisites of these tasks ended with, in one read: a layer of a graph has many in common.
+    pub(super) async fn upstream(&self, leased: &[Leased]) -> Result<FxHashMap<Seq, Upstream>> {
+        let after = leased.iter().flat_map(|lease| &lease.body.after);
+        let mut seqs: Vec<Seq> = after.map(|(seq, _)| *seq).collect();
+        seqs.sort_unstable();
+        seqs.dedup();
+        if seqs.is_empty() {
+            return Ok(FxHashMap::default());
+        }
+        let results = self.engine.store.results(&self.engine.project, &seqs).await?;
+        Ok(results.into_iter().map(|result| (result.seq, result)).collect())
+    }
+
+    /// Starts one attempt beside the loop.
+    pub(super) async fn begin(&mut self, leased: Leased, upstream: &Result<FxHashMap<Seq, Upstream>>) {
+        let (seq, token) = (leased.task.seq, leased.token);
+        let job = match self.job(leased, upstream).await {
+            Ok(job) => job,
+            Err(refusal) => {
+                let failure = domain::task::record::Failure::new(refusal.to_string());
+                self.pending.push((token, Finish::failed(failure)));
+                return;
+            }
+        };
+        self.slots.insert(
+            seq,
+            Slot {
+                job: job.clone(),
+                token,
+                progress: None,
+            },
+        );
+        let (engine, commands) = (self.engine.clone(), self.commands.clone());
+        let waits = self.waits.clone();
+        let (handlers, timeout) = (self.options.handlers.clone(), self.options.timeout);
+        let (done, bound) = (self.done.clone(), self.options.cache_bound);
+        tokio::spawn(async move {
+            let finish = attempt(&engine, &commands, &handlers, &waits, timeout, bound, &job).await;
+            let _ = done.send((token, finish));
+        });
+    }
+
+    async fn job(&self, leased: Leased, upstream: &Result<FxHashMap<Seq, Upstream>>) -> Result<Job> {
+        let spec: Spec = leased.body.read_spec().map_err(|e| {
+            Refusal::new(
+                Code::StoreCorrupt,
+                format!("the spec of task {}: {e}", leased.task.id),
+            )
+        })?;
+        let (store, project) = (&self.engine.store, &self.engine.project);
+        let after = &leased.body.after;
+        let results = match upstream {
+            _ if after.is_empty() => Vec::new(),
+            Ok(known) => after
+                .iter()
+                .filter_map(|(seq, _)| known.get(seq).cloned())
+                .collect(),
+            Err(refusal) => return Err(refusal.clone()),
+        };
+        let children = if leased.task.children > 0 {
+            let near = store
+                .neighbours(project, &leased.task.id, leased.task.children as usize)
+                .await?;
+            // Old ones may be gone; but a server tells of so many only.
+            let told = near.children.len();
+            if (EACH_ITEMS..leased.task.children as usize).contains(&told) {
+                let detail = format!(
+                    "task {} has {} subtasks, and the store tells of {} only",
+                    leased.task.id, leased.task.children, told
+                );
+                let help = "let it split into parts that split again";
+                return Err(Refusal::new(Code::LimitExceeded, detail).help(help));
+            }
+            store
+                .results(
+                    project,
+                    &near.children.iter().map(|child| child.seq).collect::<Vec<_>>(),
+                )
+                .await?
+        } else {
+            Vec::new()
+        };
+        let place = Place::of(project, &leased.task.id, leased.task.run, &spec.env);
+        let followed = self.options.traced || place.outer.is_some();
+        Ok(Job {
+            trace: followed.then(|| place.attempt(project, &leased.task.id, leased.task.attempt())),
+            leased: Arc::new(leased),
+            spec: Arc::new(spec),
+            run: self.options.run,
+            results,
+            children,
+            steering: Steering::default(),
+            mask: Arc::default(),
+        })
+    }
+}
