@@ -1,4 +1,4 @@
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -125,8 +125,9 @@ impl Launcher {
             self.count.fetch_add(1, Ordering::Relaxed)
         );
         let (reader, writer) = io::pipe()?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(find(&launch, program).unwrap_or_else(|| program.into()));
         command
+            .arg0(program)
             .args(arguments)
             .current_dir(&launch.cwd)
             .stdin(
@@ -158,6 +159,29 @@ impl Launcher {
             mark: Mark::launch(&name),
         })
     }
+}
+
+/// Where the command's own `PATH` leads to. The system would ask each folder by trying to start a program there, which
+/// costs far more than a look; what is not found, or hangs on the working directory, is left to it.
+fn find(launch: &Launch, program: &OsStr) -> Option<PathBuf> {
+    if has_slash(Path::new(program)) {
+        return None;
+    }
+    let own = launch.env.iter().rev().find(|(name, _)| name == "PATH");
+    let inherited =
+        || std::env::var_os("PATH").filter(|_| !launch.env_remove.iter().any(|name| name == "PATH"));
+    let path = own.map(|(_, path)| OsString::from(path)).or_else(inherited)?;
+    for folder in std::env::split_paths(&path) {
+        if !folder.is_absolute() {
+            return None;
+        }
+        let file = folder.join(program);
+        let may_run = rustix::fs::access(&file, rustix::fs::Access::EXEC_OK).is_ok();
+        if may_run && file.is_file() {
+            return Some(file);
+        }
+    }
+    None
 }
 
 /// An unnamed file that holds the input: unlike a pipe it needs nobody to feed it.

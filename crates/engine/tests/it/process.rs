@@ -95,6 +95,37 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
 }
 
 #[tokio::test]
+async fn the_path_of_the_task_leads_to_its_program() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mut bench = Bench::new("");
+    let program = |folder: &str, mode| {
+        let file = bench.path(folder).join("greet");
+        fs::create_dir(bench.path(folder)).unwrap();
+        fs::write(&file, format!("#!/bin/sh\necho \"$0 of {folder}\"")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    program("plain", 0o644);
+    program("runs", 0o755);
+    fs::create_dir_all(bench.path("folder/greet")).unwrap();
+    let folders = ["missing", "folder", "plain", "runs"].map(|name| bench.path(name));
+    let path = std::env::join_paths(folders).unwrap().into_string().unwrap();
+    bench.launch.argv = vec!["greet".into()];
+    bench
+        .launch
+        .env
+        .push(("PATH".into(), format!("{path}:/bin:/usr/bin")));
+    assert_eq!(bench.run().await.how, How::Exit(0));
+    assert!(bench.printed().ends_with("of runs\n"), "{}", bench.printed());
+
+    bench.launch.env = vec![("PATH".into(), bench.path("plain").display().to_string())];
+    let error = Launcher::unguarded("test")
+        .launch(bench.launch.clone())
+        .unwrap_err();
+    assert_eq!(error.cause, Cause::Denied);
+}
+
+#[tokio::test]
 async fn exit_codes_and_signals_are_told() {
     assert_eq!(Bench::new("exit 0").run().await.how, How::Exit(0));
     assert_eq!(Bench::new("exit 7").run().await.how, How::Exit(7));
