@@ -162,6 +162,9 @@ impl Script {
                 .position(|worker| script.ledger.holds(worker.id()));
             if let Some(busy) = busy {
                 script.crew.swap(0, busy);
+            } else if script.ledger.completed() >= script.plans * script.options.tasks {
+                // On a slow machine everything may be done before it is seen that it was begun.
+                script.hand_in()?;
             }
             Ok(busy.is_some())
         })?;
