@@ -6,7 +6,7 @@
 //! In reading order: moments ([`time`]), what is asked ([`ask`]), a task ([`task`]) with its tries ([`attempt`]) and why it stands where
 //! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`], [`letter`]), what happened ([`event`]), runs,
 //! curbs ([`curb`]), the queue and lists ([`run`], [`queue`], [`list`]), what works and when ([`worker`],
-//! [`schedule`], [`rule`]), who is registered ([`agent`]), a project as a whole ([`project`]), who may ask ([`token`]), and
+//! [`schedule`], [`rule`]), who is registered ([`agent`]) and in which teams ([`team`]), a project as a whole ([`project`]), who may ask ([`token`]), and
 //! every "no" ([`problem`]) with its cure ([`explain`]).
 
 pub mod agent;
@@ -29,6 +29,7 @@ pub mod run;
 pub mod schedule;
 pub mod stats;
 pub mod task;
+pub mod team;
 pub mod time;
 pub mod token;
 pub mod why;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::agent::route::Decision;
-use domain::id::{AgentName, Capability, Key, TaskId};
+use domain::id::{AgentName, Capability, Key, TaskId, TeamName};
 use domain::store::{HeldLock, Neighbours, View};
 use domain::task::lock::{Lock, Mode};
 use domain::task::order::Order;
@@ -68,6 +68,8 @@ pub struct Takers {
     pub work: String,
     pub kind: String,
     pub agent: Option<AgentName>,
+    /// Only its members.
+    pub team: Option<TeamName>,
     pub needs: Vec<Capability>,
     /// Amounts that it takes from its worker.
     pub resources: BTreeMap<String, u64>,
@@ -101,6 +103,7 @@ impl Why {
                 work: view.class.work.clone(),
                 kind: view.class.kind.to_string(),
                 agent: view.class.agent.clone(),
+                team: view.class.team.clone(),
                 needs: view.class.needs.clone(),
                 resources: view.class.resources.clone(),
             },

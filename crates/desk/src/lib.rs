@@ -6,7 +6,7 @@
 //! In reading order: what people type becomes what is stored ([`find`]); tasks ([`task`]) and what is done to them
 //! ([`change`], [`signal`]), by workers too ([`lease`]); plans and runs ([`plan`], [`run`]), the queue ([`queue`],
 //! [`stats`]), dead letters ([`letter`]), what holds work back ([`curb`], [`lock`]), schedules and pools ([`schedule`],
-//! [`pool`]), rules and agents ([`rule`], [`agent`]), what a project keeps ([`setting`], [`prune`]), what happened
+//! [`pool`]), rules, agents and teams ([`rule`], [`agent`], [`team`]), what a project keeps ([`setting`], [`prune`]), what happened
 //! ([`log`], [`audit`]), who may ask over the wire ([`token`]), and what a refusal means ([`explain`]).
 
 pub mod agent;
@@ -31,6 +31,7 @@ pub mod setting;
 pub mod signal;
 pub mod stats;
 pub mod task;
+pub mod team;
 pub mod token;
 
 use domain::code::{Code, Refusal};

@@ -29,5 +29,6 @@ pub mod schedule;
 mod schema;
 pub mod store;
 pub mod task;
+pub mod team;
 pub mod time;
 pub mod transfer;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use domain::code::{Code, Refusal};
-use domain::id::{EventNo, RunId, TaskId};
+use domain::id::{EventNo, RunId, TaskId, TeamName};
 use domain::limits;
 use domain::plan::Plan;
 use domain::run::{Run, RunState};
@@ -13,6 +13,7 @@ use domain::task::state::{Reason, State};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::agents::teams;
 use crate::duties::{self, Duties};
 use crate::engine::Engine;
 use crate::follow::{Follower, Snapshot};
@@ -262,6 +263,12 @@ async fn stuck(engine: &Engine, run: &Run, doers: &[Wants]) -> Result<Option<Vec
     if views.iter().any(moves) {
         return Ok(None);
     }
+    if views.iter().any(|view| view.class.team.is_some()) {
+        let doers = teams::with_teams(engine, doers).await?;
+        if views.iter().any(|view| has_a_doer(view, &doers)) {
+            return Ok(None);
+        }
+    }
     if views.is_empty() {
         let filter = Filter {
             states: vec![State::Blocked],
@@ -355,6 +362,15 @@ fn waits_for_a_doer(view: &View) -> (String, String) {
                 "bell task claim --worker {agent}{flags}, or bell worker --agent {agent}{flags} -- PROGRAM"
             ),
         ),
+        (None, _) if view.class.team.is_some() => {
+            let team = view.class.team.as_ref().map_or("", TeamName::as_str);
+            (
+                format!("a member of the team {team} has to take it"),
+                format!(
+                    "bell team show {team}, then bell task claim --worker MEMBER{flags}, or bell worker --agent MEMBER -- PROGRAM"
+                ),
+            )
+        }
         (None, false) => (
             format!("nobody here offers {}", needs.join(", ")),
             format!("bell task claim --worker NAME{flags}"),

@@ -98,6 +98,21 @@ pub struct Report {
     pub quality: Option<f64>,
 }
 
+/// What changes about a team; what is absent stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Team {
+    /// These are its members, and nobody else. They need not be registered.
+    #[schemars(length(max = 256))]
+    pub members: Option<Vec<AgentName>>,
+    /// These come to it.
+    pub add: Vec<AgentName>,
+    /// These leave it.
+    pub remove: Vec<AgentName>,
+    /// What it is for, in up to 200 characters.
+    pub about: Option<String>,
+}
+
 /// How the agent for a task is chosen.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

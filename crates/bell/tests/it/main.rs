@@ -35,6 +35,7 @@ mod shared;
 mod shell_flock;
 mod stats;
 mod tasks;
+mod teams;
 mod tls;
 mod traces;
 mod workers;

@@ -11,7 +11,7 @@ use domain::agent::profile::Prior;
 use domain::book::{Book, Edit, Entry, Expect};
 use domain::code::Code;
 use domain::event::Kind as Fact;
-use domain::id::{AgentName, EventNo, Kind, TaskId};
+use domain::id::{AgentName, EventNo, Kind, TaskId, TeamName};
 use domain::lesson::{End, Known, Lesson, Practice, Told, Usage, end};
 use domain::limits::PAGE_MAX;
 use domain::store::{Result, Seen};
@@ -26,8 +26,11 @@ use crate::engine::Engine;
 const CURSOR: &str = "lessons";
 /// Where it is kept how routing has gone.
 pub(super) const ROUTING: &str = "all routing";
-/// What is kept of agents and kinds. Budgets keep theirs under the plain names of kinds, which have no spaces.
+/// Where it is kept who has done well in the latest runs.
+const CIRCLES: &str = "all circles";
+/// What is kept of agents, teams and kinds. Budgets keep theirs under the plain names of kinds, which have no spaces.
 pub(super) const AGENT: &str = "agent ";
+pub(super) const TEAM: &str = "team ";
 const KIND: &str = "kind ";
 /// Events before the end of an attempt among which its begin is looked for: few happen to a task while it runs.
 const BACK: usize = 16;
@@ -45,20 +48,25 @@ pub async fn behind(engine: &Engine) -> Result<u64> {
     Ok(head.0.saturating_sub(cursor.last))
 }
 
-/// Learns from everything that has happened so far, up to `pages` pages of the log. Returns whether that is all.
+/// Learns from everything that has happened so far, up to `pages` pages of the log, and what follows from that for agents
+/// and teams. Returns whether that is all.
 pub async fn catch_up(engine: &Engine, pages: usize) -> Result<bool> {
+    let mut all = false;
     for _ in 0..pages {
         if !page(engine).await? {
-            return Ok(true);
+            all = true;
+            break;
         }
     }
-    Ok(behind(engine).await? == 0)
+    let (_, cursor) = cursor(engine).await?;
+    super::grow::grow(engine, cursor.last).await?;
+    Ok(all || behind(engine).await? == 0)
 }
 
 /// Forgets what was learned; the next readers learn it anew from the log.
 pub async fn forget(engine: &Engine) -> Result<()> {
     let mut edits = vec![Edit::remove(Book::Cursor, CURSOR)];
-    for prefix in [AGENT, KIND, ROUTING] {
+    for prefix in [AGENT, TEAM, KIND, ROUTING, CIRCLES] {
         for entry in super::entries(engine, Book::Habit, prefix).await? {
             edits.push(Edit::remove(Book::Habit, &entry.key));
         }
@@ -113,6 +121,11 @@ struct CameData {
     agent: AgentName,
     #[serde(default)]
     profile: Option<Profile>,
+}
+
+#[derive(Deserialize)]
+struct TeamData {
+    team: TeamName,
 }
 
 #[derive(Deserialize)]
@@ -171,6 +184,9 @@ async fn lessons(engine: &Engine, events: &[Seen]) -> Result<Vec<Lesson>> {
                     confidence: routed.confidence,
                 })
             })),
+            Fact::TeamRemoved => found.extend(
+                told::<TeamData>(seen).map(|gone| Found::Lesson(Lesson::Dissolved { team: gone.team })),
+            ),
             Fact::TaskEntered(_) => {
                 if let (Some(told), Some(task)) = (told::<Told>(seen), &seen.task)
                     && let Some(end) = end(fact.kind, fact.reason, &told)
@@ -211,6 +227,8 @@ async fn lessons(engine: &Engine, events: &[Seen]) -> Result<Vec<Lesson>> {
                     agent: began.agent,
                     kind: view.class.kind,
                     needs: view.class.needs,
+                    team: view.class.team,
+                    run: view.run,
                     usage: ended.usage,
                 });
             }
@@ -293,6 +311,10 @@ fn agent_key(agent: &AgentName) -> Arc<str> {
     format!("{AGENT}{agent}").into()
 }
 
+fn team_key(team: &TeamName) -> Arc<str> {
+    format!("{TEAM}{team}").into()
+}
+
 fn kind_key(kind: &Kind) -> Arc<str> {
     format!("{KIND}{kind}").into()
 }
@@ -305,10 +327,17 @@ async fn learned(engine: &Engine, lessons: &[Lesson]) -> Result<Vec<Edit>> {
     let mut kinds: Vec<Kind> = lessons.iter().filter_map(Lesson::kind).cloned().collect();
     kinds.sort_unstable();
     kinds.dedup();
+    let mut teams: Vec<TeamName> = lessons.iter().filter_map(Lesson::team).cloned().collect();
+    teams.sort_unstable();
+    teams.dedup();
+    let all = all(engine).await?;
+    let circles = all.iter().find(|entry| &*entry.key == CIRCLES);
     let mut known = Known {
         agents: read(engine, &agents, agent_key).await?,
         kinds: read(engine, &kinds, kind_key).await?,
-        routing: super::router::statistics(engine).await?,
+        teams: read(engine, &teams, team_key).await?,
+        circles: circles.map(Entry::read).transpose()?.unwrap_or_default(),
+        routing: super::router::routing(&all)?,
     };
     let before = known.clone();
     lessons.iter().for_each(|lesson| known.learn(lesson));
@@ -324,13 +353,28 @@ async fn learned(engine: &Engine, lessons: &[Lesson]) -> Result<Vec<Edit>> {
             Entry::new(Book::Habit, ROUTING, &known.routing),
         ));
     }
-    for agent in &agents {
-        let key = agent_key(agent);
-        match known.agents.get(agent) {
-            Some(record) if before.agents.get(agent) == Some(record) => {}
-            Some(record) => edits.push(put(key.clone(), Entry::new(Book::Habit, &key, record))),
-            None if before.agents.contains_key(agent) => edits.push(Edit::remove(Book::Habit, &key)),
-            None => {}
+    if known.circles != before.circles {
+        edits.push(put(
+            CIRCLES.into(),
+            Entry::new(Book::Habit, CIRCLES, &known.circles),
+        ));
+    }
+    let agents = agents.iter().map(|agent| {
+        (
+            agent_key(agent),
+            before.agents.get(agent),
+            known.agents.get(agent),
+        )
+    });
+    let teams = teams
+        .iter()
+        .map(|team| (team_key(team), before.teams.get(team), known.teams.get(team)));
+    for (key, before, now) in agents.chain(teams) {
+        match (before, now) {
+            (before, Some(record)) if before == Some(record) => {}
+            (_, Some(record)) => edits.push(put(key.clone(), Entry::new(Book::Habit, &key, record))),
+            (Some(_), None) => edits.push(Edit::remove(Book::Habit, &key)),
+            (None, None) => {}
         }
     }
     for (kind, practice) in &known.kinds {
@@ -340,6 +384,12 @@ async fn learned(engine: &Engine, lessons: &[Lesson]) -> Result<Vec<Edit>> {
         }
     }
     Ok(edits)
+}
+
+/// What is kept of the whole project.
+pub(super) async fn all(engine: &Engine) -> Result<Vec<Entry>> {
+    let keys = [ROUTING.into(), CIRCLES.into()];
+    engine.store.entries_of(&engine.project, Book::Habit, &keys).await
 }
 
 async fn read<K: Ord + Clone, T: DeserializeOwned>(

@@ -1,8 +1,11 @@
-//! Registered agents: who there is ([`registry`]), what their work teaches ([`learn`]), and who gets what ([`router`]).
+//! Registered agents: who there is ([`registry`]) and in which teams ([`teams`]), what their work teaches ([`learn`]) and what
+//! follows from that ([`grow`]), and who gets what ([`router`]).
 
+pub mod grow;
 pub mod learn;
 pub mod registry;
 pub mod router;
+pub mod teams;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,7 +101,7 @@ async fn by_agent<T: DeserializeOwned>(
 }
 
 /// Every entry of a book whose key begins with `prefix`.
-async fn entries(engine: &Engine, book: Book, prefix: &str) -> Result<Vec<Entry>> {
+pub(crate) async fn entries(engine: &Engine, book: Book, prefix: &str) -> Result<Vec<Entry>> {
     let mut all: Vec<Entry> = Vec::new();
     let mut after = prefix.to_owned();
     loop {

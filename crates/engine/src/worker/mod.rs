@@ -128,8 +128,8 @@ impl Options {
             handlers: self.handlers.names(),
             agent: self.agent.clone(),
             run: self.run,
-            task: None,
             free: self.offers.clone(),
+            ..Wants::default()
         }
     }
 }

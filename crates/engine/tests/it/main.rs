@@ -15,4 +15,5 @@ mod process_guard;
 mod process_presence;
 mod retention;
 mod rules;
+mod teams;
 mod waits;

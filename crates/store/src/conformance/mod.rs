@@ -260,6 +260,9 @@ macro_rules! conformance {
                 work_is_routed_to_who_has_room
                 an_agent_that_comes_late_has_what_it_has
                 a_lock_is_handed_on_past_an_agent
+                work_for_a_team_is_done_by_its_members
+                who_was_chosen_need_not_be_fit
+                teams_that_make_no_sense_are_refused
                 profiles_that_make_no_sense_are_refused;
             books:
                 entries_are_kept_in_order_of_their_keys

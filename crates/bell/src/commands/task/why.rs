@@ -147,6 +147,10 @@ fn takers(takers: &Takers) -> String {
     };
     match &takers.agent {
         Some(agent) => format!("can be taken by the agent {agent} only"),
+        None if takers.team.is_some() => {
+            let team = takers.team.as_ref().map_or("", domain::id::TeamName::as_str);
+            format!("can be taken by any member of the team {team}{with}; `bell team show {team}` names them")
+        }
         None if takers.work == "breakpoint" => "is answered by a person".to_owned(),
         None => format!("can be taken by any worker{with}"),
     }
