@@ -37,6 +37,8 @@ pub struct Why {
     pub lease: Option<Lease>,
     /// The parts of its score at this moment, each with its weight.
     pub score: Explanation,
+    /// How long it is expected to take, where that makes it more urgent.
+    pub estimate: Option<Estimate>,
     /// How many tasks stand before it in line; only while it is ready.
     pub ahead: Option<usize>,
     pub takers: Takers,
@@ -59,6 +61,13 @@ pub struct LockAsked {
     pub name: String,
     pub mode: Mode,
     pub holders: Vec<TaskId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct Estimate {
+    pub seconds: f64,
+    /// It was not said: tasks of this kind usually took so long when it was submitted.
+    pub learned: bool,
 }
 
 /// Who could take it.
@@ -98,6 +107,13 @@ impl Why {
             held_back: Vec::new(),
             lease: Lease::of(task, now),
             score: rounded(&explain(task, now)),
+            estimate: task
+                .estimate
+                .filter(|_| task.deadline.is_some())
+                .map(|span| Estimate {
+                    seconds: span.as_secs_f64(),
+                    learned: spec.estimate.is_none(),
+                }),
             ahead,
             takers: Takers {
                 work: view.class.work.clone(),

@@ -5,6 +5,7 @@
 //! its beginning, in pieces of whatever size, comes to the same.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,12 @@ use crate::time::Timestamp;
 
 /// How many of the latest durations of a kind are kept.
 const LATEST: usize = 64;
+/// A duration weighs half as much when so many later ones are known.
+const HALF: f64 = 16.0;
+/// So many successes tell what is usual.
+const ENOUGH: usize = 3;
+/// Before the name of a kind in [`crate::book::Book::Habit`], where its practice is kept.
+pub const KIND: &str = "kind ";
 
 /// How tasks of a kind usually go; an entry of [`crate::book::Book::Habit`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +49,25 @@ impl Practice {
         sorted.sort_unstable();
         let last = sorted.len().checked_sub(1)?;
         sorted.get(((last as f64) * share).round() as usize).copied()
+    }
+
+    /// How long such a task takes, in so large a share of the cases: what is later weighs more, and a few that took very
+    /// long or no time at all change nothing.
+    pub fn usual(&self, share: f64) -> Option<Duration> {
+        if self.latest.len() < ENOUGH {
+            return None;
+        }
+        let weight = |age: usize| 0.5_f64.powf(age as f64 / HALF);
+        let aged = self.latest.iter().rev().enumerate();
+        let mut known: Vec<(u64, f64)> = aged.map(|(age, ms)| (*ms, weight(age))).collect();
+        known.sort_unstable_by_key(|(ms, _)| *ms);
+        let wanted = share * known.iter().map(|(_, weight)| weight).sum::<f64>();
+        let mut sum = 0.0;
+        let found = known.iter().find(|(_, weight)| {
+            sum += weight;
+            sum >= wanted
+        });
+        found.or(known.last()).map(|(ms, _)| Duration::from_millis(*ms))
     }
 
     pub fn failure_rate(&self) -> Option<f64> {
@@ -439,6 +465,24 @@ mod tests {
             (practice.duration(0.0), practice.duration(1.0)),
             (Some(936), Some(999))
         );
+    }
+
+    // proves: DESIGN 8
+    #[test]
+    fn what_is_usual_follows_the_times_and_not_the_outliers() {
+        let of = |latest: Vec<u64>| Practice {
+            latest,
+            ..Practice::default()
+        };
+        let usual = |latest: Vec<u64>, share| of(latest).usual(share).map(|span| span.as_millis());
+        assert_eq!(usual(vec![5, 5], 0.5), None, "twice is not usual");
+        assert_eq!(usual(vec![90, 100, 3_600_000, 110, 0], 0.5), Some(100));
+        assert_eq!(usual(vec![90, 100, 110], 0.9), Some(110));
+        let faster = [vec![1_000; 40], vec![100; 20]].concat();
+        assert_eq!(usual(faster.clone(), 0.5), Some(100), "it has become faster");
+        let mut sorted = of(faster);
+        sorted.latest.sort_unstable();
+        assert_eq!(sorted.duration(0.5), Some(1_000));
     }
 
     #[test]

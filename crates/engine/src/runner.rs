@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::agents::teams;
 use crate::duties::{self, Duties};
 use crate::engine::Engine;
+use crate::expect::Expected;
 use crate::follow::{Follower, Snapshot};
 use crate::ids;
 use crate::recover;
@@ -84,10 +85,12 @@ pub async fn run(
     if recovered > 0 {
         tell(Update::Recovered(recovered));
     }
+    let expected = Expected::soon(engine, plan, &submit::identity(plan, file)).await?;
     let before = engine.store.chain(&engine.project).await?.last;
     let submitted = submit::submit(engine, plan, file, &options.submit).await?;
     tell(Update::Submitted(&submitted, plan.tasks.len()));
-    let follower = Follower::new(engine, submitted.run, before, plan, options.worker.jobs).await?;
+    let jobs = options.worker.jobs;
+    let follower = Follower::new(engine, submitted.run, before, plan, &expected, jobs).await?;
     work_on(engine, submitted.run, follower, options, pace, tell).await
 }
 

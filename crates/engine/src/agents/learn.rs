@@ -12,7 +12,7 @@ use domain::book::{Book, Edit, Entry, Expect};
 use domain::code::Code;
 use domain::event::Kind as Fact;
 use domain::id::{AgentName, EventNo, Kind, TaskId, TeamName};
-use domain::lesson::{End, Known, Lesson, Practice, Told, Usage, end};
+use domain::lesson::{End, KIND, Known, Lesson, Practice, Told, Usage, end};
 use domain::limits::PAGE_MAX;
 use domain::store::{Result, Seen};
 use domain::task::state::State;
@@ -31,7 +31,6 @@ const CIRCLES: &str = "all circles";
 /// What is kept of agents, teams and kinds. Budgets keep theirs under the plain names of kinds, which have no spaces.
 pub(super) const AGENT: &str = "agent ";
 pub(super) const TEAM: &str = "team ";
-const KIND: &str = "kind ";
 /// Events before the end of an attempt among which its begin is looked for: few happen to a task while it runs.
 const BACK: usize = 16;
 

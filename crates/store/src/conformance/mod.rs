@@ -213,7 +213,8 @@ macro_rules! conformance {
                 leases_ignore_the_wall_clock
                 the_next_moment_is_told
                 a_suspended_wait_is_not_woken
-                a_retry_may_be_later;
+                a_retry_may_be_later
+                a_deadline_counts_what_such_work_usually_takes;
             lists:
                 pages_follow_each_other
                 who_is_asked_for_twice_is_shown_twice
