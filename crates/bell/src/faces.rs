@@ -25,6 +25,7 @@ const FACES: &[(&str, Face)] = &[
     ("runs list", Op(&["listRuns"])),
     ("runs show", Op(&["showRun", "drawRun"])),
     ("runs cancel", Op(&["cancelRun"])),
+    ("runs mine", Op(&["minePlans"])),
     ("plan check", Op(&["checkPlan"])),
     ("plan graph", Op(&["drawPlan"])),
     ("plan schema", Op(&["showPlanSchema"])),

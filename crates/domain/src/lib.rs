@@ -18,6 +18,7 @@ pub mod graph;
 pub mod id;
 pub mod lesson;
 pub mod limits;
+pub mod mine;
 pub mod plan;
 pub mod pool;
 pub mod problem;

@@ -15,6 +15,7 @@ pub mod follow;
 pub mod health;
 pub mod home;
 pub mod ids;
+pub mod mine;
 pub mod order;
 pub mod outside;
 pub mod process;
