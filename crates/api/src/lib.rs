@@ -6,7 +6,7 @@
 //! In reading order: moments ([`time`]), what is asked ([`ask`]), a task ([`task`]) with its tries ([`attempt`]) and why it stands where
 //! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`], [`letter`]), what happened ([`event`]), runs
 //! and what they have in common ([`mine`]), curbs ([`curb`]), the queue and lists ([`run`], [`queue`], [`list`]), what works and when ([`worker`],
-//! [`schedule`], [`rule`]), who is registered ([`agent`]) and in which teams ([`team`]), a project as a whole ([`project`]), who may ask ([`token`]), and
+//! [`schedule`], [`rule`]), who is registered ([`agent`]) and in which teams ([`team`]), what they did ([`performance`]), a project as a whole ([`project`]), who may ask ([`token`]), and
 //! every "no" ([`problem`]) with its cure ([`explain`]).
 
 pub mod agent;
@@ -21,6 +21,7 @@ pub mod lease;
 pub mod letter;
 pub mod list;
 pub mod mine;
+pub mod performance;
 pub mod problem;
 pub mod project;
 pub mod queue;

@@ -72,6 +72,8 @@ const FACES: &[(&str, Face)] = &[
     ("agent learn", Op(&["learnSkill"])),
     ("agent report", Op(&["reportOutcome"])),
     ("agent heartbeat", Op(&["heartbeatAgent"])),
+    ("agent export", Op(&["exportPerformance"])),
+    ("agent advise", Op(&["adviseFlock"])),
     ("agent deregister", Op(&["deregisterAgent"])),
     ("team list", Op(&["listTeams"])),
     ("team show", Op(&["showTeam"])),

@@ -6,7 +6,7 @@
 //! In reading order: what people type becomes what is stored ([`find`]); tasks ([`task`]) and what is done to them
 //! ([`change`], [`signal`]), by workers too ([`lease`]); plans and runs ([`plan`], [`run`]) and what comes again in them ([`mine`]), the queue ([`queue`],
 //! [`stats`]), dead letters ([`letter`]), what holds work back ([`curb`], [`lock`]), schedules and pools ([`schedule`],
-//! [`pool`]), rules, agents and teams ([`rule`], [`agent`], [`team`]), what a project keeps ([`setting`], [`prune`]), what happened
+//! [`pool`]), rules, agents and teams ([`rule`], [`agent`], [`team`], [`performance`]), what a project keeps ([`setting`], [`prune`]), what happened
 //! ([`log`], [`audit`]), who may ask over the wire ([`token`]), and what a refusal means ([`explain`]).
 
 pub mod agent;
@@ -21,6 +21,7 @@ pub mod letter;
 pub mod lock;
 pub mod log;
 pub mod mine;
+pub mod performance;
 pub mod plan;
 pub mod pool;
 pub mod prune;

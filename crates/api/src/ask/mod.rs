@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use crate::time::{Moment, Span};
 
-pub use agent::{Agent, AgentEdit, Agents, Learn, Prior, Rebalance, Report, Route, Team};
+pub use agent::{Agent, AgentEdit, Agents, Learn, Performance, Prior, Rebalance, Report, Route, Team};
 pub use project::{
     Break, Check, Payload, Prune, RuleLetters, Rules, ScheduleEdit, Settings, Since, WhichLetters,
 };

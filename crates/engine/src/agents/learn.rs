@@ -65,7 +65,8 @@ pub async fn catch_up(engine: &Engine, pages: usize) -> Result<bool> {
 /// Forgets what was learned; the next readers learn it anew from the log.
 pub async fn forget(engine: &Engine) -> Result<()> {
     let mut edits = vec![Edit::remove(Book::Cursor, CURSOR)];
-    for prefix in [AGENT, TEAM, KIND, ROUTING, CIRCLES] {
+    edits.extend([ROUTING, CIRCLES].map(|key| Edit::remove(Book::Habit, key)));
+    for prefix in [AGENT, TEAM, KIND] {
         for entry in super::entries(engine, Book::Habit, prefix).await? {
             edits.push(Edit::remove(Book::Habit, &entry.key));
         }
@@ -95,7 +96,11 @@ async fn page(engine: &Engine) -> Result<bool> {
     let Some(last) = events.last().map(|seen| seen.event.no) else {
         return Ok(false);
     };
-    let lessons = lessons(engine, &events).await?;
+    let lessons: Vec<Lesson> = lessons(engine, &events)
+        .await?
+        .into_iter()
+        .map(|(_, lesson)| lesson)
+        .collect();
     let mut edits = learned(engine, &lessons).await?;
     let moved = Entry::new(Book::Cursor, CURSOR, &Cursor { last: last.0 });
     edits.push(Edit::put(moved).instead_of(entry.as_ref()));
@@ -142,49 +147,53 @@ struct ReportData {
     quality: Option<f64>,
 }
 
-fn told<T: DeserializeOwned>(seen: &Seen) -> Option<T> {
+pub(super) fn told<T: DeserializeOwned>(seen: &Seen) -> Option<T> {
     let data = seen.event.fact.data.as_ref()?;
     serde_json::from_str(data.get()).ok()
 }
 
-/// What a page teaches, in the order of its events.
-async fn lessons(engine: &Engine, events: &[Seen]) -> Result<Vec<Lesson>> {
-    enum Found<'a> {
-        Lesson(Lesson),
-        Ended(Ended<'a>),
+/// What a page teaches, in the order of its events, each with the event that it follows from.
+pub(super) async fn lessons<'a>(engine: &Engine, events: &'a [Seen]) -> Result<Vec<(&'a Seen, Lesson)>> {
+    enum Found<'e> {
+        Lesson(&'e Seen, Lesson),
+        Ended(Ended<'e>),
     }
     let mut found = Vec::new();
     for seen in events {
         let fact = &seen.event.fact;
         match fact.kind {
             Fact::AgentRegistered => found.extend(told::<CameData>(seen).map(|came| {
-                Found::Lesson(Lesson::Came {
+                let came = Lesson::Came {
                     at: fact.at,
                     agent: came.agent,
                     prior: came.profile.and_then(|profile| profile.prior).map(sound),
-                })
+                };
+                Found::Lesson(seen, came)
             })),
             Fact::AgentDeregistered => {
                 found.extend(
-                    told::<CameData>(seen).map(|left| Found::Lesson(Lesson::Left { agent: left.agent })),
+                    told::<CameData>(seen)
+                        .map(|left| Found::Lesson(seen, Lesson::Left { agent: left.agent })),
                 );
             }
             Fact::AgentReported => found.extend(told::<ReportData>(seen).map(|report| {
-                Found::Lesson(Lesson::Reported {
+                let reported = Lesson::Reported {
                     at: fact.at,
                     agent: report.agent,
                     success: report.success,
                     ms: report.duration_ms,
                     quality: report.quality,
-                })
+                };
+                Found::Lesson(seen, reported)
             })),
             Fact::TaskRouted => found.extend(told::<RoutedData>(seen).map(|routed| {
-                Found::Lesson(Lesson::Routed {
+                let routed = Lesson::Routed {
                     confidence: routed.confidence,
-                })
+                };
+                Found::Lesson(seen, routed)
             })),
             Fact::TeamRemoved => found.extend(
-                told::<TeamData>(seen).map(|gone| Found::Lesson(Lesson::Dissolved { team: gone.team })),
+                told::<TeamData>(seen).map(|gone| Found::Lesson(seen, Lesson::Dissolved { team: gone.team })),
             ),
             Fact::TaskEntered(_) => {
                 if let (Some(told), Some(task)) = (told::<Told>(seen), &seen.task)
@@ -205,7 +214,7 @@ async fn lessons(engine: &Engine, events: &[Seen]) -> Result<Vec<Lesson>> {
         .iter()
         .filter_map(|found| match found {
             Found::Ended(ended) => Some(ended.task.clone()),
-            Found::Lesson(_) => None,
+            Found::Lesson(..) => None,
         })
         .collect();
     let mut views = engine.store.views(&engine.project, &ids).await?.into_iter();
@@ -213,13 +222,13 @@ async fn lessons(engine: &Engine, events: &[Seen]) -> Result<Vec<Lesson>> {
     let mut lessons = Vec::with_capacity(found.len());
     for found in found {
         match found {
-            Found::Lesson(lesson) => lessons.push(lesson),
+            Found::Lesson(seen, lesson) => lessons.push((seen, lesson)),
             Found::Ended(ended) => {
                 let Some(view) = views.next().flatten() else {
                     continue;
                 };
                 let began = begins.find(engine, ended.seen).await?;
-                lessons.push(Lesson::Ended {
+                let lesson = Lesson::Ended {
                     at: ended.seen.event.fact.at,
                     end: ended.end,
                     began: began.at,
@@ -229,7 +238,8 @@ async fn lessons(engine: &Engine, events: &[Seen]) -> Result<Vec<Lesson>> {
                     team: view.class.team,
                     run: view.run,
                     usage: ended.usage,
-                });
+                };
+                lessons.push((ended.seen, lesson));
             }
         }
     }

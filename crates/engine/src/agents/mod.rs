@@ -1,8 +1,9 @@
 //! Registered agents: who there is ([`registry`]) and in which teams ([`teams`]), what their work teaches ([`learn`]) and what
-//! follows from that ([`grow`]), and who gets what ([`router`]).
+//! follows from that ([`grow`]), who gets what ([`router`]), and what of it is told elsewhere ([`performance`]).
 
 pub mod grow;
 pub mod learn;
+pub mod performance;
 pub mod registry;
 pub mod router;
 pub mod teams;
@@ -10,6 +11,7 @@ pub mod teams;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::agent::advice::{self, Advice};
 use domain::agent::{Agent, Load, Profile, Record};
 use domain::book::{Book, Entry};
 use domain::code::{Code, Refusal, nearest};
@@ -72,6 +74,24 @@ pub async fn existing(engine: &Engine, name: &AgentName) -> Result<(Entry, Agent
             None => refusal.help("`bell agent list` shows the agents"),
         },
     )
+}
+
+/// What to do about agents and skills, as far as a bounded look at what waits tells.
+pub async fn advise(engine: &Engine) -> Result<Vec<Advice>> {
+    let agents = all(engine).await?;
+    let teams = teams::all(engine).await?;
+    let teams: BTreeMap<_, _> = teams.into_iter().map(|(name, (_, team))| (name, team)).collect();
+    let waiting = crate::health::ready(engine).await?;
+    let waiting: Vec<_> = waiting
+        .into_iter()
+        .map(|(view, since)| (view.class, since))
+        .collect();
+    Ok(advice::advise(&advice::Sight {
+        now: engine.now(),
+        agents: &agents,
+        teams: &teams,
+        waiting: &waiting,
+    }))
 }
 
 fn whole(entry: &Entry, load: Load, record: Record) -> Result<Agent> {
