@@ -8,6 +8,7 @@ pub mod profile;
 pub mod record;
 pub mod roster;
 pub mod route;
+pub mod routing;
 pub mod search;
 pub mod skill;
 

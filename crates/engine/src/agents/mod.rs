@@ -1,7 +1,9 @@
 //! Registered agents: who there is ([`registry`]) and in which teams ([`teams`]), what their work teaches ([`learn`]) and what
-//! follows from that ([`grow`]), who gets what ([`router`]), and what of it is told elsewhere ([`performance`]).
+//! follows from that ([`grow`]), who gets what ([`router`]) and
+//! for how long without being asked ([`hold`]), and what of it is told elsewhere ([`performance`]).
 
 pub mod grow;
+pub mod hold;
 pub mod learn;
 pub mod performance;
 pub mod registry;
