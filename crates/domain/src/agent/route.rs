@@ -262,7 +262,7 @@ fn explore<'a>(roster: &'a Roster, free: &Bits, triers: &Bits, asked: &Asked<'_>
     let calm = |seat: &&Seat| seat.utilisation() < bandit::CALM;
     let pick = |count: usize| (unit(mix(asked.seed ^ 0x5EED)) * count as f64) as usize;
     all.retain(open);
-    if all.iter().any(|seat| calm(&seat)) {
+    if all.iter().any(calm) {
         all.retain(calm);
     }
     all.get(pick(all.len())).copied()

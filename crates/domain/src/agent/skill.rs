@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::record::Tally;
 use super::{Agent, Profile, Record};
 use crate::id::Capability;
 use crate::limits;
@@ -44,7 +45,7 @@ impl Agent {
         let profile = &self.profile;
         let known = |name, said: f64| {
             let tally = self.record.by_skill.get(name);
-            let (wins, weight) = tally.map_or((0.0, 0.0), |tally| tally.weighed());
+            let (wins, weight) = tally.map_or((0.0, 0.0), Tally::weighed);
             (SAID * said + wins) / (SAID + weight)
         };
         let mut skills = BTreeMap::new();
