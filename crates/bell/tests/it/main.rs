@@ -23,6 +23,7 @@ mod locks;
 mod mcp;
 mod moves;
 mod plans;
+mod publish;
 mod remote;
 mod retention;
 mod rules;
