@@ -8,6 +8,7 @@ mod analyses;
 mod anchors;
 mod bench;
 mod chaos;
+mod crowd;
 mod curbs;
 mod each;
 mod errors;

@@ -10,6 +10,7 @@ use crate::task::spec::{After, Moment, Spec, When, Work};
 
 use super::at::{At, Findings};
 use super::fault::Place;
+use super::holds;
 use super::keys::TASK;
 use super::model::PlanTask;
 use super::node::{Scalar, Value};
@@ -106,12 +107,13 @@ impl Draft {
         // Without work there is a fault, and the empty command goes no further.
         let work = self.work.unwrap_or(Work::Shell(String::new()));
         let fresh = Spec::new(key.as_str(), work);
-        let spec = Spec {
+        let mut spec = Spec {
             name: fresh.name,
             kind: self.kind.unwrap_or(fresh.kind),
             work: fresh.work,
             ..self.spec
         };
+        holds::fill_key(&mut spec, at, found);
         let spec = match self.over {
             Some(over) => each::split(over, spec, at, found),
             None => spec,

@@ -168,7 +168,7 @@ pub(super) const TASK: &[TaskKey] = &[
     ),
     TaskKey::new(
         "concurrency",
-        "At most so many tasks with the same key at once: the key, or a mapping of `key` and `limit`.",
+        "Tasks with the same key take turns with those of other keys, so many at once, so many in a time: the key, or a mapping of `key`, `limit` and `rate`.",
         schema::concurrency,
         holds::concurrency,
     ),

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::code::{Code, Refusal, nearest};
 use crate::curb::budget::Cap;
+use crate::curb::limit::Rate;
 use crate::id::{AgentName, Capability, Key, Kind};
 use crate::limits;
 use crate::task::lock::Lock;
@@ -503,11 +504,15 @@ impl Moment {
     }
 }
 
-/// At most `limit` tasks with the same key run at once.
+/// Tasks with the same key take turns with those of other keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concurrency {
     pub key: String,
+    /// So many of them run at once.
     pub limit: u32,
+    /// So many of them begin in a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
 }
 
 /// What a result depends on; only what is declared is cached.

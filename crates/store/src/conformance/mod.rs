@@ -36,6 +36,7 @@ pub mod races;
 pub mod retention;
 pub mod runs;
 pub mod time;
+pub mod turns;
 pub mod wide;
 pub mod words;
 
@@ -206,6 +207,18 @@ macro_rules! conformance {
                 a_history_is_a_thread_of_the_log
                 refusals_leave_no_trace
                 events_name_what_they_are_about;
+            turns:
+                keys_take_turns
+                a_full_key_holds_up_nobody
+                a_turn_is_passed_on
+                a_key_has_a_rate
+                who_is_overtaken_reserves
+                who_stands_before_is_not_held_back
+                the_order_of_the_line_is_no_overtaking
+                a_reservation_has_an_end
+                who_waits_for_a_slot_reserves_nothing
+                an_idle_reservation_is_given_up
+                a_reservation_goes_with_its_task;
             time:
                 a_task_waits_for_its_time
                 a_try_waits_for_its_back_off

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::curb::budget::Cap;
+use domain::curb::limit::Rate;
 use domain::id::{AgentName, Capability, Key, Kind};
 use domain::task::lock::{Lock, Mode};
 use domain::task::retry::{Backoff, Retry};
@@ -167,6 +168,20 @@ impl New {
         self.spec.concurrency = Some(Concurrency {
             key: key.to_owned(),
             limit,
+            rate: None,
+        });
+        self
+    }
+
+    /// So many of one key begin in so many seconds.
+    pub fn rate(mut self, key: &str, count: u32, seconds: u64) -> New {
+        self.spec.concurrency = Some(Concurrency {
+            key: key.to_owned(),
+            limit: u32::MAX,
+            rate: Some(Rate {
+                count,
+                per: seconds * 1_000,
+            }),
         });
         self
     }
