@@ -218,7 +218,8 @@ macro_rules! conformance {
                 a_reservation_has_an_end
                 who_waits_for_a_slot_reserves_nothing
                 an_idle_reservation_is_given_up
-                a_reservation_goes_with_its_task;
+                a_reservation_goes_with_its_task
+                who_needs_much_is_kept_room_for;
             time:
                 a_task_waits_for_its_time
                 a_try_waits_for_its_back_off

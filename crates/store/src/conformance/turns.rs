@@ -1,5 +1,7 @@
 //! Keys take turns, and who is overtaken for too long gets what it needs.
 
+use std::collections::BTreeMap;
+
 use domain::book::Book;
 use domain::curb::turn::Passed;
 use domain::store::{Claim, Command, Leased, Wants};
@@ -70,12 +72,23 @@ pub async fn a_turn_is_passed_on(lab: Lab) {
     assert!(matches!(lab.view("key2").await.task.wait, Wait::Turn(..)));
     lab.resume("key1").await;
     assert!(matches!(lab.view("key1").await.task.wait, Wait::Parked(_)));
-    lab.begin("key1").await;
+    lab.begin("key2").await;
     lab.pass(TTL);
     lab.tick().await;
     let mut rest = lab.drain().await;
     rest.sort_unstable();
     assert_eq!(rest, ["key1", "key2", "key3", "key4", "key5"]);
+}
+
+/// Claims and completes whatever is in line.
+async fn all_done(lab: &Lab) -> Vec<String> {
+    let leased = lab.claim_up_to(100).await;
+    for leased in &leased {
+        lab.complete(leased).await;
+    }
+    let mut names = ids(&leased);
+    names.sort_unstable();
+    names
 }
 
 /// So many of a key begin in a time, and no other key waits for it.
@@ -87,33 +100,28 @@ pub async fn a_key_has_a_rate(lab: Lab) {
     };
     lab.add(&of("crowd", 40)).await;
     lab.add(&of("few", 3)).await;
-    let mut first = ids(&lab.claim_up_to(100).await);
-    first.sort_unstable();
-    assert_eq!(first, ["crowd0", "crowd1", "few0", "few1"]);
+    assert_eq!(all_done(&lab).await, ["crowd0", "crowd1", "few0", "few1"]);
     lab.pass(4 * SECOND);
     lab.tick().await;
     assert!(lab.next().await.is_none());
     lab.pass(SECOND);
     lab.tick().await;
-    let mut second = ids(&lab.claim_up_to(100).await);
-    second.sort_unstable();
-    assert_eq!(second, ["crowd2", "few2"]);
+    assert_eq!(all_done(&lab).await, ["crowd2", "few2"]);
     lab.pass(HOUR);
     lab.tick().await;
+    let saved = all_done(&lab).await;
     assert_eq!(
-        lab.claim_up_to(100).await.len(),
-        2,
+        saved,
+        ["crowd3", "crowd4"],
         "no more than one time's worth is saved"
     );
-    for _ in 0..36 {
+    for _ in 5..40 {
         lab.pass(5 * SECOND);
         lab.tick().await;
-        lab.claim_up_to(100).await;
+        assert_eq!(all_done(&lab).await.len(), 1);
     }
-    assert!(lab.view("crowd39").await.task.lease.is_some());
     // A key that nobody asks for is forgotten.
     lab.pass(HOUR);
-    lab.tick().await;
     lab.tick().await;
     let kept = lab
         .store
@@ -300,4 +308,46 @@ pub async fn a_reservation_goes_with_its_task(lab: Lab) {
     lab.tick().await;
     lab.drain().await;
     assert!(lab.store.locks(&lab.project).await.unwrap().is_empty());
+}
+
+/// Of four units that a worker offers so many are free.
+async fn with_free(lab: &Lab, free: u64) -> Option<Leased> {
+    let amount = |amount| BTreeMap::from([("gpu".to_owned(), amount)]);
+    let wants = Wants {
+        free: amount(free),
+        offers: amount(4),
+        ..Wants::default()
+    };
+    lab.claim(Claim { wants, ..lab.wish() }).await.pop()
+}
+
+/// A worker that is never idle is kept from small tasks until it has room for one that needs all of it.
+// proves: DESIGN 4
+pub async fn who_needs_much_is_kept_room_for(lab: Lab) {
+    let small = |i: usize| task(&format!("s{i}")).takes("gpu", 1).priority(2);
+    let all: Vec<New> = (0..40).map(small).collect();
+    lab.add(&all).await;
+    let mut running = Vec::new();
+    for free in [4, 3, 2, 1] {
+        running.extend(with_free(&lab, free).await);
+    }
+    lab.add(&[task("big").takes("gpu", 4)]).await;
+    for round in 1..=13 {
+        lab.complete(&running.remove(0)).await;
+        let begun = with_free(&lab, 4 - running.len() as u64).await;
+        assert_eq!(begun.is_some(), round <= 10, "round {round}");
+        running.extend(begun);
+    }
+    // Who does not ask for a minute keeps nothing back.
+    lab.pass(2 * TTL);
+    lab.tick().await;
+    assert_eq!(with_free(&lab, 1).await.unwrap().task.priority.value(), 2);
+    for _ in 0..10 {
+        with_free(&lab, 1).await;
+    }
+    assert!(with_free(&lab, 3).await.is_none());
+    let big = with_free(&lab, 4).await.unwrap();
+    assert_eq!(big.task.id, id("big"));
+    lab.complete(&big).await;
+    assert!(with_free(&lab, 1).await.is_some(), "the others go on");
 }
