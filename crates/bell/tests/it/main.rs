@@ -26,6 +26,7 @@ mod moves;
 mod plans;
 mod publish;
 mod remote;
+mod replans;
 mod retention;
 mod rules;
 mod runs;

@@ -1,11 +1,13 @@
 //! A task while its keys are read: what it inherits from `defaults`, what it says itself, and what both make.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::code::Code;
 use crate::id::{Key, Kind};
 use crate::limits;
 use crate::task::each::Over;
+use crate::task::replan::Planner;
 use crate::task::spec::{After, Moment, Spec, When, Work};
 
 use super::at::{At, Findings};
@@ -27,6 +29,8 @@ pub(super) struct Draft {
     pub(super) after: Vec<Link>,
     /// The list that it is done for.
     pub(super) over: Option<Over>,
+    /// The plan's, for `on_exhausted`.
+    pub(super) planner: Option<Arc<Planner>>,
 }
 
 /// An entry of `after` with its place.
@@ -54,6 +58,7 @@ impl Draft {
             work: None,
             after: Vec::new(),
             over: None,
+            planner: None,
         }
     }
 
@@ -103,6 +108,7 @@ impl Draft {
             self.check_work(at, found);
         }
         self.check_times(at, found);
+        self.check_end(at, found);
         let (after, places) = self.collapse(at, found);
         // Without work there is a fault, and the empty command goes no further.
         let work = self.work.unwrap_or(Work::Shell(String::new()));

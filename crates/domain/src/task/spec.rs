@@ -13,6 +13,7 @@ use crate::curb::limit::Rate;
 use crate::id::{AgentName, Capability, Key, Kind};
 use crate::limits;
 use crate::task::lock::Lock;
+use crate::task::replan::OnExhausted;
 use crate::task::retry::Retry;
 use crate::time::Timestamp;
 
@@ -61,6 +62,8 @@ pub struct Spec {
     pub retry: Option<Retry>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_upstream_failure: OnUpstreamFailure,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_exhausted: Option<OnExhausted>,
     /// Normalised, sorted by name, without duplicates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<Lock>,
@@ -119,6 +122,7 @@ impl Spec {
             timeout: None,
             retry: None,
             on_upstream_failure: OnUpstreamFailure::default(),
+            on_exhausted: None,
             locks: Vec::new(),
             concurrency: None,
             breaker: None,

@@ -33,6 +33,7 @@ pub mod moves;
 pub mod new;
 pub mod orders;
 pub mod races;
+pub mod replans;
 pub mod retention;
 pub mod runs;
 pub mod time;
@@ -166,6 +167,14 @@ macro_rules! conformance {
                 subtasks_are_bounded
                 a_join_that_waits_for_itself_is_refused
                 subtasks_see_what_ends_in_the_same_call;
+            replans:
+                a_fragment_takes_the_place_of_what_failed
+                the_third_replanning_is_the_last
+                what_is_no_fragment_changes_nothing
+                a_fragment_goes_in_once
+                a_failed_planner_fails_its_task
+                nobody_plans_for_what_is_over
+                an_agent_plans_no_commands;
             locks:
                 exclusive_locks_exclude
                 shared_locks_share

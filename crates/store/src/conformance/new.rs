@@ -6,6 +6,7 @@ use domain::curb::budget::Cap;
 use domain::curb::limit::Rate;
 use domain::id::{AgentName, Capability, Key, Kind};
 use domain::task::lock::{Lock, Mode};
+use domain::task::replan::{OnExhausted, Planner, Replan};
 use domain::task::retry::{Backoff, Retry};
 use domain::task::spec::{Concurrency, Moment, OnUpstreamFailure, Priority, Source, Spec, When, Work};
 use domain::time::Timestamp;
@@ -147,6 +148,17 @@ impl New {
 
     pub fn upstream(mut self, policy: OnUpstreamFailure) -> New {
         self.spec.on_upstream_failure = policy;
+        self
+    }
+
+    /// A program plans when its last try has failed.
+    pub fn replan(mut self) -> New {
+        let planner = Planner {
+            work: Work::Shell("./plan".into()),
+            needs: Vec::new(),
+            ..Planner::default()
+        };
+        self.spec.on_exhausted = Some(OnExhausted::Replan(Box::new(Replan { planner, times: 0 })));
         self
     }
 

@@ -14,6 +14,7 @@ mod lanes;
 mod letters;
 mod locks;
 mod prune;
+mod replan;
 mod reserve;
 mod setting;
 mod settle;

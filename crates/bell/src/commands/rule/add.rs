@@ -166,6 +166,10 @@ impl Args {
             .notify
             .as_ref()
             .map(|line| Action::Notify(Notify::shell(line, &cwd)));
+        // Beside another action the argument parser lets them pass.
+        if does.publish.is_none() && (self.routing_key.is_some() || !self.exchange.is_empty()) {
+            return Err(invalid("--routing-key and --exchange are of a message: add --publish").into());
+        }
         let publish = does.publish.as_ref().zip(self.routing_key.clone());
         let publish = publish
             .map(|(url, key)| Publish::new(url, &self.exchange, key))
