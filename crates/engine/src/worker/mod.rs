@@ -130,6 +130,7 @@ impl Options {
             run: self.run,
             task: None,
             free: self.offers.clone(),
+            offers: self.offers.clone(),
         }
     }
 }
