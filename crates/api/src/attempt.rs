@@ -125,6 +125,7 @@ fn end(attempts: &mut [Attempt], seen: &Seen, state: State) {
         (State::Completed, _) => Outcome::Completed,
         (State::Failed | State::Ready, Some(Reason::Lost)) => Outcome::Lost,
         (State::Failed | State::Retrying, _) => Outcome::Failed,
+        (State::Blocked, Some(Reason::Replanning)) => Outcome::Failed,
         (State::Blocked, _) => Outcome::Joined,
         (State::Ready, _) => Outcome::Released,
         (State::Cancelled, _) => Outcome::Cancelled,
@@ -207,6 +208,7 @@ mod tests {
             "1 w cancelled 1..2"
         );
         assert_eq!(out(State::Blocked, Some(Reason::Joining)), "1 w joined 1..2");
+        assert_eq!(out(State::Blocked, Some(Reason::Replanning)), "1 w failed 1..2");
         assert_eq!(out(State::Suspended, Some(Reason::Suspended)), "1 w running 1..");
     }
 

@@ -8,10 +8,13 @@ use domain::curb::Scope;
 use domain::curb::breaker::{self, Settings, State};
 use domain::curb::budget::{Account, Budget, Cap};
 use domain::curb::limit::{Limit, Rate, Used};
+use domain::curb::turn::{Lane, Pass, Passed};
 use domain::event::Kind;
+use domain::id::Seq;
 use domain::limits::PAGE_MAX;
-use domain::store::Result;
-use domain::task::record::Class;
+use domain::store::{Filter, Result};
+use domain::task::record::{Class, Task};
+use domain::task::spec::Spec;
 use engine::engine::Engine;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -231,6 +234,85 @@ pub async fn holding(engine: &Engine, class: &Class) -> Result<Vec<String>> {
     for (name, limit, used) in limits.iter().filter(|(name, ..)| name.takes(class)) {
         if used.room(limit, now) == 0 {
             words.push(format!("limit {name} is used up: {} under way", used.held));
+        }
+    }
+    Ok(words)
+}
+
+/// What a task waits for in its turn, what is kept for it, and what others have reserved that it wants, in words.
+pub async fn waiting(engine: &Engine, task: &Task, spec: &Spec) -> Result<Vec<String>> {
+    let mut words = Vec::new();
+    if task.state != domain::task::state::State::Ready {
+        return Ok(words);
+    }
+    let key = spec.concurrency.as_ref().map(|asked| &asked.key);
+    let thing = key.map(|key| Lane::thing(key)).unwrap_or_default();
+    let keys = [Lane::kept(&thing).into(), Passed::KEY.into()];
+    let found = engine
+        .store
+        .entries_of(&engine.project, Book::Gauge, &keys)
+        .await?;
+    for entry in &found {
+        if *entry.key == *Passed::KEY {
+            let passed: Passed = entry.read()?;
+            words.extend(passed.tasks.get(&task.seq.0).map(passed_over));
+            words.extend(reserved(engine, task, spec, &passed).await?);
+        } else if let (Some(key), Some(under)) = (key, task.parked_under())
+            && **under == *thing
+        {
+            let lane: Lane = entry.read()?;
+            words.push(match lane.next(engine.now()) {
+                Some(next) => format!("the rate of key `{key}` is used up until {next}"),
+                None if lane.heads.contains(&(task.class, task.run)) => {
+                    format!("another task of key `{key}` stands in line: keys take turns")
+                }
+                None => format!("as many tasks of key `{key}` are under way as it allows"),
+            });
+        }
+    }
+    Ok(words)
+}
+
+fn passed_over(pass: &Pass) -> String {
+    let kept = pass.kept.as_ref().map(|kept| match &kept.by {
+        None => format!("; its locks are kept for it until {}", kept.until),
+        Some(worker) => format!("; {worker} keeps room for it until {}", kept.until),
+    });
+    format!(
+        "it was passed over {} times since {}{}",
+        pass.times,
+        pass.since,
+        kept.unwrap_or_default()
+    )
+}
+
+/// What is kept for others of the locks that a task wants.
+async fn reserved(engine: &Engine, task: &Task, spec: &Spec, passed: &Passed) -> Result<Vec<String>> {
+    let mut words = Vec::new();
+    if spec.locks.is_empty() {
+        return Ok(words);
+    }
+    for seq in passed.reserving().filter(|seq| *seq != task.seq) {
+        let before = Seq(seq.0.saturating_sub(1));
+        let page = engine
+            .store
+            .list(&engine.project, Filter::default(), before, 1)
+            .await?;
+        let Some(other) = page.first().filter(|view| view.task.seq == seq) else {
+            continue;
+        };
+        let locks = find::spec(&other.body, &other.task.id)?.locks;
+        let wanted = locks
+            .iter()
+            .find(|lock| spec.locks.iter().any(|own| own.conflicts(lock)));
+        let kept = passed.tasks.get(&seq.0).and_then(|pass| pass.kept.as_ref());
+        if let (Some(lock), Some(kept)) = (wanted, kept)
+            && other.task.place() < task.place()
+        {
+            words.push(format!(
+                "the lock `{}` is kept until {} for task {}, which others have passed over",
+                lock.name, kept.until, other.task.id
+            ));
         }
     }
     Ok(words)

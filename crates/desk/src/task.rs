@@ -184,10 +184,12 @@ pub async fn why(engine: &Engine, text: &str) -> Result<Why> {
         false => None,
     };
     let (order, now) = (order(engine).await?, engine.now());
+    let waiting = curb::waiting(engine, &view.task, &spec).await?;
     let mut why = Why::new(&view, spec, &neighbours, &held, ahead, now).ordered(&order, &view.task, now);
     if view.task.in_line() {
         why.held_back = curb::holding(engine, &view.class).await?;
     }
+    why.held_back.extend(waiting);
     if view.class.routed {
         why.routed = decision(engine, id).await?;
     }

@@ -87,6 +87,9 @@ codes! {
     PlanUnreadable "plan-unreadable" Input "The plan file cannot be read"
         cause "It does not exist, is a folder, or may not be opened."
         cure "Check the path and its permissions."
+    PlanFragment "plan-fragment" Input "A planner has proposed what cannot be used"
+        cause "What takes the place of a failed task must be a plan of up to 50 tasks, within 32 KiB; an agent may not propose commands."
+        cure "The message tells what is wrong; the planner is asked again. Mend it, then `bell task retry` its task."
     PlanUnsupported "plan-unsupported" Input "The plan asks for something this version does not do"
         cause "The key is part of the format, but the machinery behind it is not in this version; running on \
                would quietly skip it."

@@ -168,7 +168,8 @@ pub fn end(fact: Fact, reason: Option<Reason>, told: &Told) -> Option<End> {
         (Fact::TaskEntered(State::Completed), Some(Reason::Cached)) => None,
         (Fact::TaskEntered(State::Completed), _) => Some(End::Success),
         (Fact::TaskEntered(State::Ready | State::Failed), Some(Reason::Lost)) => Some(End::Lost),
-        (Fact::TaskEntered(State::Retrying | State::Failed), _) => Some(End::Failure),
+        (Fact::TaskEntered(State::Retrying | State::Failed), _)
+        | (Fact::TaskEntered(State::Blocked), Some(Reason::Replanning)) => Some(End::Failure),
         _ => None,
     }
 }
@@ -498,6 +499,8 @@ mod tests {
         assert_eq!(of(State::Ready, Some(Reason::Lost)), Some(End::Lost));
         assert_eq!(of(State::Failed, Some(Reason::Lost)), Some(End::Lost));
         assert_eq!(of(State::Retrying, None), Some(End::Failure));
+        assert_eq!(of(State::Blocked, Some(Reason::Replanning)), Some(End::Failure));
+        assert_eq!(of(State::Blocked, Some(Reason::Joining)), None);
         assert_eq!(of(State::Awaiting, Some(Reason::Budget)), None);
         assert_eq!(
             end(Fact::TaskEntered(State::Completed), None, &Told::default()),

@@ -1,7 +1,10 @@
-//! Calls to the web, within a policy: private addresses are refused unless they are allowed.
+//! Calls to the web and messages to brokers, within a policy: private addresses are refused unless they are allowed.
 //!
 //! Names are resolved here and every address is looked at, so that a name which leads to a private address is refused,
 //! too. Redirects are not followed, and proxies of the environment are not used.
+
+mod amqp;
+mod broker;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,6 +16,9 @@ use domain::code::{Code, Refusal};
 use domain::event::pattern::glob;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url};
+
+use broker::Brokers;
+pub use broker::Message;
 
 /// What may be called beside public addresses. Nothing more, unless somebody says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -140,6 +146,7 @@ fn inner(address: Ipv6Addr) -> Option<Ipv4Addr> {
 pub struct Outside {
     policy: Arc<Policy>,
     client: Arc<OnceLock<Result<Client, String>>>,
+    brokers: Arc<Brokers>,
 }
 
 impl fmt::Debug for Outside {
@@ -174,7 +181,7 @@ impl Trouble {
     }
 }
 
-/// A header as it is sent: `env:NAME` stands for a variable of this process, so that what is secret need not be stored.
+/// A header or an address as it is used: `env:NAME` stands for a variable of this process, so that what is secret need not be stored.
 pub fn secret(value: &str) -> Result<String, Trouble> {
     match value.strip_prefix("env:") {
         None => Ok(value.to_owned()),
@@ -211,6 +218,7 @@ impl Outside {
         Outside {
             policy: Arc::new(policy),
             client: Arc::default(),
+            brokers: Arc::default(),
         }
     }
 

@@ -136,6 +136,8 @@ fn without(plan: &Plan, gone: &[Key]) -> Plan {
         task.after.retain(|after| !gone.contains(&after.task));
         task.spec.agent = None;
         task.spec.needs = Vec::new();
+        // What a planner would find nobody can tell.
+        task.spec.on_exhausted = None;
         if !matches!(task.spec.work, Work::Breakpoint(_)) {
             task.spec.work = Work::Argv(Vec::new());
         }

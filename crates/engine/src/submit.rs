@@ -12,6 +12,7 @@ use domain::store::{
     Admission, AdmitLimits, Command, Filter, IntoRun, NewEdge, NewTask, On, Request, Result, Target, View,
     is_continuable,
 };
+use domain::task::replan::OnExhausted;
 use domain::task::score::Profile;
 use domain::task::spec::Spec;
 use domain::task::state::{Reason, State};
@@ -167,10 +168,13 @@ pub(crate) fn prepare(engine: &Engine, plan: &Plan, file: &Path, shares: &[u16])
     let now = engine.now().wall;
     let mut work = Vec::with_capacity(plan.tasks.len());
     for (i, task) in plan.tasks.iter().enumerate() {
-        let spec = Spec {
+        let mut spec = Spec {
             cwd: Some(place(folder, task.spec.cwd.as_deref())),
             ..task.spec.clone()
         };
+        if let Some(OnExhausted::Replan(replan)) = &mut spec.on_exhausted {
+            replan.planner.cwd = Some(place(folder, None));
+        }
         let mut new = NewTask::new(ids::task(), Some(task.key.clone()), &spec, now);
         new.digest = task.digest;
         new.path_share = shares.get(i).copied();

@@ -4,6 +4,7 @@
 pub mod chaos;
 mod machine;
 pub mod postgres;
+pub mod rabbit;
 pub mod redis;
 pub mod tls;
 mod watched;

@@ -17,9 +17,19 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn start(program: &str, arguments: &[String]) -> Result<Watched> {
+        Watched::start_with(program, arguments, &[])
+    }
+
+    /// With these variables beside its owner's.
+    pub(crate) fn start_with(
+        program: &str,
+        arguments: &[String],
+        variables: &[(&str, String)],
+    ) -> Result<Watched> {
         let mut shell = Command::new("sh")
             .args(["-c", HOLD, "sh", program])
             .args(arguments)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

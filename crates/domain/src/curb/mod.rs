@@ -7,6 +7,7 @@ pub mod amount;
 pub mod breaker;
 pub mod budget;
 pub mod limit;
+pub mod turn;
 
 use std::fmt;
 use std::str::FromStr;

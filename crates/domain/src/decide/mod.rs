@@ -1,11 +1,12 @@
 //! What may happen to a task: pure functions from a row and an input to a [`Change`] or a refusal.
 //!
 //! [`edges`] says what the end of one task means for those that wait for it, [`command()`] what a request does,
-//! [`lease`] how work is handed out and taken back.
+//! [`lease`] how work is handed out and taken back, [`replan`] how the last failure is none yet.
 
 mod command;
 pub mod edges;
 pub mod lease;
+pub mod replan;
 
 pub use command::{BUDGET, Context, command};
 

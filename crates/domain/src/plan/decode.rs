@@ -37,6 +37,7 @@ pub(super) fn decode(mut root: Node<'_>, found: &mut Findings) -> (Head, Vec<Rea
         }
     }
     let mut defaults = Draft::new();
+    defaults.planner = head.planner.clone();
     if let Some(entry) = entries.iter().find(|entry| entry.key == "defaults") {
         defaults.defaults(at.entry(entry), found);
     }

@@ -1,15 +1,18 @@
 //! A task while its keys are read: what it inherits from `defaults`, what it says itself, and what both make.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::code::Code;
 use crate::id::{Key, Kind};
 use crate::limits;
 use crate::task::each::Over;
+use crate::task::replan::Planner;
 use crate::task::spec::{After, Moment, Spec, When, Work};
 
 use super::at::{At, Findings};
 use super::fault::Place;
+use super::holds;
 use super::keys::TASK;
 use super::model::PlanTask;
 use super::node::{Scalar, Value};
@@ -26,6 +29,8 @@ pub(super) struct Draft {
     pub(super) after: Vec<Link>,
     /// The list that it is done for.
     pub(super) over: Option<Over>,
+    /// The plan's, for `on_exhausted`.
+    pub(super) planner: Option<Arc<Planner>>,
 }
 
 /// An entry of `after` with its place.
@@ -53,6 +58,7 @@ impl Draft {
             work: None,
             after: Vec::new(),
             over: None,
+            planner: None,
         }
     }
 
@@ -102,16 +108,18 @@ impl Draft {
             self.check_work(at, found);
         }
         self.check_times(at, found);
+        self.check_end(at, found);
         let (after, places) = self.collapse(at, found);
         // Without work there is a fault, and the empty command goes no further.
         let work = self.work.unwrap_or(Work::Shell(String::new()));
         let fresh = Spec::new(key.as_str(), work);
-        let spec = Spec {
+        let mut spec = Spec {
             name: fresh.name,
             kind: self.kind.unwrap_or(fresh.kind),
             work: fresh.work,
             ..self.spec
         };
+        holds::fill_key(&mut spec, at, found);
         let spec = match self.over {
             Some(over) => each::split(over, spec, at, found),
             None => spec,

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::code::{Code, Refusal};
 use crate::curb::amount;
 use crate::curb::budget::Cap;
+use crate::curb::limit::Rate;
 use crate::id;
 use crate::limits;
 use crate::task::lock::{Lock, Mode};
-use crate::task::spec::{Cache, Concurrency};
+use crate::task::spec::{Cache, Concurrency, Spec};
 
 use super::at::{At, Findings, Key};
 use super::draft::Draft;
@@ -74,11 +76,21 @@ pub(super) fn concurrency(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
     let mut value = Concurrency {
         key: String::new(),
         limit: 1,
+        rate: None,
     };
     if let Value::Mapping(entries) = &at.node.value {
-        at.keys(found, "a mapping of `key` and `limit`", CONCURRENCY, &mut value);
-        if !entries.iter().any(|entry| entry.key == "key") {
+        at.keys(
+            found,
+            "a mapping of `key`, `limit` and `rate`",
+            CONCURRENCY,
+            &mut value,
+        );
+        let says = |key: &str| entries.iter().any(|entry| entry.key == key);
+        if !says("key") {
             at.missing(found, "has no key", "add `key`");
+        }
+        if value.rate.is_some() && !says("limit") {
+            value.limit = u32::MAX;
         }
     } else {
         value.key = label(at, found).unwrap_or_default();
@@ -99,7 +111,71 @@ pub(super) const CONCURRENCY: &[Key<Concurrency>] = &[
         let limit = at.whole(found, 1, i64::MAX);
         value.limit = limit.map_or(1, |limit| u32::try_from(limit).unwrap_or(u32::MAX));
     }),
+    Key::new(
+        "rate",
+        "How many begin in a time, such as 10/1m.",
+        schema::text,
+        |value, at, found| {
+            let rate = at.text(found).map(Rate::parse);
+            let rate = rate.map(|rate| rate.map_err(|why| Refusal::new(Code::InvalidArgument, why)));
+            value.rate = rate.and_then(|rate| at.accept(found, rate));
+        },
+    ),
 ];
+
+/// Puts what the task itself has into its key: `{{env.NAME}}` and `{{inputs.a.b}}`.
+pub(super) fn fill_key(spec: &mut Spec, at: At<'_>, found: &mut Findings) {
+    let Some(asked) = spec.concurrency.as_mut().filter(|asked| asked.key.contains("{{")) else {
+        return;
+    };
+    let inputs: serde_json::Value = spec
+        .inputs
+        .as_ref()
+        .and_then(|inputs| serde_json::from_str(inputs.get()).ok())
+        .unwrap_or_default();
+    let (mut key, mut rest) = (String::new(), asked.key.as_str());
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((name, after)) = after.split_once("}}") else {
+            break;
+        };
+        let name = name.trim();
+        let value = match name.split_once('.') {
+            Some(("env", name)) => spec.env.get(name).cloned(),
+            Some(("inputs", way)) => {
+                let found = way.split('.').try_fold(&inputs, |at, step| at.get(step));
+                found.map(|found| found.as_str().map_or_else(|| found.to_string(), str::to_owned))
+            }
+            _ => None,
+        };
+        key.push_str(before);
+        match value {
+            Some(value) => key.push_str(&value),
+            None => {
+                let detail = format!(
+                    "its concurrency key asks for `{}`, which it does not have",
+                    name.escape_debug()
+                );
+                at.missing(
+                    found,
+                    detail,
+                    "write {{env.NAME}} or {{inputs.NAME}}, and give the task that",
+                );
+                return;
+            }
+        }
+        rest = after;
+    }
+    key.push_str(rest);
+    if key.is_empty() || key.len() > limits::KEY_BYTES || key.chars().any(char::is_control) {
+        let detail = format!(
+            "has a concurrency key that is not one line of 1 to {} bytes",
+            limits::KEY_BYTES
+        );
+        at.missing(found, detail, "choose a shorter part of what it has");
+        return;
+    }
+    asked.key = key;
+}
 
 /// Names with amounts, such as `memory: 4GiB`.
 pub(super) fn resources(draft: &mut Draft, at: At<'_>, found: &mut Findings) {

@@ -1,10 +1,13 @@
 //! The keys of a task, and of the plan around it.
 
+use std::sync::Arc;
+
+use crate::task::replan::Planner;
 use crate::task::spec::{OnUpstreamFailure, Priority, Source};
 
 use super::at::Key;
 use super::draft::Draft;
-use super::{each, holds, outside, retry, schema, values, work};
+use super::{each, holds, outside, planner, retry, schema, values, work};
 
 pub(super) type TaskKey = Key<Draft>;
 
@@ -147,9 +150,9 @@ pub(super) const TASK: &[TaskKey] = &[
     ),
     TaskKey::new(
         "on_exhausted",
-        "What happens when the last try has failed.",
+        "What happens when the last try has failed: it goes to the dead letters, or a planner is asked for another way.",
         schema::on_exhausted,
-        retry::on_exhausted,
+        planner::on_exhausted,
     ),
     TaskKey::new(
         "locks",
@@ -165,7 +168,7 @@ pub(super) const TASK: &[TaskKey] = &[
     ),
     TaskKey::new(
         "concurrency",
-        "At most so many tasks with the same key at once: the key, or a mapping of `key` and `limit`.",
+        "Tasks with the same key take turns with those of other keys, so many at once, so many in a time: the key, or a mapping of `key`, `limit` and `rate`.",
         schema::concurrency,
         holds::concurrency,
     ),
@@ -252,6 +255,8 @@ pub(super) const TASK: &[TaskKey] = &[
 pub(super) struct Head {
     pub(super) name: Option<String>,
     pub(super) description: Option<String>,
+    /// Of tasks with `on_exhausted: replan`.
+    pub(super) planner: Option<Arc<Planner>>,
 }
 
 /// `defaults` and `tasks` have no reader here: every task needs the defaults first, wherever they stand.
@@ -281,6 +286,12 @@ pub(super) const PLAN: &[Key<Head>] = &[
         "The schema an editor checks by; ignored.",
         schema::text,
         |_, _, _| {},
+    ),
+    Key::new(
+        "planner",
+        "Who is asked for another way when a task with `on_exhausted: replan` has failed: a command, or an agent. Without it, any agent that can do `planning`.",
+        schema::planner,
+        planner::planner,
     ),
     Key::new(
         "defaults",

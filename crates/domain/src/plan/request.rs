@@ -183,6 +183,7 @@ fn one(at: At<'_>, found: &mut Findings) -> Option<Asked> {
         draft.does("prompt", Some(Work::Prompt(name.clone())));
     }
     draft.check_work(at, found);
+    draft.check_end(at, found);
     let (after, _) = draft.collapse(at, found);
     let fresh = Spec::new(&name, draft.work?);
     let spec = Spec {

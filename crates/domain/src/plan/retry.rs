@@ -1,4 +1,4 @@
-//! What follows a failure: `retry` and `on_exhausted`.
+//! What follows a failure: `retry`.
 
 use crate::limits;
 use crate::task::retry::{Backoff, Retry};
@@ -142,14 +142,3 @@ pub(super) const BACKOFFS: [(&str, Backoff); 3] = [
     ("linear", Backoff::Linear),
     ("exponential", Backoff::Exponential),
 ];
-
-pub(super) fn on_exhausted(_: &mut Draft, at: At<'_>, found: &mut Findings) {
-    match at.text(found) {
-        None | Some("dead_letter") => {}
-        Some("replan") => at.unsupported(found, Some("replan")),
-        Some(text) => {
-            let detail = format!("`{}` is no answer to the last failure", short(text));
-            at.wrong(found, detail, "known are dead_letter, replan");
-        }
-    }
-}

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::event::pattern::Pattern;
 use crate::id::RuleName;
 use crate::rule::{
-    Action, Condition, DEPTH_DEFAULT, DEPTH_MAX, Filter, Notify, PATTERNS_MAX, Rule, Submit, Way, Webhook,
+    Action, Condition, DEPTH_DEFAULT, DEPTH_MAX, Filter, Notify, PATTERNS_MAX, Publish, Rule, Submit,
+    Template, Way, Webhook,
 };
 use crate::schedule::Work;
 
@@ -205,6 +206,7 @@ const RULE: &[Key<Draft>] = &[
     ),
     Key::new("submit", "Tasks to hand in.", schema::mapping, submit),
     Key::new("webhook", "A URL to send the event to.", schema::text, webhook),
+    Key::new("publish", "A message to a broker.", schema::mapping, publish),
     Key::new("notify", "A command to start.", schema::run, notify),
     Key::new(
         "reprioritize",
@@ -353,11 +355,83 @@ const WEBHOOK: &[Key<Parts>] = &[
         }
     }),
     Key::new("timeout", "Of one try.", schema::duration, |parts, at, found| {
-        let span = at.positive(found);
-        if span.is_some_and(|span| span > Webhook::TIMEOUT_MAX) {
-            at.wrong(found, "this is too long", "wait for a minute at the most");
+        parts.timeout = timeout(at, found);
+    }),
+];
+
+fn timeout(at: At<'_>, found: &mut Findings) -> Option<u64> {
+    let span = at.positive(found);
+    if span.is_some_and(|span| span > Webhook::TIMEOUT_MAX) {
+        at.wrong(found, "this is too long", "wait for a minute at the most");
+    }
+    span.map(|span| span.as_millis() as u64)
+}
+
+fn publish(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
+    let mut parts = Sent::default();
+    at.keys(
+        found,
+        "a mapping with `url` and `routing_key`",
+        PUBLISH,
+        &mut parts,
+    );
+    if let Value::Mapping(entries) = &at.node.value {
+        for key in ["url", "routing_key"] {
+            if !entries.iter().any(|entry| &*entry.key == key) {
+                at.missing(found, format!("has no `{key}`"), &format!("add `{key}`"));
+            }
         }
-        parts.timeout = span.map(|span| span.as_millis() as u64);
+    }
+    let (Some(url), Some(key)) = (parts.url, parts.routing_key) else {
+        return draft.does("publish", None);
+    };
+    let publish = at.accept(found, Publish::new(&url, &parts.exchange, key));
+    let publish = publish.map(|publish| Publish {
+        mandatory: parts.mandatory.unwrap_or(publish.mandatory),
+        timeout: parts.timeout.unwrap_or(publish.timeout),
+        ..publish
+    });
+    draft.does("publish", publish.map(Action::Publish));
+}
+
+#[derive(Debug, Default)]
+struct Sent {
+    url: Option<String>,
+    exchange: String,
+    routing_key: Option<Template>,
+    mandatory: Option<bool>,
+    timeout: Option<u64>,
+}
+
+const PUBLISH: &[Key<Sent>] = &[
+    Key::new("url", "The broker.", schema::text, |parts, at, found| {
+        parts.url = at.text(found).map(str::to_owned);
+    }),
+    Key::new(
+        "exchange",
+        "The broker's own if not said.",
+        schema::text,
+        |parts, at, found| {
+            parts.exchange = at.text(found).map(str::to_owned).unwrap_or_default();
+        },
+    ),
+    Key::new(
+        "routing_key",
+        "With facts in braces.",
+        schema::text,
+        |parts, at, found| {
+            let key = at.text(found).map(str::parse);
+            parts.routing_key = key.and_then(|key| at.accept(found, key));
+        },
+    ),
+    Key::new(
+        "mandatory",
+        "Whether it has failed when no queue takes it.",
+        schema::flag,
+        |parts, at, found| parts.mandatory = at.flag(found),
+    ),
+    Key::new("timeout", "Of one try.", schema::duration, |parts, at, found| {
+        parts.timeout = timeout(at, found);
     }),
 ];
 

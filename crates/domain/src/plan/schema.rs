@@ -8,7 +8,7 @@ use crate::task::retry::Retry;
 use crate::task::spec::{OnUpstreamFailure, Source, When};
 
 use super::at::Key;
-use super::{each, holds, keys, outside, retry, values, work};
+use super::{each, holds, keys, outside, planner, retry, values, work};
 
 /// The plan format as JSON Schema 2020-12. What a schema cannot say (names that must exist, cycles, one kind
 /// of work) is left to [`read`](super::read).
@@ -211,6 +211,10 @@ pub(super) fn on_upstream_failure() -> Value {
 
 pub(super) fn on_exhausted() -> Value {
     words(["dead_letter", "replan"])
+}
+
+pub(super) fn planner() -> Value {
+    object(planner::PLANNER, &[])
 }
 
 pub(super) fn preset() -> Value {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::Way;
 use super::filter::Filter;
+use super::template::Template;
 use crate::code::{Code, Refusal};
 use crate::limits;
 use crate::schedule::Work;
@@ -20,6 +21,8 @@ pub enum Action {
     Submit(Submit),
     /// Sends the event to a URL.
     Webhook(Webhook),
+    /// Sends the event to a broker.
+    Publish(Publish),
     /// Starts a command of the operator's, where the rules are carried out.
     Notify(Notify),
     Reprioritize(Prioritize),
@@ -49,6 +52,26 @@ pub struct Webhook {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish {
+    /// `env:NAME`, or an address without a password.
+    pub url: String,
+    /// The exchange of the broker's own when empty: then the routing key names a queue.
+    #[serde(default)]
+    pub exchange: String,
+    pub routing_key: Template,
+    /// A message that no queue takes has failed.
+    #[serde(default = "yes")]
+    pub mandatory: bool,
+    /// Of one try, in milliseconds.
+    #[serde(default = "Webhook::default_timeout")]
+    pub timeout: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notify {
     pub argv: Vec<String>,
     pub cwd: String,
@@ -65,6 +88,7 @@ impl Action {
         match self {
             Action::Submit(_) => "submit",
             Action::Webhook(_) => "webhook",
+            Action::Publish(_) => "publish",
             Action::Notify(_) => "notify",
             Action::Reprioritize(_) => "reprioritize",
             Action::Pause(_) => "pause",
@@ -75,7 +99,7 @@ impl Action {
 
     /// Whether it goes out of this system, where answers may take long.
     pub fn is_outside(&self) -> bool {
-        matches!(self, Action::Webhook(_) | Action::Notify(_))
+        matches!(self, Action::Webhook(_) | Action::Publish(_) | Action::Notify(_))
     }
 }
 
@@ -91,6 +115,25 @@ impl Webhook {
         Ok(Webhook {
             url: check_url(url)?,
             headers: BTreeMap::new(),
+            timeout: Webhook::default_timeout(),
+        })
+    }
+
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout).min(Webhook::TIMEOUT_MAX)
+    }
+}
+
+impl Publish {
+    /// What AMQP calls a short string.
+    pub const NAME_BYTES: usize = 255;
+
+    pub fn new(url: &str, exchange: &str, routing_key: Template) -> Result<Publish, Refusal> {
+        Ok(Publish {
+            url: check_broker(url)?,
+            exchange: check_exchange(exchange)?,
+            routing_key,
+            mandatory: true,
             timeout: Webhook::default_timeout(),
         })
     }
@@ -139,4 +182,80 @@ pub(crate) fn check_url(url: &str) -> Result<String, Refusal> {
     let shown: String = url.chars().take(80).collect();
     let detail = format!("`{}` is no address of the web", shown.escape_debug());
     Err(Refusal::new(Code::InvalidArgument, detail).help("write https://HOST/… or http://HOST/…"))
+}
+
+/// The name of an exchange, as far as brokers take it.
+fn check_exchange(name: &str) -> Result<String, Refusal> {
+    if name.len() <= Publish::NAME_BYTES && !name.chars().any(char::is_control) {
+        return Ok(name.to_owned());
+    }
+    let shown: String = name.chars().take(80).collect();
+    let detail = format!("`{}` is no name of an exchange", shown.escape_debug());
+    let help = format!("use up to {} bytes without line breaks", Publish::NAME_BYTES);
+    Err(Refusal::new(Code::InvalidArgument, detail).help(help))
+}
+
+/// A broker's address, or the variable that holds it. What is stored is read by many, so it has no password.
+fn check_broker(url: &str) -> Result<String, Refusal> {
+    let wrong = |detail: &str| Err(Refusal::new(Code::InvalidArgument, detail));
+    if let Some(name) = url.strip_prefix("env:") {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if !name.is_empty() && name.len() <= Publish::NAME_BYTES && name.chars().all(plain) {
+            return Ok(url.to_owned());
+        }
+        return wrong("this names no variable")
+            .map_err(|refusal| refusal.help("write for example env:AMQP_URL"));
+    }
+    let rest = url
+        .strip_prefix("amqps://")
+        .or_else(|| url.strip_prefix("amqp://"));
+    let place = rest.and_then(|rest| rest.split(['/', '?']).next());
+    let (user, host) = place.map_or(("", ""), |place| place.rsplit_once('@').unwrap_or(("", place)));
+    if user.contains(':') {
+        // It is not shown either: an error may end up in a log.
+        return wrong("the address has a password, and rules are stored for all to read").map_err(
+            |refusal| refusal.help("put the address into a variable of the worker's and write env:NAME"),
+        );
+    }
+    let clean = !url.chars().any(|c| c.is_whitespace() || c.is_control());
+    if !host.is_empty() && !host.starts_with(':') && clean && url.len() <= limits::URL_BYTES {
+        return Ok(url.to_owned());
+    }
+    let shown: String = url.chars().take(80).collect();
+    let detail = format!("`{}` is no address of a broker", shown.escape_debug());
+    wrong(&detail).map_err(|refusal| refusal.help("write env:NAME, amqps://HOST/VHOST or amqp://HOST/VHOST"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_are_named_without_their_password() {
+        for good in [
+            "env:AMQP_URL",
+            "amqps://mq.example.org/jobs",
+            "amqp://guest@[::1]:5672",
+        ] {
+            assert_eq!(check_broker(good).unwrap(), good);
+        }
+        for bad in [
+            "",
+            "env:",
+            "env:A B",
+            "http://x",
+            "amqp://",
+            "amqp:///x",
+            "amqp://a b",
+        ] {
+            assert_eq!(
+                check_broker(bad).unwrap_err().code,
+                Code::InvalidArgument,
+                "{bad}"
+            );
+        }
+        let refusal = check_broker("amqp://ann:sesame@mq.example.org").unwrap_err();
+        assert!(!refusal.detail.contains("sesame") && refusal.help.unwrap().contains("env:"));
+        assert!(check_exchange(&"x".repeat(256)).is_err() && check_exchange("").is_ok());
+    }
 }

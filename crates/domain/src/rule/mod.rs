@@ -8,6 +8,7 @@ mod action;
 mod condition;
 pub mod facts;
 mod filter;
+mod template;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +18,11 @@ use crate::id::{EventNo, RuleName};
 use crate::task::retry::Retry;
 use crate::time::Timestamp;
 
-pub use action::{Action, Notify, Prioritize, Submit, Webhook};
+pub use action::{Action, Notify, Prioritize, Publish, Submit, Webhook};
 pub use condition::Condition;
 pub use facts::Way;
 pub use filter::{Chosen, Filter};
+pub use template::Template;
 
 /// Rules of one project: each reads every event.
 pub const RULES_MAX: usize = 200;

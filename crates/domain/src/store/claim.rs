@@ -42,6 +42,9 @@ pub struct Wants {
     pub task: Option<TaskId>,
     /// Amounts that the claimer has left; tasks that need more, or anything else, are not for it.
     pub free: BTreeMap<String, u64>,
+    /// Amounts that it has when nothing is under way, if it knows: then it keeps back for tasks that need much.
+    #[serde(default)]
+    pub offers: BTreeMap<String, u64>,
 }
 
 /// Executors that nobody knows here are nothing that could be handed out.

@@ -421,6 +421,7 @@ mod tests {
             concurrency: Some(crate::task::spec::Concurrency {
                 key: "tenant-{item}".into(),
                 limit: 2,
+                rate: None,
             }),
             ..argv(&["true"])
         };

@@ -5,6 +5,7 @@ pub mod lock;
 pub mod order;
 pub mod outside;
 pub mod record;
+pub mod replan;
 pub mod retry;
 pub mod score;
 pub mod signature;

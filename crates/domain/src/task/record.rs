@@ -1,6 +1,7 @@
 //! A stored task: the narrow row that decisions are made on. Texts and payloads live beside it in [`Body`] and
 //! [`Outcome`], so that loading a row to decide never drags them along.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,6 +113,33 @@ pub enum Wait {
     Parked(Arc<str>),
     /// In line, let out from under that thing; when it leaves the line, the next one is let out.
     Baton(Arc<str>),
+    /// In line for the key that it shares with others, with the place of this moment.
+    Turn(Arc<str>, Timestamp),
+}
+
+impl Wait {
+    /// As stores keep it: a number and a text.
+    pub fn parts(&self) -> (u8, Option<Cow<'_, str>>) {
+        match self {
+            Wait::No => (0, None),
+            Wait::Parked(thing) => (1, Some(Cow::Borrowed(thing))),
+            Wait::Baton(thing) => (2, Some(Cow::Borrowed(thing))),
+            Wait::Turn(thing, at) => (3, Some(Cow::Owned(format!("{} {thing}", at.0)))),
+        }
+    }
+
+    pub fn of_parts(number: u8, text: Option<&str>) -> Option<Wait> {
+        Some(match (number, text) {
+            (0, None) => Wait::No,
+            (1, Some(thing)) => Wait::Parked(thing.into()),
+            (2, Some(thing)) => Wait::Baton(thing.into()),
+            (3, Some(text)) => {
+                let (at, thing) = text.split_once(' ')?;
+                Wait::Turn(thing.into(), Timestamp(at.parse().ok()?))
+            }
+            _ => return None,
+        })
+    }
 }
 
 /// A task's place in line: rows are handed out in the order of these fields.
@@ -183,7 +211,10 @@ impl Task {
     pub fn place(&self) -> Place {
         Place {
             rank: -self.score.0,
-            at: self.submitted_at,
+            at: match &self.wait {
+                Wait::Turn(_, at) => *at,
+                _ => self.submitted_at,
+            },
             seq: self.seq,
         }
     }

@@ -9,9 +9,11 @@ use serde_json::value::RawValue;
 
 use crate::code::{Code, Refusal, nearest};
 use crate::curb::budget::Cap;
+use crate::curb::limit::Rate;
 use crate::id::{AgentName, Capability, Key, Kind, TeamName};
 use crate::limits;
 use crate::task::lock::Lock;
+use crate::task::replan::OnExhausted;
 use crate::task::retry::Retry;
 use crate::time::Timestamp;
 
@@ -63,6 +65,8 @@ pub struct Spec {
     pub retry: Option<Retry>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_upstream_failure: OnUpstreamFailure,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_exhausted: Option<OnExhausted>,
     /// Normalised, sorted by name, without duplicates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<Lock>,
@@ -122,6 +126,7 @@ impl Spec {
             timeout: None,
             retry: None,
             on_upstream_failure: OnUpstreamFailure::default(),
+            on_exhausted: None,
             locks: Vec::new(),
             concurrency: None,
             breaker: None,
@@ -507,11 +512,15 @@ impl Moment {
     }
 }
 
-/// At most `limit` tasks with the same key run at once.
+/// Tasks with the same key take turns with those of other keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concurrency {
     pub key: String,
+    /// So many of them run at once.
     pub limit: u32,
+    /// So many of them begin in a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
 }
 
 /// What a result depends on; only what is declared is cached.

@@ -61,7 +61,7 @@ pub const MOVES: &[(State, State, &str)] = &[
     (Running, Failed, "fail"),
     (Running, Retrying, "fail, tries left"),
     (Running, Ready, "release, drain, lease lost"),
-    (Running, Blocked, "joins its children"),
+    (Running, Blocked, "joins its children, or is replanned"),
     (Running, Suspended, "suspend"),
     (Running, Awaiting, "asks a person"),
     (Running, Cancelled, "cancel"),
@@ -210,6 +210,8 @@ pub enum Reason {
     Budget,
     /// Somebody broke the lock that it held.
     LockBroken,
+    /// Its last try has failed, and a planner finds another way.
+    Replanning,
 }
 
 impl Reason {
@@ -233,6 +235,7 @@ impl Reason {
         Reason::Breakpoint,
         Reason::Budget,
         Reason::LockBroken,
+        Reason::Replanning,
     ];
 
     pub fn from_u8(number: u8) -> Option<Reason> {
@@ -260,6 +263,7 @@ impl Reason {
             Reason::Breakpoint => "breakpoint",
             Reason::Budget => "budget",
             Reason::LockBroken => "lock_broken",
+            Reason::Replanning => "replanning",
         }
     }
 }

@@ -114,6 +114,7 @@ fn values_are_refused_with_the_form_they_should_have() {
     insta::assert_snapshot!(key(r#"session: "a\nb""#), @"plan.yaml:4:14: `session` of task `t`: this is too long or has control characters (help: write one line of at most 512 bytes)");
     insta::assert_snapshot!(key("on_upstream_failure: continu"), @"plan.yaml:4:26: `on_upstream_failure` of task `t`: `continu` is no on_upstream_failure (help: did you mean `continue`? known are cancel, block, continue)");
     insta::assert_snapshot!(key("on_exhausted: retry"), @"plan.yaml:4:19: `on_exhausted` of task `t`: `retry` is no answer to the last failure (help: known are dead_letter, replan)");
+    insta::assert_snapshot!(key("on_exhausted: replan\n    on_upstream_failure: continue"), @"plan.yaml:3:5: task `t`: `on_exhausted: replan` does not go with `on_upstream_failure: continue` (help: remove one of them)");
     insta::assert_snapshot!(key("agent: bob"), @"plan.yaml:3:5: task `t`: `agent` goes with `prompt`, not with `run` (help: remove one of them)");
     insta::assert_snapshot!(key("kind: 'a b'"), @r#"plan.yaml:4:11: `kind` of task `t`: a kind must not contain " ": `a b`"#);
 }

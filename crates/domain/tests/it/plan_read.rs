@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::plan::{Format, Plan, analyse, read};
+use domain::task::replan::{OnExhausted, Planner};
 use domain::task::retry::{Backoff, Retry};
 use domain::task::spec::{Json, Moment, Priority, Spec, When, Work};
 use domain::time::Timestamp;
@@ -108,6 +109,7 @@ fn every_key_is_understood() {
         ]
       },
       "on_upstream_failure": "block",
+      "on_exhausted": "dead_letter",
       "locks": [
         {
           "name": "db:main",
@@ -148,8 +150,41 @@ fn every_key_is_understood() {
     "#);
     insta::assert_snapshot!(plan.unsupported, @r"
     plan:50:5: `gate` of task `fetched` is not in this version (help: remove it, or use a version that has it)
-    plan:51:5: `on_exhausted` of task `fetched` with `replan` is not in this version (help: remove it, or use a version that has it)
     ");
+    let fetched = plan
+        .tasks
+        .iter()
+        .find(|task| task.key.as_str() == "fetched")
+        .unwrap();
+    let Some(OnExhausted::Replan(replan)) = &fetched.spec.on_exhausted else {
+        panic!("{:?}", fetched.spec.on_exhausted);
+    };
+    assert_eq!(replan.planner.work, Work::Prompt("Find another way.".into()));
+    assert_eq!(replan.planner.agent.as_ref().unwrap().as_str(), "architect");
+    assert_eq!((replan.times, replan.planner.secrets.len()), (0, 1));
+}
+
+/// Who plans is said once, for all tasks, and need not be said.
+#[test]
+fn planners_are_commands_or_agents() {
+    let planner = |text: &str| {
+        let spec = yaml(text).tasks.remove(0).spec;
+        match spec.on_exhausted {
+            Some(OnExhausted::Replan(replan)) => replan.planner,
+            other => panic!("{other:?}"),
+        }
+    };
+    let tasks = "defaults: { on_exhausted: replan }\ntasks: { t: { run: x } }\n";
+    assert_eq!(planner(tasks), Planner::default());
+    let command = planner(&format!("{tasks}planner: {{ run: ./plan.sh, timeout: 5m }}"));
+    assert_eq!(command.work, Work::Shell("./plan.sh".into()));
+    assert_eq!(command.timeout, Some(Duration::from_secs(300)));
+    let agent = planner(&format!("{tasks}planner: {{ agent: architect }}"));
+    assert_eq!(agent.work, Planner::default().work);
+    assert_eq!(agent.agent.unwrap().as_str(), "architect");
+    let kept =
+        yaml("defaults: { on_exhausted: replan }\ntasks: { t: { run: x, on_exhausted: dead_letter } }");
+    assert_eq!(kept.tasks[0].spec.on_exhausted, Some(OnExhausted::Letter));
 }
 
 #[test]

@@ -43,6 +43,9 @@ struct Input<'a> {
     key: Option<&'a Key>,
     name: &'a str,
     attempt: u32,
+    /// What the try before has failed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     inputs: Option<&'a Json>,
     results: serde_json::Map<String, Value>,
     children: serde_json::Map<String, Value>,
@@ -196,6 +199,7 @@ pub(super) fn input(job: &Job, store: &str, project: &str) -> Value {
         key: leased.body.key.as_ref(),
         name: &job.spec.name,
         attempt: job.attempt(),
+        error: job.error.as_deref(),
         inputs: job.spec.inputs.as_ref(),
         results: by_name(&job.results),
         children: by_name(&job.children),

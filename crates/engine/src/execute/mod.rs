@@ -36,6 +36,8 @@ pub struct Job {
     pub results: Vec<Upstream>,
     /// What the subtasks ended with, when a joining parent runs again.
     pub children: Vec<Upstream>,
+    /// What the try before has failed with.
+    pub error: Option<String>,
     pub steering: Steering,
     /// Hides the secrets of the attempt, once they were read.
     pub mask: Arc<OnceLock<Mask>>,

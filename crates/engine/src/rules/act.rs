@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::code::{self, Code, Refusal};
 use domain::id::{EventNo, RunId, TaskId};
 use domain::plan::{self, Format, Plan};
-use domain::rule::{Action, Chosen, Delivery, Filter, Notify, Rule, Submit, Webhook};
+use domain::rule::{Action, Chosen, Delivery, Filter, Notify, Publish, Rule, Submit, Webhook};
 use domain::run::RunState;
 use domain::schedule::Work;
 use domain::store::{self, Admission, AdmitLimits, Command, IntoRun, NewTask, Request, Seen, Target};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::facts;
 use crate::engine::Engine;
-use crate::outside::{Call, Outside, Trouble, secret};
+use crate::outside::{Call, Message, Outside, Trouble, secret};
 use crate::process::{How, Launch, Launcher};
 use crate::{ids, submit};
 
@@ -53,6 +53,7 @@ pub(super) async fn act(
     match &rule.action {
         Action::Submit(what) => hand_in(engine, what, delivery, &seen, &facts).await,
         Action::Webhook(hook) => call(outside, hook, delivery, &facts).await,
+        Action::Publish(what) => publish(outside, what, delivery, &facts, &seen).await,
         Action::Notify(what) => notify(engine, what, delivery, &facts).await,
         Action::Reprioritize(what) => {
             let priority = what.to;
@@ -278,6 +279,29 @@ async fn call(outside: &Outside, hook: &Webhook, delivery: &Delivery, facts: &Va
         "the endpoint answered {}: {said}",
         answer.status
     )))
+}
+
+async fn publish(
+    outside: &Outside,
+    what: &Publish,
+    delivery: &Delivery,
+    facts: &Value,
+    seen: &Seen,
+) -> Result<Done> {
+    let routing_key = what.routing_key.fill(facts);
+    let message = Message {
+        address: &secret(&what.url)?,
+        exchange: &what.exchange,
+        routing_key: &routing_key,
+        id: delivery.idempotency_key(),
+        sort: seen.event.fact.kind.as_str(),
+        at: u64::try_from(seen.event.fact.at.0 / 1_000).unwrap_or_default(),
+        body: &document(delivery, facts),
+        mandatory: what.mandatory,
+        timeout: what.timeout(),
+    };
+    outside.publish(message).await?;
+    Ok(json!({ "exchange": what.exchange, "routing_key": routing_key }))
 }
 
 fn document(delivery: &Delivery, facts: &Value) -> Vec<u8> {

@@ -97,6 +97,11 @@ impl Dispatch {
         } else {
             Vec::new()
         };
+        let error = match leased.task.failures {
+            0 => None,
+            _ => store.results(project, &[leased.task.seq]).await?.pop(),
+        };
+        let error = error.and_then(|own| own.outcome?.error);
         let place = Place::of(project, &leased.task.id, leased.task.run, &spec.env);
         let followed = self.options.traced || place.outer.is_some();
         Ok(Job {
@@ -106,6 +111,7 @@ impl Dispatch {
             run: self.options.run,
             results,
             children,
+            error: error.map(|error| error.message),
             steering: Steering::default(),
             mask: Arc::default(),
         })

@@ -371,10 +371,15 @@ impl Dispatch {
                     tracing::info!(token = %token, "an attempt ended after its lease");
                 }
                 Err(refusal) if matches!(finish, Finish::Completed { .. }) => {
-                    // The attempt asked for something that cannot be stored, such as a subtask in a circle.
+                    // The attempt asked for something that cannot be stored, such as a subtask in a circle. Only a
+                    // planner may find something else when it is asked again.
+                    let class = match refusal.code {
+                        Code::PlanFragment => "fragment",
+                        _ => "validation",
+                    };
                     let failure = domain::task::record::Failure {
                         message: refusal.to_string(),
-                        class: Some("validation".into()),
+                        class: Some(class.into()),
                         exit: None,
                     };
                     self.pending.push((token, Finish::failed(failure)));

@@ -129,6 +129,7 @@ impl Options {
             agent: self.agent.clone(),
             run: self.run,
             free: self.offers.clone(),
+            offers: self.offers.clone(),
             ..Wants::default()
         }
     }

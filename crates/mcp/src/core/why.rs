@@ -50,7 +50,7 @@ async fn one(engine: &Engine, text: &str) -> Answer {
             answer["error"] = json!(failure.message);
         }
     }
-    if view.task.reason == Some(Reason::Joining) {
+    if matches!(view.task.reason, Some(Reason::Joining | Reason::Replanning)) {
         let (project, id) = (&engine.project, &view.task.id);
         let neighbours = engine.store.neighbours(project, id, PAGE_MAX).await?;
         let open = neighbours

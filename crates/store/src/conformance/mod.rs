@@ -33,9 +33,11 @@ pub mod moves;
 pub mod new;
 pub mod orders;
 pub mod races;
+pub mod replans;
 pub mod retention;
 pub mod runs;
 pub mod time;
+pub mod turns;
 pub mod wide;
 pub mod words;
 
@@ -165,6 +167,14 @@ macro_rules! conformance {
                 subtasks_are_bounded
                 a_join_that_waits_for_itself_is_refused
                 subtasks_see_what_ends_in_the_same_call;
+            replans:
+                a_fragment_takes_the_place_of_what_failed
+                the_third_replanning_is_the_last
+                what_is_no_fragment_changes_nothing
+                a_fragment_goes_in_once
+                a_failed_planner_fails_its_task
+                nobody_plans_for_what_is_over
+                an_agent_plans_no_commands;
             locks:
                 exclusive_locks_exclude
                 shared_locks_share
@@ -206,6 +216,19 @@ macro_rules! conformance {
                 a_history_is_a_thread_of_the_log
                 refusals_leave_no_trace
                 events_name_what_they_are_about;
+            turns:
+                keys_take_turns
+                a_full_key_holds_up_nobody
+                a_turn_is_passed_on
+                a_key_has_a_rate
+                who_is_overtaken_reserves
+                who_stands_before_is_not_held_back
+                the_order_of_the_line_is_no_overtaking
+                a_reservation_has_an_end
+                who_waits_for_a_slot_reserves_nothing
+                an_idle_reservation_is_given_up
+                a_reservation_goes_with_its_task
+                who_needs_much_is_kept_room_for;
             time:
                 a_task_waits_for_its_time
                 a_try_waits_for_its_back_off

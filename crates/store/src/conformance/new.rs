@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use domain::curb::budget::Cap;
+use domain::curb::limit::Rate;
 use domain::id::{AgentName, Capability, Key, Kind, TeamName};
 use domain::task::lock::{Lock, Mode};
+use domain::task::replan::{OnExhausted, Planner, Replan};
 use domain::task::retry::{Backoff, Retry};
 use domain::task::spec::{Concurrency, Moment, OnUpstreamFailure, Priority, Source, Spec, When, Work};
 use domain::time::Timestamp;
@@ -154,6 +156,17 @@ impl New {
         self
     }
 
+    /// A program plans when its last try has failed.
+    pub fn replan(mut self) -> New {
+        let planner = Planner {
+            work: Work::Shell("./plan".into()),
+            needs: Vec::new(),
+            ..Planner::default()
+        };
+        self.spec.on_exhausted = Some(OnExhausted::Replan(Box::new(Replan { planner, times: 0 })));
+        self
+    }
+
     pub fn lock(self, name: &str) -> New {
         self.hold(name, Mode::Exclusive)
     }
@@ -172,6 +185,20 @@ impl New {
         self.spec.concurrency = Some(Concurrency {
             key: key.to_owned(),
             limit,
+            rate: None,
+        });
+        self
+    }
+
+    /// So many of one key begin in so many seconds.
+    pub fn rate(mut self, key: &str, count: u32, seconds: u64) -> New {
+        self.spec.concurrency = Some(Concurrency {
+            key: key.to_owned(),
+            limit: u32::MAX,
+            rate: Some(Rate {
+                count,
+                per: seconds * 1_000,
+            }),
         });
         self
     }

@@ -11,6 +11,7 @@ use domain::limits;
 use domain::run::RunState;
 use domain::store::{Children, Command, Reply, Request, Result, Target};
 use domain::task::record::{Class, Join, Task};
+use domain::task::replan::OnExhausted;
 use domain::task::retry::Retry;
 use domain::task::spec::{Json, When};
 use domain::task::state::{Reason, State};
@@ -24,6 +25,7 @@ use super::claim::run_not_found;
 use super::curb;
 use super::letters;
 use super::locks;
+use super::replan;
 use super::setting;
 use super::settle::{self, Settled};
 use super::step::Step;
@@ -95,17 +97,21 @@ fn targets(tx: &mut dyn Tx, project: ProjectNo, requests: &[Request]) -> Result<
     Ok(requests.iter().map(seq).collect())
 }
 
-/// The retry policies of those that failed; nobody else's spec is read.
+/// What a spec says about failures.
+#[derive(Default, Deserialize)]
+struct Policy {
+    #[serde(default)]
+    retry: Option<Retry>,
+    #[serde(default)]
+    on_exhausted: Option<OnExhausted>,
+}
+
+/// The policies of those that failed; nobody else's spec is read.
 fn policies(
     step: &mut Step<'_>,
     requests: &[Request],
     targets: &[Option<Seq>],
-) -> Result<FxHashMap<Seq, Retry>> {
-    #[derive(Deserialize)]
-    struct Policy {
-        #[serde(default)]
-        retry: Option<Retry>,
-    }
+) -> Result<FxHashMap<Seq, Policy>> {
     let failed: Vec<Seq> = requests
         .iter()
         .zip(targets)
@@ -116,16 +122,16 @@ fn policies(
         return Ok(FxHashMap::default());
     }
     let bodies = step.tx.bodies(step.project, &failed)?;
-    let policy = |spec: &str| {
-        serde_json::from_str::<Policy>(spec)
-            .ok()
-            .and_then(|policy| policy.retry)
-    };
     let default = setting::retry(step)?;
-    Ok(bodies
-        .into_iter()
-        .filter_map(|(seq, body)| Some((seq, policy(&body.spec).or_else(|| default.clone())?)))
-        .collect())
+    let policy = |spec: &str| {
+        let policy: Policy = serde_json::from_str(spec).unwrap_or_default();
+        Policy {
+            retry: policy.retry.or_else(|| default.clone()),
+            ..policy
+        }
+    };
+    let bodies = bodies.into_iter();
+    Ok(bodies.map(|(seq, body)| (seq, policy(&body.spec))).collect())
 }
 
 /// Those that may be dead letters and then are none any more.
@@ -142,7 +148,7 @@ fn one(
     step: &mut Step<'_>,
     request: &Request,
     seq: Option<Seq>,
-    policy: Option<&Retry>,
+    policy: Option<&Policy>,
     project: &Project,
     budget: &mut usize,
 ) -> Result<Reply> {
@@ -188,7 +194,7 @@ fn carry(
     request: &Request,
     target: &Target,
     seq: Seq,
-    policy: Option<&Retry>,
+    policy: Option<&Policy>,
     project: &Project,
     budget: &mut usize,
 ) -> Result<Reply> {
@@ -200,13 +206,17 @@ fn carry(
     let token = holder(target, &task)?;
     let ctx = Context {
         token,
-        retry: policy,
+        retry: policy.and_then(|policy| policy.retry.as_ref()),
         now: step.now,
     };
     if let Command::BreakLock { name, .. } = &request.command {
         locks::check_held(step, &task, name)?;
     }
     let mut change = decide::command(&task, &request.command, &ctx)?;
+    if let Command::Fail { .. } = &request.command {
+        let asked = policy.and_then(|policy| policy.on_exhausted.as_ref());
+        replan::instead(step, asked, &mut change)?;
+    }
     if let Command::Resolve {
         accept: true,
         outcome,
@@ -216,11 +226,16 @@ fn carry(
         curb::purses::allow(step, &task, outcome.result.as_ref())?;
     }
     if let Command::Complete {
-        children: Some(children),
-        ..
+        outcome, children, ..
     } = &request.command
     {
-        leave_children(step, seq, children, &mut change)?;
+        if let Some(children) = children {
+            replan::check_children(step, &task, children.join)?;
+            leave_children(step, seq, children, &mut change)?;
+        }
+        if change.task.state == State::Completed {
+            replan::take_place(step, &task, outcome)?;
+        }
     }
     if request.command == Command::DropLetter && task.dead_letter {
         let mut row = change.task;
@@ -249,6 +264,9 @@ fn carry(
     let mut settled = Settled::default();
     if after.state == State::Cancelled && moved {
         settled.cancelled.push(after.id.clone());
+    }
+    if let (Command::Cancel { reason }, true) = (&request.command, moved) {
+        replan::recall(step, &task, *reason, budget, &mut settled)?;
     }
     if after.state.is_terminal() && !task.state.is_terminal() {
         settle::settle(step, seq, budget, &mut settled)?;

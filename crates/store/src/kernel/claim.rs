@@ -9,7 +9,7 @@ use domain::decide::lease::{self, Terms};
 use domain::id::{AgentName, Project, Seq, TaskId};
 use domain::limits;
 use domain::store::{Claim, Leased, Result};
-use domain::task::record::{Class, ClassNo, Task};
+use domain::task::record::{Class, ClassNo, Place, Task, Wait};
 use domain::task::state::State;
 use domain::time::Now;
 use rustc_hash::FxHashMap;
@@ -17,6 +17,7 @@ use rustc_hash::FxHashMap;
 use super::agents;
 use super::curb;
 use super::locks;
+use super::reserve;
 use super::step::Step;
 use super::tx::{ProjectNo, Tx};
 
@@ -49,10 +50,26 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
         .filter(|(_, class)| wants.takes(class))
         .map(|(no, class)| (*no, class))
         .collect();
-    let mut free = wants.free;
+    let mut free = wants.free.clone();
+    let at_first = free.clone();
     let mut taken: Vec<Seq> = Vec::new();
+    let mut overtook: Vec<(Place, &Class)> = Vec::new();
+    let kept = match wants.offers.is_empty() {
+        true => None,
+        false => reserve::of_worker(&mut step, &claim.worker)?,
+    };
+    let kept = match kept {
+        None => None,
+        Some(task) => Some((task.class, step.class(task.class)?.resources)),
+    };
     while taken.len() < max {
-        leave_out(&mut step, &mut classes, &free, wants.agent.as_ref())?;
+        leave_out(
+            &mut step,
+            &mut classes,
+            &free,
+            kept.as_ref(),
+            wants.agent.as_ref(),
+        )?;
         let open: Vec<ClassNo> = classes.iter().map(|(no, _)| *no).collect();
         if open.is_empty() {
             break;
@@ -66,14 +83,18 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
         for task in line {
             all_seen &= !task.guarded;
             let class = classes.iter().find(|(no, _)| *no == task.class);
-            let (_, class) = class.expect("only tasks of these classes were asked for");
-            if !fits(class, &free) || !open_to(&mut step, class, wants.agent.as_ref())? {
+            let (class_no, class) = *class.expect("only tasks of these classes were asked for");
+            if !has_room(class_no, class, &free, kept.as_ref())
+                || !open_to(&mut step, class, wants.agent.as_ref())?
+            {
                 all_seen = false;
                 continue;
             }
             step.adopt(task.clone());
+            let place = task.place();
             if take(&mut step, &task, class, claim, &mut taken)? {
                 use_up(class, &mut free);
+                overtook.push((place, class));
             }
         }
         if all_seen {
@@ -81,6 +102,26 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
         }
         locks::hand_on(&mut step)?;
         step.flush()?;
+    }
+    // Those that this claimer could carry out if it had less to do.
+    let wide = |(_, class): &&(ClassNo, Class)| {
+        wants.takes(class) && fits(class, &wants.offers) && !fits(class, &at_first)
+    };
+    let wide: Vec<ClassNo> = match overtook.iter().any(|(_, class)| !class.resources.is_empty()) {
+        true => all.iter().filter(wide).map(|(no, _)| *no).collect(),
+        false => Vec::new(),
+    };
+    if !wide.is_empty()
+        && let Some(task) = step.tx.line(no, run, &wide, 1)?.pop()
+    {
+        let needs = step.class(task.class)?.resources;
+        let shares = |class: &Class| class.resources.keys().any(|name| needs.contains_key(name));
+        if overtook
+            .iter()
+            .any(|(place, class)| *place > task.place() && shares(class))
+        {
+            reserve::pass_for(&mut step, &task, &claim.worker)?;
+        }
     }
     step.finish()?;
     answer(&mut step, &taken)
@@ -137,11 +178,12 @@ fn leave_out(
     step: &mut Step<'_>,
     classes: &mut Vec<(ClassNo, &Class)>,
     free: &Amounts,
+    kept: Option<&(ClassNo, Amounts)>,
     claimer: Option<&AgentName>,
 ) -> Result<()> {
     let mut open = Vec::with_capacity(classes.len());
     for (no, class) in classes.drain(..) {
-        if fits(class, free) && open_to(step, class, claimer)? {
+        if has_room(no, class, free, kept) && open_to(step, class, claimer)? {
             open.push((no, class));
         }
     }
@@ -157,6 +199,17 @@ fn fits(class: &Class, free: &Amounts) -> bool {
         .resources
         .iter()
         .all(|(name, amount)| free.get(name).is_some_and(|free| free >= amount))
+}
+
+/// Whether the claimer has enough left for a class, beside what it keeps back for another.
+fn has_room(no: ClassNo, class: &Class, free: &Amounts, kept: Option<&(ClassNo, Amounts)>) -> bool {
+    let leaves = |kept: &Amounts| {
+        class.resources.iter().all(|(name, amount)| {
+            let rest = free.get(name).and_then(|free| free.checked_sub(*amount));
+            rest.is_some_and(|rest| rest >= kept.get(name).copied().unwrap_or(0))
+        })
+    };
+    fits(class, free) && kept.is_none_or(|(own, amounts)| *own == no || leaves(amounts))
 }
 
 fn use_up(class: &Class, free: &mut Amounts) {
@@ -177,15 +230,18 @@ fn take(
 ) -> Result<bool> {
     if task.guarded || step.has(Book::Budget) {
         let guards = locks::guards(step, task.seq)?;
-        if let Some(thing) = locks::obstacle(step, &guards)? {
-            locks::park(step, task, thing)?;
+        if let Some(thing) = locks::obstacle(step, task, &guards)? {
+            if matches!(task.wait, Wait::Baton(_)) {
+                reserve::pass(step, task, &guards.locks, &thing)?;
+            }
+            locks::park(step, task, thing.name)?;
             return Ok(false);
         }
         if let Some(held) = curb::purses::reserve(step, task, &guards)? {
             curb::purses::hold(step, task, held)?;
             return Ok(false);
         }
-        locks::acquire(step, task.seq, guards);
+        locks::acquire(step, task.seq, guards)?;
     }
     let agent = agents::doer(step, class, claim.wants.agent.as_ref())?;
     let terms = Terms {

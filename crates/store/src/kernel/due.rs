@@ -2,6 +2,7 @@
 
 use domain::book::Book;
 use domain::code::{Code, Refusal};
+use domain::curb::turn::Passed;
 use domain::decide::{self, Change, lease};
 use domain::id::{Project, Seq, TaskId, WorkerId};
 use domain::limits;
@@ -13,6 +14,8 @@ use domain::time::Now;
 use serde::Deserialize;
 
 use super::curb;
+use super::lanes;
+use super::reserve;
 use super::setting;
 use super::settle::{self, Settled};
 use super::step::Step;
@@ -41,7 +44,13 @@ pub fn tick(tx: &mut dyn Tx, project: &Project, now: Now) -> Result<Ticked> {
         return Ok(ticked);
     }
     let mut step = Step::new(tx, no, now, "system".into())?;
+    let (keys, curbs): (Vec<_>, Vec<_>) = curbs.into_iter().partition(lanes::is_kept);
+    let (passed, curbs): (Vec<_>, Vec<_>) = curbs.into_iter().partition(|entry| *entry.key == *Passed::KEY);
     curb::classes::wake(&mut step, &curbs)?;
+    lanes::wake(&mut step, &keys)?;
+    if !passed.is_empty() {
+        reserve::wake(&mut step)?;
+    }
     ticked.more |= setting::rescore(&mut step, &settings)?;
     take_back(&mut step, &expired)?;
     step.load(&due)?;

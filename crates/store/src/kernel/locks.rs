@@ -17,6 +17,8 @@ use domain::task::record::{Task, Wait};
 use domain::task::spec::Concurrency;
 use serde::Deserialize;
 
+use super::lanes;
+use super::reserve;
 use super::step::Step;
 use super::tx::Group;
 
@@ -24,9 +26,9 @@ use super::tx::Group;
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Guards {
     #[serde(default)]
-    locks: Vec<Lock>,
+    pub(super) locks: Vec<Lock>,
     #[serde(default)]
-    concurrency: Option<Concurrency>,
+    pub(super) concurrency: Option<Concurrency>,
     #[serde(default)]
     pub(super) budget: Option<Cap>,
     /// In milliseconds.
@@ -41,19 +43,49 @@ pub(super) fn guards(step: &mut Step<'_>, seq: Seq) -> Result<Guards> {
         .unwrap_or_default())
 }
 
+/// The key that the task of this spec shares with others.
+pub(super) fn key(spec: &str) -> Option<String> {
+    let guards: Guards = serde_json::from_str(spec).ok()?;
+    guards.concurrency.map(|limit| limit.key)
+}
+
+/// The locks that the task of this spec asks for.
+pub(super) fn of(spec: &str) -> Vec<Lock> {
+    let guards: Guards = serde_json::from_str(spec).unwrap_or_default();
+    guards.locks
+}
+
 /// Takes everything that a task needs, once nothing is in its way.
-pub(super) fn acquire(step: &mut Step<'_>, seq: Seq, guards: Guards) {
+pub(super) fn acquire(step: &mut Step<'_>, seq: Seq, guards: Guards) -> Result<()> {
     for lock in guards.locks {
         step.writes.acquired.push((lock.name, seq, lock.mode));
     }
     if let Some(limit) = guards.concurrency {
+        lanes::serve(step, &limit)?;
         let name = format!("{LIMIT}{}", limit.key);
         step.writes.acquired.push((name, seq, Mode::Shared));
     }
+    Ok(())
 }
 
-/// The first held thing that is in the way, counting what this step has acquired but not yet written.
-pub(super) fn obstacle(step: &mut Step<'_>, guards: &Guards) -> Result<Option<Arc<str>>> {
+/// What a task has to wait for.
+pub(super) struct Obstacle {
+    pub(super) name: Arc<str>,
+    /// Who holds it, where it is a lock that somebody holds.
+    pub(super) holder: Option<Seq>,
+}
+
+impl Obstacle {
+    fn full(name: String) -> Obstacle {
+        Obstacle {
+            name: name.into(),
+            holder: None,
+        }
+    }
+}
+
+/// The first thing that is in the way of a task, counting what this step has acquired but not yet written.
+pub(super) fn obstacle(step: &mut Step<'_>, task: &Task, guards: &Guards) -> Result<Option<Obstacle>> {
     if let Some(limit) = &guards.concurrency {
         let name = format!("{LIMIT}{}", limit.key);
         let stored = step.tx.holders(step.project, &name)?.len();
@@ -63,19 +95,23 @@ pub(super) fn obstacle(step: &mut Step<'_>, guards: &Guards) -> Result<Option<Ar
             .iter()
             .filter(|(held, _, _)| *held == name)
             .count();
-        if stored + fresh >= limit.limit as usize {
-            return Ok(Some(name.into()));
+        if stored + fresh >= limit.limit as usize || !lanes::open(step, limit)? {
+            return Ok(Some(Obstacle::full(name)));
         }
     }
     for lock in &guards.locks {
-        if let Some(name) = conflicting(step, lock)? {
-            return Ok(Some(name.into()));
+        if let Some((name, holder)) = conflicting(step, lock)? {
+            return Ok(Some(Obstacle {
+                name: name.into(),
+                holder: Some(holder),
+            }));
         }
     }
-    Ok(None)
+    Ok(reserve::in_the_way(step, task, &guards.locks)?.map(Obstacle::full))
 }
 
-fn conflicting(step: &mut Step<'_>, lock: &Lock) -> Result<Option<String>> {
+/// A held lock that conflicts with this one, and who has it.
+fn conflicting(step: &mut Step<'_>, lock: &Lock) -> Result<Option<(String, Seq)>> {
     let clash = |name: &str, mode: Mode| {
         lock.conflicts(&Lock {
             name: name.to_owned(),
@@ -87,13 +123,13 @@ fn conflicting(step: &mut Step<'_>, lock: &Lock) -> Result<Option<String>> {
         .acquired
         .iter()
         .find(|(name, _, mode)| clash(name, *mode));
-    if let Some((name, _, _)) = fresh {
-        return Ok(Some(name.clone()));
+    if let Some((name, seq, _)) = fresh {
+        return Ok(Some((name.clone(), *seq)));
     }
     for name in std::iter::once(lock.name.clone()).chain(lock.ancestors()) {
         let holders = step.tx.holders(step.project, &name)?;
-        if holders.iter().any(|(_, mode)| clash(&name, *mode)) {
-            return Ok(Some(name));
+        if let Some((seq, _)) = holders.iter().find(|(_, mode)| clash(&name, *mode)) {
+            return Ok(Some((name, *seq)));
         }
     }
     if let Some((start, end)) = lock.descendants() {
@@ -101,7 +137,7 @@ fn conflicting(step: &mut Step<'_>, lock: &Lock) -> Result<Option<String>> {
         return Ok(below
             .into_iter()
             .find(|(name, _, mode)| clash(name, *mode))
-            .map(|(name, _, _)| name));
+            .map(|(name, seq, _)| (name, seq)));
     }
     Ok(None)
 }
@@ -143,10 +179,15 @@ pub(super) fn hand_on(step: &mut Step<'_>) -> Result<()> {
         }
         // From here on the store itself tells what is held and who waits.
         step.flush()?;
+        let names: Vec<Arc<str>> = free.iter().map(|(thing, _)| thing.clone()).collect();
+        reserve::let_out(step, &names)?;
         for (thing, group) in free {
             let heads = step.tx.parked(step.project, &thing, group)?;
             for head in heads {
                 let group = (head.class, head.run);
+                if lanes::has_head(step, &thing, group)? {
+                    continue;
+                }
                 let_out(step, &thing, head, group)?;
             }
         }
@@ -160,16 +201,18 @@ fn let_out(step: &mut Step<'_>, thing: &Arc<str>, head: Task, group: Group) -> R
     loop {
         let guards = guards(step, head.seq)?;
         step.adopt(head.clone());
-        match obstacle(step, &guards)? {
-            None => {
-                return step.put(Task {
-                    wait: Wait::Baton(thing.clone()),
-                    ..head
-                });
-            }
-            Some(other) if other == *thing => return Ok(()),
-            Some(other) => park(step, &head, other)?,
+        let Some(other) = obstacle(step, &head, &guards)? else {
+            let wait = match lanes::is_lane(thing) {
+                true => lanes::turn(step, &head, thing)?,
+                false => Wait::Baton(thing.clone()),
+            };
+            return step.put(Task { wait, ..head });
+        };
+        reserve::pass(step, &head, &guards.locks, &other)?;
+        if other.name == *thing {
+            return Ok(());
         }
+        park(step, &head, other.name)?;
         step.flush()?;
         match step.tx.parked(step.project, thing, Some(group))?.pop() {
             Some(next) => head = next,

@@ -14,6 +14,7 @@ use domain::time::Now;
 use rustc_hash::FxHashMap;
 
 use super::letters;
+use super::replan;
 use super::step::Step;
 use super::tx::Tx;
 
@@ -26,7 +27,7 @@ pub(super) struct Settled {
 }
 
 impl Settled {
-    fn note(&mut self, task: &Task) {
+    pub(super) fn note(&mut self, task: &Task) {
         let list = match task.state {
             State::Ready => &mut self.unblocked,
             State::Cancelled => &mut self.cancelled,
@@ -121,11 +122,21 @@ fn join_results(step: &mut Step<'_>, parent: &Task) -> Result<()> {
     let outcomes: FxHashMap<Seq, Outcome> = step.tx.outcomes(step.project, &children)?.into_iter().collect();
     let bodies = step.tx.bodies(step.project, &children)?;
     step.load(&children)?;
+    let stands_for = replan::stands_for(step, parent, &children)?;
     // Names in order, whatever a map of JSON keeps.
     let mut results: BTreeMap<String, serde_json::Value> = BTreeMap::new();
     for (seq, body) in bodies {
-        let id = step.task(seq)?.id.to_string();
-        let name = body.key.map_or(id, |key| key.to_string());
+        let child = step.task(seq)?.clone();
+        if replan::is_planner(step, &child)? {
+            continue;
+        }
+        let name = body
+            .key
+            .map_or_else(|| child.id.to_string(), |key| key.to_string());
+        let name = stands_for
+            .as_deref()
+            .and_then(|of| name.strip_prefix(of))
+            .map_or(name.clone(), str::to_owned);
         let result = outcomes.get(&seq).and_then(|outcome| outcome.result.as_ref());
         let value = result
             .and_then(|json| serde_json::from_str(json.get()).ok())
@@ -146,6 +157,8 @@ fn join_results(step: &mut Step<'_>, parent: &Task) -> Result<()> {
         parent.seq,
         Outcome {
             result: Some(joined),
+            // Of a task that was replanned: what it stands for has succeeded.
+            error: None,
             ..own
         },
     ));

@@ -19,7 +19,9 @@ use rustc_hash::FxHashMap;
 
 use super::agents::{self, Agents};
 use super::curb::{self, Curbs};
+use super::lanes::{self, Lanes};
 use super::letters::{self, Letters};
+use super::reserve::{self, Reserved};
 use super::tx::{Group, Head, ProjectNo, Tx, WriteSet};
 
 pub(super) struct Step<'a> {
@@ -38,6 +40,8 @@ pub(super) struct Step<'a> {
     /// Other things that tasks are parked under, which may let some of them go now.
     pub(super) freed: Vec<Arc<str>>,
     pub(super) curbs: Curbs,
+    pub(super) lanes: Lanes,
+    pub(super) reserved: Reserved,
     pub(super) agents: Agents,
     pub(super) letters: Letters,
     pub(super) order: Order,
@@ -72,6 +76,8 @@ impl<'a> Step<'a> {
             batons: Vec::new(),
             freed: Vec::new(),
             curbs: Curbs::default(),
+            lanes: Lanes::default(),
+            reserved: Reserved::default(),
             agents: Agents::default(),
             letters: Letters::default(),
             order: super::setting::order(&settings)?,
@@ -161,6 +167,9 @@ impl<'a> Step<'a> {
     /// Adds a row that is not stored yet; counted at once, written by the caller as a new row.
     pub(super) fn create(&mut self, task: Task) -> Result<()> {
         let mut task = self.finished(task, None);
+        if task.guarded {
+            lanes::follow(self, None, &mut task)?;
+        }
         task.timer = timer(&task, &self.order, self.now);
         let head = self.head();
         head.counts.add(task.state);
@@ -212,6 +221,10 @@ impl<'a> Step<'a> {
         if self.has(Book::Agent) {
             agents::follow(self, &before, &mut task)?;
         }
+        if task.guarded {
+            lanes::follow(self, Some(&before), &mut task)?;
+        }
+        reserve::follow(self, &before, &task)?;
         if before.lease.is_some() != task.lease.is_some() && self.is_curbed(&task) {
             curb::follow(self, &before, &task)?;
         }
@@ -458,6 +471,8 @@ impl<'a> Step<'a> {
     pub(super) fn finish(&mut self) -> Result<()> {
         super::locks::hand_on(self)?;
         curb::save(self);
+        lanes::save(self);
+        reserve::save(self);
         agents::save(self);
         letters::save(self);
         self.close_runs();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use domain::book::{Book, Entry};
 use domain::code::{Code, Refusal};
-
 use domain::id::{Project, Seq};
 use domain::limits::PAGE_MAX;
 use domain::run::RunNo;
@@ -14,6 +13,7 @@ use domain::transfer::{Answer, Carried, Closed, MOVED, Next, Piece, Totals};
 use rustc_hash::FxHashMap;
 
 use super::admit::name_of;
+use super::lanes;
 use super::tx::{NewRow, ProjectNo, Remembered, Tx, WriteSet};
 
 /// Refuses to write to a project that is on its way.
@@ -131,6 +131,10 @@ pub fn dump(tx: &mut dyn Tx, project: &Project, next: &Next) -> Result<(Piece, O
             piece
                 .entries
                 .retain(|entry| book != Book::Leader && (book, &*entry.key) != (Book::Setting, MOVED));
+            // Classes may have other numbers there.
+            for entry in piece.entries.iter_mut().filter(|_| book == Book::Gauge) {
+                lanes::carry(entry)?;
+            }
             next
         }
     };

@@ -184,11 +184,15 @@ pub struct Head {
     pub score_sum: i64,
     pub max_depth: u32,
     pub newest: Option<Timestamp>,
-    /// The books that were ever written to, one bit each by number: a step reads only those.
+    /// The books that were ever written to, one bit each by number: a step reads only those. Beside them stands
+    /// [`Head::OVERTAKEN`].
     pub books: u32,
 }
 
 impl Head {
+    /// Somebody was passed over and still waits, so that steps have to ask who has reserved what.
+    pub const OVERTAKEN: u32 = 1 << 31;
+
     pub fn has(&self, book: Book) -> bool {
         self.books & (1 << book.number()) != 0
     }

@@ -45,11 +45,11 @@ const PROBES: &[&str] = &[
     "SELECT id, 'remembers a state to go back to and is not suspended' FROM live \
      WHERE (left_state IS NOT NULL) <> (state = 5)",
     "SELECT v.id, 'is ready and not in its place in line' FROM live v LEFT JOIN own_ready r \
-     ON r.seq = v.seq AND r.class = v.class AND r.rank = -v.score AND r.at = v.submitted_at \
+     ON r.seq = v.seq AND r.class = v.class AND r.rank = -v.score AND (r.at = v.submitted_at OR v.wait = 3) \
      AND r.run IS NOT DISTINCT FROM v.run WHERE v.state = 2 AND v.wait <> 1 AND r.seq IS NULL",
     "SELECT v.id, 'is in line and should not be' FROM own_ready r LEFT JOIN live v USING (seq) \
      WHERE v.seq IS NULL OR v.state <> 2 OR v.wait = 1 OR r.class <> v.class \
-     OR r.rank <> -v.score OR r.at <> v.submitted_at",
+     OR r.rank <> -v.score OR (r.at <> v.submitted_at AND v.wait <> 3)",
     "SELECT v.id, 'is parked and not found under what it waits for' FROM live v LEFT JOIN own_parked p \
      ON p.seq = v.seq AND p.thing = v.thing AND p.class = v.class AND p.run = coalesce(v.run, 0) \
      AND p.rank = -v.score AND p.at = v.submitted_at WHERE v.state = 2 AND v.wait = 1 AND p.seq IS NULL",

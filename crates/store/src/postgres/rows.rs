@@ -160,13 +160,11 @@ pub(super) fn task(cells: &mut Cells<'_>) -> Sql<Task> {
 }
 
 fn wait(cells: &mut Cells<'_>) -> Sql<Wait> {
-    let wait = cells.int()?;
-    match (wait, cells.text_or()?) {
-        (0, None) => Ok(Wait::No),
-        (1, Some(thing)) => Ok(Wait::Parked(thing.into())),
-        (2, Some(thing)) => Ok(Wait::Baton(thing.into())),
-        _ => Err(corrupt(format!("a task waits in the unknown way {wait}"))),
-    }
+    let number = cells.int()?;
+    let wait = u8::try_from(number).ok();
+    wait.zip(Some(cells.text_or()?))
+        .and_then(|(number, text)| Wait::of_parts(number, text))
+        .ok_or_else(|| corrupt(format!("a task waits in the unknown way {number}")))
 }
 
 pub(super) fn new_tasks() -> Rows {
@@ -190,11 +188,7 @@ pub(super) fn changed_task(rows: &mut Rows, task: &Task) {
 }
 
 fn changeable(rows: &mut Rows, task: &Task) {
-    let (wait, thing) = match &task.wait {
-        Wait::No => (0, None),
-        Wait::Parked(thing) => (1, Some(&**thing)),
-        Wait::Baton(thing) => (2, Some(&**thing)),
-    };
+    let (wait, thing) = task.wait.parts();
     rows.int(task.class.0).int(row_state(task) as u8);
     rows.int_or(reason(task.reason))
         .wide(task.last_event.0)
@@ -216,7 +210,7 @@ fn changeable(rows: &mut Rows, task: &Task) {
     rows.int_or(task.join.map(|join| i64::from(join as u8)));
     rows.int(task.attempts).int(task.failures).int(task.lost);
     rows.int(task.guarded).int(task.asks);
-    rows.int(wait).text_or(thing);
+    rows.int(wait).text_or(thing.as_deref());
 }
 
 pub(super) fn ended_tasks() -> Rows {

@@ -133,6 +133,8 @@ mod has {
     pub(super) const ASKS: u64 = 1 << 21;
     /// The thing is a baton.
     pub(super) const BATON: u64 = 1 << 22;
+    /// It waits for its turn.
+    pub(super) const TURN: u64 = 1 << 23;
 }
 
 pub(super) fn pack_task(task: &Task) -> Vec<u8> {
@@ -161,6 +163,7 @@ pub(super) fn pack_task(task: &Task) -> Vec<u8> {
     note(task.guarded, has::GUARDED);
     note(task.asks, has::ASKS);
     note(matches!(task.wait, Wait::Baton(_)), has::BATON);
+    note(matches!(task.wait, Wait::Turn(..)), has::TURN);
     let mut pack = Pack::new();
     pack.uint(flags)
         .task_id(&task.id)
@@ -213,8 +216,8 @@ pub(super) fn pack_task(task: &Task) -> Vec<u8> {
             .uint(task.failures.into())
             .uint(task.lost.into());
     }
-    if let Wait::Parked(thing) | Wait::Baton(thing) = &task.wait {
-        pack.text(thing);
+    if let (_, Some(thing)) = task.wait.parts() {
+        pack.text(&thing);
     }
     if let Some(lease) = &task.lease {
         pack_lease(&mut pack, lease);
@@ -283,12 +286,9 @@ pub(super) fn unpack_task(seq: Seq, bytes: &[u8]) -> Result<Task> {
         (task.attempts, task.failures, task.lost) = (row.count()?, row.count()?, row.count()?);
     }
     if is(has::THING) {
-        let thing = row.text()?.into();
-        task.wait = if is(has::BATON) {
-            Wait::Baton(thing)
-        } else {
-            Wait::Parked(thing)
-        };
+        let number = 1 + u8::from(is(has::BATON)) + 2 * u8::from(is(has::TURN));
+        let wait = Wait::of_parts(number, Some(row.text()?));
+        task.wait = wait.ok_or_else(|| corrupt("a task waits in an unknown way"))?;
     }
     task.lease = is(has::LEASE).then(|| unpack_lease(&mut row)).transpose()?;
     task.join = match (is(has::JOIN_COMPLETE), is(has::JOIN_CONTINUE)) {

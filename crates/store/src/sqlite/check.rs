@@ -38,10 +38,10 @@ const PROBES: &[&str] = &[
      WHERE (left_state IS NOT NULL) <> (state = 5)",
     "SELECT id, 'is ready and not in its place in line' FROM live v WHERE state = 2 AND wait <> 1 AND NOT EXISTS \
      (SELECT 1 FROM ready r WHERE r.project = ?1 AND r.class = v.class AND r.rank = -v.score \
-     AND r.at = v.submitted_at AND r.seq = v.seq AND r.run IS v.run)",
+     AND (r.at = v.submitted_at OR v.wait = 3) AND r.seq = v.seq AND r.run IS v.run)",
     "SELECT t.id, 'is in line and should not be' FROM ready r LEFT JOIN live t ON t.seq = r.seq \
      WHERE r.project = ?1 AND (t.seq IS NULL OR t.state <> 2 OR t.wait = 1 OR r.class <> t.class \
-     OR r.rank <> -t.score OR r.at <> t.submitted_at)",
+     OR r.rank <> -t.score OR (r.at <> t.submitted_at AND t.wait <> 3))",
     "SELECT id, 'is parked and not found under what it waits for' FROM live v WHERE state = 2 AND wait = 1 AND \
      NOT EXISTS (SELECT 1 FROM parked p WHERE p.project = ?1 AND p.thing = v.thing AND p.class = v.class \
      AND p.run = ifnull(v.run, 0) AND p.rank = -v.score AND p.at = v.submitted_at AND p.seq = v.seq)",

@@ -177,13 +177,11 @@ fn join_from(number: u8) -> Option<Join> {
 }
 
 fn read_wait(cells: &mut Cells<'_>) -> Sql<Wait> {
-    let wait = cells.int()?;
-    match (wait, cells.text_or()?) {
-        (0, None) => Ok(Wait::No),
-        (1, Some(thing)) => Ok(Wait::Parked(thing.into())),
-        (2, Some(thing)) => Ok(Wait::Baton(thing.into())),
-        _ => Err(corrupt(format!("a task waits in the unknown way {wait}"))),
-    }
+    let number = cells.int()?;
+    let wait = u8::try_from(number).ok();
+    wait.zip(Some(cells.text_or()?))
+        .and_then(|(number, text)| Wait::of_parts(number, text))
+        .ok_or_else(|| corrupt(format!("a task waits in the unknown way {number}")))
 }
 
 // ---- writing ----
@@ -202,11 +200,7 @@ pub(super) fn update(binds: &mut Binds<'_, '_>, task: &Task) -> Sql<()> {
 }
 
 fn changeable(binds: &mut Binds<'_, '_>, task: &Task) -> Sql<()> {
-    let (wait, thing) = match &task.wait {
-        Wait::No => (0, None),
-        Wait::Parked(thing) => (1, Some(&**thing)),
-        Wait::Baton(thing) => (2, Some(&**thing)),
-    };
+    let (wait, thing) = task.wait.parts();
     binds.put(task.class.0)?.put(row_state(task) as u8)?;
     binds.put(task.reason.map(|reason| reason as u8))?;
     binds.put(task.last_event.0 as i64)?.time_or(task.started_at)?;
@@ -222,7 +216,7 @@ fn changeable(binds: &mut Binds<'_, '_>, task: &Task) -> Sql<()> {
     binds.put(task.join.map(|join| join as u8))?;
     binds.put(task.attempts)?.put(task.failures)?.put(task.lost)?;
     binds.put(task.guarded)?.put(task.asks)?;
-    binds.put(wait)?.put(thing)?;
+    binds.put(wait)?.put(thing.as_deref())?;
     Ok(())
 }
 

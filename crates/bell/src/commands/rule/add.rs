@@ -8,7 +8,8 @@ use domain::event::pattern::Pattern;
 use domain::id::{EventNo, RuleName};
 use domain::plan::{Format, read_rules};
 use domain::rule::{
-    Action, Condition, DEPTH_DEFAULT, DEPTH_MAX, Filter, Notify, Prioritize, Rule, Submit, Way, Webhook,
+    Action, Condition, DEPTH_DEFAULT, DEPTH_MAX, Filter, Notify, Prioritize, Publish, Rule, Submit, Template,
+    Way, Webhook,
 };
 use domain::schedule::Work;
 
@@ -29,6 +30,7 @@ use crate::parse;
 #[command(after_help = "Examples:
   bell rule add qa --on task.completed --if 'task.kind == \"dev\"' --run ./qa.sh --kind qa --with PART=task.env.PART
   bell rule add page --on task.escalated --webhook https://hooks.example.org/page
+  bell rule add tell --on 'run.*' --publish env:AMQP_URL --exchange events --routing-key 'bell.{event.type}'
   bell rule add calm --on breaker.opened --pause 'kind=deploy'
   bell rule add soon --on task.completed --if 'queue.ready > 100' --reprioritize 'kind=report to low'
   bell rule add --file rules.yaml --replace")]
@@ -50,6 +52,12 @@ pub(super) struct Args {
     /// Give the tasks a variable that is set to a fact: NAME=task.env.PART
     #[arg(long, value_name = "NAME=FACT", value_parser = fact, conflicts_with = "file")]
     with: Vec<(String, Way)>,
+    /// The exchange that gets the message; without it the routing key names a queue
+    #[arg(long, value_name = "NAME", requires = "publish", default_value = "")]
+    exchange: String,
+    /// The message's routing key, with facts in braces: bell.{event.type}
+    #[arg(long, value_name = "TEXT", requires = "publish", value_parser = parse::name::<Template>)]
+    routing_key: Option<Template>,
     /// At most so many rules may set each other off in a row
     #[arg(long, value_name = "N", default_value_t = DEPTH_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=i64::from(DEPTH_MAX)))]
     depth: u32,
@@ -73,6 +81,9 @@ struct Does {
     /// Send the event to this URL
     #[arg(long, value_name = "URL", value_parser = hook)]
     webhook: Option<Webhook>,
+    /// Send the event to the broker at this address, or at the one in a variable: env:NAME
+    #[arg(long, value_name = "URL", requires = "routing_key")]
+    publish: Option<String>,
     /// Start this line with `sh -c`; it finds the event on stdin
     #[arg(long, value_name = "CMD", value_parser = parse::text)]
     notify: Option<String>,
@@ -155,7 +166,16 @@ impl Args {
             .notify
             .as_ref()
             .map(|line| Action::Notify(Notify::shell(line, &cwd)));
+        // Beside another action the argument parser lets them pass.
+        if does.publish.is_none() && (self.routing_key.is_some() || !self.exchange.is_empty()) {
+            return Err(invalid("--routing-key and --exchange are of a message: add --publish").into());
+        }
+        let publish = does.publish.as_ref().zip(self.routing_key.clone());
+        let publish = publish
+            .map(|(url, key)| Publish::new(url, &self.exchange, key))
+            .transpose()?;
         let action = notify
+            .or_else(|| publish.map(Action::Publish))
             .or_else(|| does.webhook.clone().map(Action::Webhook))
             .or_else(|| does.reprioritize.clone().map(Action::Reprioritize))
             .or_else(|| does.pause.clone().map(Action::Pause))

@@ -108,6 +108,9 @@ fn reason(why: &Why, now: Timestamp) -> String {
         State::Blocked if why.reason == Some(domain::task::state::Reason::Joining) => {
             format!("waits for {} of its subtasks:", why.waits_for.len())
         }
+        State::Blocked if why.reason == Some(domain::task::state::Reason::Replanning) => {
+            "has failed for good, and waits for what takes its place:".to_owned()
+        }
         State::Blocked => format!("waits for {} of its prerequisites:", why.waits_for.len()),
         State::Ready => match (&why.parked_under, why.ahead) {
             (Some(thing), _) => format!("waits for {thing}"),

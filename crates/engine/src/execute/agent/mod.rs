@@ -15,6 +15,7 @@ use domain::limits;
 use domain::store::{Children, Upstream};
 use domain::task::outside;
 use domain::task::record::{Failure, Outcome};
+use domain::task::replan;
 use domain::task::spec::{Json, Spec, Work};
 use domain::task::state::State;
 use serde_json::{Value, json};
@@ -91,7 +92,8 @@ pub async fn run(engine: &Engine, commands: &Commands, outside: &Outside, job: &
         argv,
         job,
     };
-    let finish = match worktree {
+    // A planner changes no files.
+    let finish = match worktree && job.spec.kind.as_str() != replan::KIND {
         true => call.in_a_tree().await,
         false => call.here().await,
     };
@@ -327,6 +329,9 @@ fn prompt(job: &Job) -> String {
         if !told.is_empty() {
             text += &format!("\n\n{head}:\n{}", told.join("\n"));
         }
+    }
+    if let Some(error) = &job.error {
+        text += &format!("\n\nThe try before failed: {error}");
     }
     if let Some(inputs) = &job.spec.inputs {
         text += &format!("\n\nInput:\n{}", inputs.get());

@@ -18,6 +18,8 @@ use domain::task::state::{Reason, State};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::check::Plan;
+use crate::kernel::lanes;
+use crate::kernel::locks;
 use crate::kernel::settle::{self, Settled};
 use crate::kernel::step::Step;
 use crate::kernel::tx::NewRow;
@@ -42,6 +44,13 @@ pub(in crate::kernel) fn insert(
     } = plan;
     let usual = usual(step, &admission.tasks)?;
     step.reserve(admission.tasks.len());
+    let guarded = (first.0..)
+        .zip(&admission.tasks)
+        .filter(|(_, new)| new.head.guarded);
+    let keys = guarded
+        .map(|(seq, new)| (Seq(seq), locks::key(&new.body)))
+        .collect();
+    lanes::announce(step, keys)?;
     // Tasks of one batch are mostly of one class.
     let mut class: Option<(&Class, ClassNo)> = None;
     for (i, (new, after)) in admission.tasks.iter().zip(after).enumerate() {

@@ -85,11 +85,11 @@ fn verdict(before: &Task, after: &Task, report: &Report) -> Verdict {
     let cost = report.usage.money;
     match after.state {
         State::Completed if after.reason == Some(Reason::Cached) => Verdict::Neither,
+        _ if after.failures > before.failures => Verdict::Failure { cost },
         State::Completed | State::Blocked => Verdict::Success {
             digest: report.digest,
             cost,
         },
-        _ if after.failures > before.failures => Verdict::Failure { cost },
         _ => Verdict::Neither,
     }
 }

@@ -40,6 +40,9 @@ pub(super) fn draw(sketch: &Sketch, id: &str, known: &[String], now: Timestamp) 
     if sketch.deadline {
         new = new.deadline(2 * HOUR);
     }
+    if sketch.replan {
+        new = new.replan();
+    }
     if sketch.asks {
         new = new.work(Work::Breakpoint("sure?".to_owned()));
     }

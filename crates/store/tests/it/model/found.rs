@@ -17,6 +17,7 @@ fn plain() -> Sketch {
         run_at: None,
         deadline: false,
         asks: false,
+        replan: false,
         kind: 0,
     }
 }

@@ -17,7 +17,7 @@ use domain::task::spec::OnUpstreamFailure;
 use domain::task::state::{Reason, State};
 use domain::time::Timestamp;
 use store::conformance::lab::{HOUR, TTL};
-use store::conformance::words::{ask, completion, failure, worker};
+use store::conformance::words::{ask, failure, with_result, worker};
 use store::conformance::{Fresh, Lab};
 use uuid::Uuid;
 
@@ -89,7 +89,10 @@ impl Pair {
                 };
                 self.hold(*lease, renew).await;
             }
-            Step::Complete(lease) => self.hold(*lease, completion()).await,
+            Step::Complete(lease) => {
+                self.hold(*lease, done()).await;
+                self.learn().await;
+            }
             Step::Leave(lease, sketches, join) => {
                 let children = Children {
                     admission: Box::new(self.admission(sketches)),
@@ -109,6 +112,7 @@ impl Pair {
                     *never = *no_retry;
                 }
                 self.hold(*lease, command).await;
+                self.learn().await;
             }
             Step::Release(lease) => self.hold(*lease, Command::Release).await,
             Step::Again => {
@@ -402,7 +406,7 @@ impl Pair {
             let next = self.tick().await;
             self.claim(0, 100, true, Vec::new(), None).await;
             for held in self.leased().await {
-                let mut request = ask("any", completion());
+                let mut request = ask("any", done());
                 request.target = Target::Holder(held.token, None);
                 self.request(request).await;
             }
@@ -452,6 +456,13 @@ impl Pair {
             .collect();
         panic!("these are stuck: {stuck:#?}");
     }
+}
+
+/// The result of everybody; planners leave it as a fragment.
+fn done() -> Command {
+    with_result(Some(
+        r#"{"tasks": {"a": {"prompt": "a"}, "b": {"prompt": "b", "after": ["a"]}}}"#,
+    ))
 }
 
 fn pick<T>(all: &[T], at: usize) -> Option<&T> {

@@ -78,6 +78,7 @@ pub(super) struct Sketch {
     pub(super) run_at: Option<bool>,
     pub(super) deadline: bool,
     pub(super) asks: bool,
+    pub(super) replan: bool,
     pub(super) kind: u8,
 }
 
@@ -100,6 +101,7 @@ impl fmt::Debug for Sketch {
             (self.run_at == Some(false), " now"),
             (self.deadline, " deadline"),
             (self.asks, " asks"),
+            (self.replan, " replan"),
         ];
         words
             .iter()
@@ -167,8 +169,15 @@ fn sketch() -> impl Strategy<Value = Sketch> {
     let order = (prop_oneof![Just(5i64), Just(2), Just(9)], 0u8..2, rare());
     let wait = (option::weighted(0.15, any::<bool>()), rare(), 1u32..3);
     let guard = (option::weighted(0.3, (0u8..5, any::<bool>())), rare());
-    (vec((0usize..8, when), 0..3), upstream, order, wait, guard).prop_map(
-        |(after, upstream, (priority, kind, deadline), (run_at, asks, attempts), (lock, limited))| Sketch {
+    let end = (upstream, prop::bool::weighted(0.2));
+    (vec((0usize..8, when), 0..3), end, order, wait, guard).prop_map(
+        |(
+            after,
+            (upstream, replan),
+            (priority, kind, deadline),
+            (run_at, asks, attempts),
+            (lock, limited),
+        )| Sketch {
             after,
             upstream,
             lock,
@@ -178,6 +187,7 @@ fn sketch() -> impl Strategy<Value = Sketch> {
             run_at,
             deadline,
             asks,
+            replan,
             kind,
         },
     )

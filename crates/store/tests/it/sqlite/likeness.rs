@@ -116,6 +116,7 @@ impl<D: Driver> Side<D> {
         spec.concurrency = (flavour % 6 == 5).then(|| Concurrency {
             key: "api".into(),
             limit,
+            rate: None,
         });
         let id = TaskId::new(&format!("id{n}")).unwrap();
         let key = flavour
