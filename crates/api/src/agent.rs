@@ -1,15 +1,20 @@
 //! Registered agents.
 
+use std::collections::BTreeMap;
+
 use domain::agent::profile::{Level, Profile};
 use domain::agent::record::Tally;
 use domain::agent::route::{Candidate, Decision, Strategy};
+use domain::agent::skill::How;
 use domain::agent::{Agent as Known, Status};
-use domain::id::{AgentName, Capability, Kind, TaskId};
+use domain::id::{AgentName, Capability, Kind, TaskId, TeamName};
+use domain::lesson;
 use domain::task::spec::Json;
 use domain::time::Now;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::team::Tie;
 use crate::time::Time;
 
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
@@ -29,6 +34,8 @@ pub struct Agent {
     pub specialisations: Vec<Specialisation>,
     /// Skills that it was not registered with.
     pub learned: Vec<Learned>,
+    /// How often it did well in the same run as another agent, counted by whom came later.
+    pub worked_with: Vec<Tie>,
     /// Kinds of work that it takes; any, when empty.
     pub kinds: Vec<Kind>,
     pub capacity: u32,
@@ -56,7 +63,10 @@ pub struct Specialisation {
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Learned {
     pub name: Capability,
+    /// From 0.5 on, tasks that need it are found for the agent.
     pub confidence: f64,
+    /// Whether somebody has said so, its work has shown it, or it is to try.
+    pub how: How,
 }
 
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
@@ -109,7 +119,7 @@ pub struct OfKind {
 }
 
 /// Four digits are as many as anybody compares.
-fn rounded(value: f64) -> f64 {
+pub(crate) fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
 
@@ -127,6 +137,8 @@ impl Agent {
             kinds,
             capacity,
             learned,
+            shown,
+            tries,
             prior: _,
             metadata,
             registered_at,
@@ -134,7 +146,11 @@ impl Agent {
             leaving: _,
         } = agent.profile.clone();
         let specialisations = specialisations.into_iter();
-        let learned = learned.into_iter();
+        let by = |of: BTreeMap<Capability, f64>, how| of.into_iter().map(move |of| (of, how));
+        let learned = by(learned, How::Told)
+            .chain(by(shown, How::Shown))
+            .chain(by(tries, How::Tried));
+        let ties = agent.record.with.iter();
         Agent {
             name: agent.name.clone(),
             model,
@@ -144,9 +160,17 @@ impl Agent {
                 .map(|(name, level)| Specialisation { name, level })
                 .collect(),
             learned: learned
-                .map(|(name, confidence)| Learned {
+                .map(|((name, confidence), how)| Learned {
                     name,
                     confidence: rounded(confidence),
+                    how,
+                })
+                .collect(),
+            worked_with: ties
+                .map(|(other, tie)| Tie {
+                    agent: other.clone(),
+                    runs: tie.runs,
+                    strength: rounded(tie.strength(now.wall)),
                 })
                 .collect(),
             kinds,
@@ -254,9 +278,21 @@ pub struct Flock {
     pub avg_success_rate: f64,
     pub avg_utilisation: f64,
     /// How many agents have each skill.
-    pub skill_distribution: std::collections::BTreeMap<Capability, usize>,
+    pub skill_distribution: BTreeMap<Capability, usize>,
     /// Those that can take nothing more.
     pub hotspot_agents: Vec<AgentName>,
+    pub routing: Routing,
+}
+
+/// How the choice of agents has gone so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, JsonSchema, Serialize)]
+pub struct Routing {
+    /// Tasks that were given to a chosen agent.
+    pub decided: u64,
+    /// The share of them that went to somebody of whom little was known.
+    pub exploration_rate: f64,
+    /// Choices that were taken back.
+    pub withdrawn: u64,
 }
 
 impl Flock {
@@ -266,7 +302,7 @@ impl Flock {
             0 => 0.0,
             many => rounded(agents.iter().map(of).sum::<f64>() / many as f64),
         };
-        let mut skills = std::collections::BTreeMap::new();
+        let mut skills = BTreeMap::new();
         for agent in agents {
             let mut offers: Vec<&Capability> = agent.profile.offers().collect();
             offers.sort_unstable();
@@ -288,7 +324,20 @@ impl Flock {
                 .filter(|agent| agent.status() == Status::Offline)
                 .map(|agent| agent.name.clone())
                 .collect(),
+            routing: Routing::default(),
         }
+    }
+
+    pub fn routed(self, known: lesson::Routing) -> Flock {
+        let routing = Routing {
+            decided: known.decided,
+            exploration_rate: match known.decided {
+                0 => 0.0,
+                decided => rounded(known.explored as f64 / decided as f64),
+            },
+            withdrawn: known.withdrawn,
+        };
+        Flock { routing, ..self }
     }
 }
 
@@ -298,6 +347,10 @@ pub struct Routed {
     pub task: TaskId,
     pub selected: AgentName,
     pub strategy: Strategy,
+    /// The team that the task is for.
+    pub team: Option<TeamName>,
+    /// What the chosen one has not done before and shall try, because a member of its team has learned it.
+    pub tries: Vec<Capability>,
     pub confidence: f64,
     pub reason: String,
     /// The chosen one first.
@@ -315,6 +368,8 @@ impl Routed {
             task,
             selected: decision.selected,
             strategy: decision.strategy,
+            team: decision.team,
+            tries: decision.tries,
             confidence: decision.confidence,
             reason: decision.reason,
             candidates: decision.candidates,

@@ -4,9 +4,9 @@
 //! `null` when there is nothing to say, unless its doc says otherwise; times are RFC 3339 in UTC.
 //!
 //! In reading order: moments ([`time`]), what is asked ([`ask`]), a task ([`task`]) with its tries ([`attempt`]) and why it stands where
-//! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`], [`letter`]), what happened ([`event`]), runs,
-//! curbs ([`curb`]), the queue and lists ([`run`], [`queue`], [`list`]), what works and when ([`worker`],
-//! [`schedule`], [`rule`]), who is registered ([`agent`]), a project as a whole ([`project`]), who may ask ([`token`]), and
+//! it stands ([`why`]), what claims and changes answer ([`lease`], [`answer`], [`letter`]), what happened ([`event`]), runs
+//! and what they have in common ([`mine`]), curbs ([`curb`]), the queue and lists ([`run`], [`queue`], [`list`]), what works and when ([`worker`],
+//! [`schedule`], [`rule`]), who is registered ([`agent`]) and in which teams ([`team`]), what they did ([`performance`]), a project as a whole ([`project`]), who may ask ([`token`]), and
 //! every "no" ([`problem`]) with its cure ([`explain`]).
 
 pub mod agent;
@@ -20,6 +20,8 @@ pub mod health;
 pub mod lease;
 pub mod letter;
 pub mod list;
+pub mod mine;
+pub mod performance;
 pub mod problem;
 pub mod project;
 pub mod queue;
@@ -29,6 +31,7 @@ pub mod run;
 pub mod schedule;
 pub mod stats;
 pub mod task;
+pub mod team;
 pub mod time;
 pub mod token;
 pub mod why;

@@ -63,6 +63,7 @@ pub fn status(code: Code) -> u16 {
             | Code::ScheduleNotFound
             | Code::RuleNotFound
             | Code::AgentNotFound
+            | Code::TeamNotFound
             | Code::PoolNotFound
             | Code::WorkerNotFound
             | Code::CurbNotFound

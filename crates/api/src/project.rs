@@ -103,7 +103,21 @@ pub struct Analysis {
     pub depth: usize,
     pub max_parallelism: usize,
     pub critical_path: CriticalPath,
+    pub durations: Durations,
     pub warnings: Vec<String>,
+}
+
+/// By what it is known how long tasks take: so many of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct Durations {
+    /// The plan says it.
+    pub estimates: usize,
+    /// Earlier runs of the plan.
+    pub runs: usize,
+    /// What tasks of the kind usually take.
+    pub kinds: usize,
+    /// They are taken to be like the others.
+    pub unknown: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]

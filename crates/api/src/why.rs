@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::agent::route::Decision;
-use domain::id::{AgentName, Capability, Key, TaskId};
+use domain::id::{AgentName, Capability, Key, TaskId, TeamName};
 use domain::store::{HeldLock, Neighbours, View};
 use domain::task::lock::{Lock, Mode};
 use domain::task::order::Order;
@@ -37,6 +37,8 @@ pub struct Why {
     pub lease: Option<Lease>,
     /// The parts of its score at this moment, each with its weight.
     pub score: Explanation,
+    /// How long it is expected to take, where that makes it more urgent.
+    pub estimate: Option<Estimate>,
     /// How many tasks stand before it in line; only while it is ready.
     pub ahead: Option<usize>,
     pub takers: Takers,
@@ -61,6 +63,13 @@ pub struct LockAsked {
     pub holders: Vec<TaskId>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct Estimate {
+    pub seconds: f64,
+    /// It was not said: tasks of this kind usually took so long when it was submitted.
+    pub learned: bool,
+}
+
 /// Who could take it.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Takers {
@@ -68,6 +77,8 @@ pub struct Takers {
     pub work: String,
     pub kind: String,
     pub agent: Option<AgentName>,
+    /// Only its members.
+    pub team: Option<TeamName>,
     pub needs: Vec<Capability>,
     /// Amounts that it takes from its worker.
     pub resources: BTreeMap<String, u64>,
@@ -96,11 +107,19 @@ impl Why {
             held_back: Vec::new(),
             lease: Lease::of(task, now),
             score: rounded(&explain(task, now)),
+            estimate: task
+                .estimate
+                .filter(|_| task.deadline.is_some())
+                .map(|span| Estimate {
+                    seconds: span.as_secs_f64(),
+                    learned: spec.estimate.is_none(),
+                }),
             ahead,
             takers: Takers {
                 work: view.class.work.clone(),
                 kind: view.class.kind.to_string(),
                 agent: view.class.agent.clone(),
+                team: view.class.team.clone(),
                 needs: view.class.needs.clone(),
                 resources: view.class.resources.clone(),
             },

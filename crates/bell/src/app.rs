@@ -64,6 +64,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result {
         Command::Events(args) => wait(args.run(context)),
         Command::Dlq(args) => wait(args.run(context)),
         Command::Agent(args) => wait(args.run(context)),
+        Command::Team(args) => wait(args.run(context)),
         Command::Route(args) => wait(args.run(context)),
         Command::Worker(args) => args.run(context),
         Command::Pool(args) => wait(args.run(context)),

@@ -80,6 +80,7 @@ pub(crate) enum Command {
     Events(commands::events::Args),
     Dlq(commands::dlq::Args),
     Agent(commands::agent::Args),
+    Team(commands::team::Args),
     Route(commands::route::Args),
     Worker(commands::worker::Args),
     Pool(commands::pool::Args),

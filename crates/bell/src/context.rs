@@ -156,6 +156,19 @@ impl Context {
         })
     }
 
+    /// The store of this machine, if there is one: for what is better with it and goes without.
+    pub(crate) async fn near(&self) -> Option<Engine> {
+        let is_far = self.settings.server().is_some()
+            || self
+                .settings
+                .store()
+                .is_some_and(|url| !matches!(store::scheme(url), Ok(Scheme::Sqlite(_))));
+        if self.given.is_none() && (is_far || !self.has_store()) {
+            return None;
+        }
+        self.engine().await.ok()
+    }
+
     /// The store behind a server; what belongs to this machine stays in `folder`.
     async fn far(&self, folder: PathBuf, url: &str) -> Result<Engine> {
         let project = self.settings.project();

@@ -97,7 +97,8 @@ pub async fn health(engine: &Engine, name: &AgentName) -> Result<Health> {
 /// How all of them do together.
 pub async fn flock(engine: &Engine) -> Result<Flock> {
     catch_up(engine).await?;
-    Ok(Flock::new(&agents::all(engine).await?, engine.now()))
+    let flock = Flock::new(&agents::all(engine).await?, engine.now());
+    Ok(flock.routed(router::statistics(engine).await?))
 }
 
 /// The profile of an agent that is to be registered, or what is wrong with it.

@@ -4,9 +4,9 @@
 //! knows nothing of HTTP, terminals and roles, so that every face of the program asks here and answers alike.
 //!
 //! In reading order: what people type becomes what is stored ([`find`]); tasks ([`task`]) and what is done to them
-//! ([`change`], [`signal`]), by workers too ([`lease`]); plans and runs ([`plan`], [`run`]), the queue ([`queue`],
+//! ([`change`], [`signal`]), by workers too ([`lease`]); plans and runs ([`plan`], [`run`]) and what comes again in them ([`mine`]), the queue ([`queue`],
 //! [`stats`]), dead letters ([`letter`]), what holds work back ([`curb`], [`lock`]), schedules and pools ([`schedule`],
-//! [`pool`]), rules and agents ([`rule`], [`agent`]), what a project keeps ([`setting`], [`prune`]), what happened
+//! [`pool`]), rules, agents and teams ([`rule`], [`agent`], [`team`], [`performance`]), what a project keeps ([`setting`], [`prune`]), what happened
 //! ([`log`], [`audit`]), who may ask over the wire ([`token`]), and what a refusal means ([`explain`]).
 
 pub mod agent;
@@ -20,6 +20,8 @@ pub mod lease;
 pub mod letter;
 pub mod lock;
 pub mod log;
+pub mod mine;
+pub mod performance;
 pub mod plan;
 pub mod pool;
 pub mod prune;
@@ -31,6 +33,7 @@ pub mod setting;
 pub mod signal;
 pub mod stats;
 pub mod task;
+pub mod team;
 pub mod token;
 
 use domain::code::{Code, Refusal};

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use api::project::{Analysis, CriticalPath};
+use api::project::{Analysis, CriticalPath, Durations};
 use domain::plan::{self, Format, Plan, analyse};
 use domain::store::Result;
 use domain::task::spec::{Json, Spec, When};
 use domain::time::{Timestamp, show_duration};
 use draw::{Edge, Graph, Node, Style};
+use engine::engine::Engine;
+use engine::expect::{Expected, Sources};
+use engine::submit::identity;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::invalid;
@@ -23,12 +26,19 @@ pub fn read(plan: Option<&Json>, text: Option<&str>, file: &str) -> Result<Plan>
 }
 
 /// What a plan will be like.
-pub fn check(plan: &Plan, now: Timestamp) -> Analysis {
-    told(plan, &analyse(plan, |task| task.spec.estimate, now))
+pub async fn check(engine: &Engine, plan: &Plan, file: &str) -> Result<Analysis> {
+    let expected = expected(engine, plan, file).await?;
+    let analysis = analyse(plan, |task| expected.duration(task), engine.now().wall);
+    Ok(told(plan, &analysis, expected.sources(plan)))
+}
+
+/// What is known of the tasks of a plan that was sent as `file`.
+pub async fn expected(engine: &Engine, plan: &Plan, file: &str) -> Result<Expected> {
+    Expected::soon(engine, plan, &identity(plan, Path::new(file))).await
 }
 
 /// An analysis in words.
-pub fn told(plan: &Plan, analysis: &plan::Analysis) -> Analysis {
+pub fn told(plan: &Plan, analysis: &plan::Analysis, sources: Sources) -> Analysis {
     let report = analysis.report(plan);
     let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
     Analysis {
@@ -41,13 +51,19 @@ pub fn told(plan: &Plan, analysis: &plan::Analysis) -> Analysis {
             tasks: owned(&report.critical_path.tasks),
             seconds: report.critical_path.seconds,
         },
+        durations: Durations {
+            estimates: sources.estimates,
+            runs: sources.runs,
+            kinds: sources.kinds,
+            unknown: sources.unknown,
+        },
         warnings: report.warnings.to_vec(),
     }
 }
 
 /// The plan as a drawing knows it, its critical path marked.
-pub fn graph(plan: &Plan, now: Timestamp) -> Graph {
-    let analysis = analyse(plan, |task| task.spec.estimate, now);
+pub fn graph(plan: &Plan, expected: &Expected, now: Timestamp) -> Graph {
+    let analysis = analyse(plan, |task| expected.duration(task), now);
     let index: FxHashMap<&str, usize> = plan.tasks.iter().map(|task| task.key.as_str()).zip(0..).collect();
     let critical: FxHashSet<usize> = analysis.critical_path.iter().map(|v| *v as usize).collect();
     let steps: FxHashSet<(usize, usize)> = analysis

@@ -1,7 +1,10 @@
-//! What a project keeps for all who work in it: how its line is ordered, how often is tried, how long what has ended stays.
+//! What a project keeps for all who work in it: how its line is ordered, how often is tried, how long what has ended stays, what
+//! is given to agents without being asked.
 
 use api::ask;
 use api::project::{Setting, Settings};
+use domain::agent::route::Strategy;
+use domain::agent::routing::{ROUTING, Routing};
 use domain::book::{Book, Edit, Entry};
 use domain::code::{Code, Refusal, nearest};
 use domain::event::Kind;
@@ -23,11 +26,15 @@ struct Kept {
     order: Order,
     retry: Option<Retry>,
     retention: Retention,
+    routing: Routing,
 }
 
 const PROFILE: &str = "order.profile";
 const AGEING: &str = "order.ageing";
-const NAMES: [&str; 9] = [
+const AUTO: &str = "routing.auto";
+const AHEAD: &str = "routing.ahead";
+const HOLD: &str = "routing.hold";
+const NAMES: [&str; 12] = [
     PROFILE,
     "order.weights.base",
     "order.weights.depth",
@@ -37,6 +44,9 @@ const NAMES: [&str; 9] = [
     AGEING,
     RETRY,
     RETENTION,
+    AUTO,
+    AHEAD,
+    HOLD,
 ];
 
 /// The settings of a project as they are shown.
@@ -91,7 +101,7 @@ pub async fn set(engine: &Engine, settings: &[(String, String)]) -> Result<Setti
 }
 
 async fn entries(engine: &Engine) -> Result<Vec<Entry>> {
-    let keys = [ORDER.into(), RETRY.into(), RETENTION.into()];
+    let keys = [ORDER.into(), RETRY.into(), RETENTION.into(), ROUTING.into()];
     let (store, project) = (&engine.store, &engine.project);
     store.entries_of(project, Book::Setting, &keys).await
 }
@@ -103,6 +113,7 @@ impl Kept {
             order: find(ORDER).map(Entry::read).transpose()?.unwrap_or_default(),
             retry: find(RETRY).map(Entry::read).transpose()?,
             retention: find(RETENTION).map(Entry::read).transpose()?.unwrap_or_default(),
+            routing: find(ROUTING).map(Entry::read).transpose()?.unwrap_or_default(),
         })
     }
 
@@ -111,7 +122,14 @@ impl Kept {
             PROFILE => json!(self.order.profile.as_str()),
             AGEING => json!(self.order.ageing),
             RETRY => json!(shown(self.retry.as_ref())),
-            RETENTION => json!(span(self.retention)),
+            RETENTION => json!(span(self.retention.seconds)),
+            AUTO => json!(self.routing.auto.map_or("off", Strategy::as_str)),
+            AHEAD => json!(
+                self.routing
+                    .ahead
+                    .map_or("off".to_owned(), |ahead| span(Some(ahead)))
+            ),
+            HOLD => json!(span(Some(self.routing.hold.unwrap_or(Routing::HOLD)))),
             name => {
                 let mut weights = self.order.weights;
                 weight(&mut weights, name).map_or(Value::Null, |weight| json!(*weight))
@@ -135,6 +153,18 @@ impl Kept {
             RETRY => self.retry = Some(tries(value).map_err(|why| wrong(&why))?),
             RETENTION if value.is_empty() => self.retention = default.retention,
             RETENTION => self.retention = retention(value).map_err(|why| wrong(&why))?,
+            AUTO | AHEAD if value.is_empty() || value == "off" => match name {
+                AUTO => self.routing.auto = None,
+                _ => self.routing.ahead = None,
+            },
+            AUTO => {
+                let known = Strategy::ALL.into_iter().find(|known| known.as_str() == value);
+                let known = known.ok_or_else(|| wrong("write off, quality, bandit, capability or team"))?;
+                self.routing.auto = Some(known);
+            }
+            AHEAD => self.routing.ahead = Some(moment(value).map_err(|why| wrong(&why))?),
+            HOLD if value.is_empty() => self.routing.hold = None,
+            HOLD => self.routing.hold = Some(moment(value).map_err(|why| wrong(&why))?),
             _ => {
                 let mut weights = default.order.weights;
                 let Some(standard) = weight(&mut weights, name).map(|weight| *weight) else {
@@ -161,6 +191,8 @@ impl Kept {
             .map(|retry| Entry::new(Book::Setting, RETRY, retry));
         let retention = (self.retention != Retention::default())
             .then(|| Entry::new(Book::Setting, RETENTION, &self.retention));
+        let routing =
+            (self.routing != Routing::default()).then(|| Entry::new(Book::Setting, ROUTING, &self.routing));
         let edit = |key: &str, to: Option<Entry>| {
             let before = found.iter().find(|entry| &*entry.key == key);
             if before.map(|entry| &entry.value) == to.as_ref().map(|entry| &entry.value) {
@@ -171,7 +203,12 @@ impl Kept {
             let data = json!({ "setting": key, "value": value });
             Some(edit.instead_of(before).with_event(Kind::SettingChanged, &data))
         };
-        let all = [edit(ORDER, order), edit(RETRY, retry), edit(RETENTION, retention)];
+        let all = [
+            edit(ORDER, order),
+            edit(RETRY, retry),
+            edit(RETENTION, retention),
+            edit(ROUTING, routing),
+        ];
         all.into_iter().flatten().collect()
     }
 }
@@ -197,8 +234,8 @@ fn shown(retry: Option<&Retry>) -> String {
 }
 
 /// In the largest unit of which it is a whole number.
-fn span(retention: Retention) -> String {
-    match retention.seconds {
+fn span(seconds: Option<u64>) -> String {
+    match seconds {
         None => "never".to_owned(),
         Some(s) if s % 86_400 == 0 => format!("{}d", s / 86_400),
         Some(s) if s % 3_600 == 0 => format!("{}h", s / 3_600),
@@ -218,6 +255,15 @@ fn retention(value: &str) -> std::result::Result<Retention, String> {
     match retention.is_sensible() {
         true => Ok(retention),
         false => Err("write a minute to a hundred years, or never, to keep everything".to_owned()),
+    }
+}
+
+/// How long an agent may be held.
+fn moment(value: &str) -> std::result::Result<u64, String> {
+    let seconds = parse_duration(value)?.as_secs();
+    match (1..=Routing::MOST).contains(&seconds) {
+        true => Ok(seconds),
+        false => Err("write a second to a day".to_owned()),
     }
 }
 

@@ -8,7 +8,7 @@ use domain::agent::profile::Prior;
 use domain::agent::roster::Roster;
 use domain::agent::route::{Asked, Strategy, route};
 use domain::agent::{Agent, Load, Profile, Record};
-use domain::id::{AgentName, Capability, Kind};
+use domain::id::{AgentName, Capability, Kind, TeamName};
 use domain::task::retry::{mix, unit};
 use domain::time::{Now, Timestamp};
 
@@ -50,7 +50,12 @@ fn main() {
         .collect();
     let agents: Vec<Agent> = (0..agents).map(|i| agent(i, &skills)).collect();
     let began = Instant::now();
-    let roster = Roster::new(&agents, NOW);
+    let mut roster = Roster::new(&agents, NOW);
+    for (i, members) in agents.chunks(10).enumerate() {
+        let mut members: Vec<_> = members.iter().map(|agent| agent.name.clone()).collect();
+        members.sort_unstable();
+        roster.put_team(&TeamName::new(&format!("team-{i}")).expect("a name"), &members);
+    }
     println!(
         "{} agents with {count} capabilities among them are indexed in {:.1} ms",
         roster.len(),
@@ -66,6 +71,7 @@ fn main() {
             let asked = Asked {
                 needs: &needs,
                 kind: &kind,
+                team: None,
                 exclude: &[],
                 strategy,
                 decided: i,

@@ -105,6 +105,9 @@ kinds! {
     AgentDeregistered = 138 "agent.deregistered",
     /// An outcome of its work was told from outside.
     AgentReported = 139 "agent.reported",
+    /// A team was named, found or changed.
+    TeamSet = 140 "team.set",
+    TeamRemoved = 141 "team.removed",
 }
 
 impl Kind {

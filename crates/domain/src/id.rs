@@ -121,6 +121,10 @@ text_name!(
     AgentName, "agent", limits::NAME_BYTES, visible
 );
 text_name!(
+    /// Agents that work together.
+    TeamName, "team", limits::NAME_BYTES, visible
+);
+text_name!(
     /// Workers that are scaled together. ASCII letters, digits, `_`, `-`, `.`.
     PoolName, "pool", limits::NAME_BYTES, plain
 );

@@ -1,21 +1,29 @@
-//! What finished work teaches: how agents do ([`crate::agent::Record`]), and how each kind of task usually goes.
+//! What finished work teaches: how agents do ([`crate::agent::Record`]) and with whom, how teams do, and how each kind of task
+//! usually goes.
 //!
 //! It follows from the log alone: attempt by attempt, in the order of the events. Whoever reads the log again from
 //! its beginning, in pieces of whatever size, comes to the same.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::agent::profile::Prior;
 use crate::agent::record::{Done, Record};
 use crate::event::Kind as Fact;
-use crate::id::{AgentName, Capability, Kind};
+use crate::id::{AgentName, Capability, Kind, RunId, TeamName};
 use crate::task::state::{Reason, State};
 use crate::time::Timestamp;
 
 /// How many of the latest durations of a kind are kept.
 const LATEST: usize = 64;
+/// A duration weighs half as much when so many later ones are known.
+const HALF: f64 = 16.0;
+/// So many successes tell what is usual.
+const ENOUGH: usize = 3;
+/// Before the name of a kind in [`crate::book::Book::Habit`], where its practice is kept.
+pub const KIND: &str = "kind ";
 
 /// How tasks of a kind usually go; an entry of [`crate::book::Book::Habit`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +51,25 @@ impl Practice {
         sorted.get(((last as f64) * share).round() as usize).copied()
     }
 
+    /// How long such a task takes, in so large a share of the cases: what is later weighs more, and a few that took very
+    /// long or no time at all change nothing.
+    pub fn usual(&self, share: f64) -> Option<Duration> {
+        if self.latest.len() < ENOUGH {
+            return None;
+        }
+        let weight = |age: usize| 0.5_f64.powf(age as f64 / HALF);
+        let aged = self.latest.iter().rev().enumerate();
+        let mut known: Vec<(u64, f64)> = aged.map(|(age, ms)| (*ms, weight(age))).collect();
+        known.sort_unstable_by_key(|(ms, _)| *ms);
+        let wanted = share * known.iter().map(|(_, weight)| weight).sum::<f64>();
+        let mut sum = 0.0;
+        let found = known.iter().find(|(_, weight)| {
+            sum += weight;
+            sum >= wanted
+        });
+        found.or(known.last()).map(|(ms, _)| Duration::from_millis(*ms))
+    }
+
     pub fn failure_rate(&self) -> Option<f64> {
         let count = self.completed + self.failed;
         (count > 0).then(|| self.failed as f64 / count as f64)
@@ -59,6 +86,48 @@ pub struct Routing {
     pub explored: u64,
     /// Choices that were taken back.
     pub withdrawn: u64,
+}
+
+/// Who has done well in each of the latest runs; an entry of [`crate::book::Book::Habit`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Circles {
+    /// The latest last.
+    runs: Vec<Circle>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Circle {
+    run: RunId,
+    agents: Vec<AgentName>,
+}
+
+impl Circles {
+    /// Runs that are remembered, and agents of one; later agents of a crowded run tie with these.
+    const RUNS: usize = 128;
+    const AGENTS: usize = 32;
+
+    /// Notes that an agent did well in a run. Returns who had before it, the first time.
+    fn enter(&mut self, run: RunId, agent: &AgentName) -> Vec<AgentName> {
+        let known = self.runs.iter().position(|circle| circle.run == run);
+        let mut circle = match known {
+            Some(at) => self.runs.remove(at),
+            None => {
+                let agents = Vec::new();
+                Circle { run, agents }
+            }
+        };
+        let is_new = !circle.agents.contains(agent);
+        let others = if is_new { circle.agents.clone() } else { Vec::new() };
+        if is_new && circle.agents.len() < Circles::AGENTS {
+            circle.agents.push(agent.clone());
+        }
+        self.runs.push(circle);
+        if self.runs.len() > Circles::RUNS {
+            self.runs.remove(0);
+        }
+        others
+    }
 }
 
 /// From this confidence on, a choice is no experiment (SPEC 2.6).
@@ -137,7 +206,14 @@ pub enum Lesson {
         agent: Option<AgentName>,
         kind: Kind,
         needs: Vec<Capability>,
+        /// The team that it was for.
+        team: Option<TeamName>,
+        run: Option<RunId>,
         usage: Usage,
+    },
+    /// A team is no more.
+    Dissolved {
+        team: TeamName,
     },
 }
 
@@ -149,7 +225,15 @@ impl Lesson {
                 Some(agent)
             }
             Lesson::Ended { agent, .. } => agent.as_ref(),
-            Lesson::Routed { .. } => None,
+            Lesson::Routed { .. } | Lesson::Dissolved { .. } => None,
+        }
+    }
+
+    pub fn team(&self) -> Option<&TeamName> {
+        match self {
+            Lesson::Dissolved { team } => Some(team),
+            Lesson::Ended { team, .. } => team.as_ref(),
+            _ => None,
         }
     }
 
@@ -166,6 +250,9 @@ impl Lesson {
 pub struct Known {
     pub agents: BTreeMap<AgentName, Record>,
     pub kinds: BTreeMap<Kind, Practice>,
+    /// What was done for teams by name.
+    pub teams: BTreeMap<TeamName, Record>,
+    pub circles: Circles,
     pub routing: Routing,
 }
 
@@ -184,6 +271,7 @@ impl Known {
                 self.routing.explored += u64::from(*confidence < SURE);
             }
             Lesson::Left { agent } => drop(self.agents.remove(agent)),
+            Lesson::Dissolved { team } => drop(self.teams.remove(team)),
             Lesson::Reported {
                 at,
                 agent,
@@ -209,20 +297,33 @@ impl Known {
                 agent,
                 kind,
                 needs,
+                team,
+                run,
                 usage,
             } => {
                 let ms = began.map(|began| at.since(began).as_millis() as u64);
-                if let Some(record) = agent.as_ref().and_then(|agent| self.agents.get_mut(agent)) {
-                    match end {
-                        End::Lost => record.lose(*at),
-                        _ => record.done(&Done {
-                            at: *at,
-                            kind: Some(kind),
-                            needs,
-                            success: *end == End::Success,
-                            ms: ms.map(|ms| ms as f64),
-                            quality: usage.quality,
-                        }),
+                let note = |record: &mut Record| match end {
+                    End::Lost => record.lose(*at),
+                    _ => record.done(&Done {
+                        at: *at,
+                        kind: Some(kind),
+                        needs,
+                        success: *end == End::Success,
+                        ms: ms.map(|ms| ms as f64),
+                        quality: usage.quality,
+                    }),
+                };
+                if let Some(team) = team {
+                    note(self.teams.entry(team.clone()).or_default());
+                }
+                let record = agent
+                    .as_ref()
+                    .and_then(|agent| Some((agent, self.agents.get_mut(agent)?)));
+                if let Some((agent, record)) = record {
+                    note(record);
+                    if let (Some(run), End::Success) = (run, end) {
+                        let others = self.circles.enter(*run, agent);
+                        record.worked_with(&others, *at);
                     }
                 }
                 let practice = self.kinds.entry(kind.clone()).or_default();
@@ -253,7 +354,75 @@ mod tests {
             agent: Some(AgentName::new(agent).unwrap()),
             kind: Kind::new("review").unwrap(),
             needs: vec![Capability::new("python").unwrap()],
+            team: None,
+            run: None,
             usage: Usage::default(),
+        }
+    }
+
+    fn within(lesson: Lesson, number: u128) -> Lesson {
+        match lesson {
+            Lesson::Ended {
+                at,
+                end,
+                began,
+                agent,
+                kind,
+                needs,
+                usage,
+                ..
+            } => Lesson::Ended {
+                at,
+                end,
+                began,
+                agent,
+                kind,
+                needs,
+                team: TeamName::new("web").ok(),
+                run: Some(RunId(uuid::Uuid::from_u128(number))),
+                usage,
+            },
+            other => other,
+        }
+    }
+
+    // proves: SPEC 3.6, DESIGN 9
+    #[test]
+    fn who_does_well_in_one_run_has_worked_together_once() {
+        let mut known = Known::default();
+        let mut lessons = vec![came("ann"), came("bob"), came("eve")];
+        for run in 1..=2 {
+            for agent in ["ann", "bob", "ann", "bob"] {
+                lessons.push(within(ended(300, End::Success, agent), run));
+            }
+        }
+        lessons.push(within(ended(400, End::Failure, "eve"), 2));
+        lessons.iter().for_each(|lesson| known.learn(lesson));
+        let with = |name: &str| &known.agents[&AgentName::new(name).unwrap()].with;
+        let ann = AgentName::new("ann").unwrap();
+        assert_eq!(with("bob")[&ann].runs, 2, "once for each run, by whom came later");
+        assert!(with("ann").is_empty() && with("eve").is_empty());
+        let web = &known.teams[&TeamName::new("web").unwrap()];
+        assert_eq!((web.sum.completed, web.sum.failed), (8, 1));
+        let gone = Lesson::Dissolved {
+            team: TeamName::new("web").unwrap(),
+        };
+        known.learn(&gone);
+        assert!(known.teams.is_empty());
+    }
+
+    #[test]
+    fn so_many_runs_and_agents_are_remembered() {
+        let mut circles = Circles::default();
+        let run = |n: usize| RunId(uuid::Uuid::from_u128(n as u128));
+        let agent = |n: usize| AgentName::new(&format!("a{n}")).unwrap();
+        for n in 0..=Circles::RUNS {
+            assert!(circles.enter(run(n), &agent(0)).is_empty());
+        }
+        assert_eq!(circles.runs.len(), Circles::RUNS);
+        for n in 1..=Circles::AGENTS + 1 {
+            let others = circles.enter(run(Circles::RUNS), &agent(n));
+            assert_eq!(others.len(), n.min(Circles::AGENTS));
         }
     }
 
@@ -297,6 +466,24 @@ mod tests {
             (practice.duration(0.0), practice.duration(1.0)),
             (Some(936), Some(999))
         );
+    }
+
+    // proves: DESIGN 8
+    #[test]
+    fn what_is_usual_follows_the_times_and_not_the_outliers() {
+        let of = |latest: Vec<u64>| Practice {
+            latest,
+            ..Practice::default()
+        };
+        let usual = |latest: Vec<u64>, share| of(latest).usual(share).map(|span| span.as_millis());
+        assert_eq!(usual(vec![5, 5], 0.5), None, "twice is not usual");
+        assert_eq!(usual(vec![90, 100, 3_600_000, 110, 0], 0.5), Some(100));
+        assert_eq!(usual(vec![90, 100, 110], 0.9), Some(110));
+        let faster = [vec![1_000; 40], vec![100; 20]].concat();
+        assert_eq!(usual(faster.clone(), 0.5), Some(100), "it has become faster");
+        let mut sorted = of(faster);
+        sorted.latest.sort_unstable();
+        assert_eq!(sorted.duration(0.5), Some(1_000));
     }
 
     #[test]

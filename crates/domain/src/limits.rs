@@ -57,5 +57,9 @@ pub const AGENTS: usize = 10_000;
 pub const AGENT_CAPACITY: u32 = 10_000;
 /// Skills of one agent; more are a list that nobody reads.
 pub const AGENT_SKILLS: usize = 512;
+/// Teams of one project, those that were found by themselves included.
+pub const TEAMS: usize = 1_000;
+/// More are not a team but a project.
+pub const TEAM_MEMBERS: usize = 256;
 /// What an agent wants remembered about itself.
 pub const AGENT_METADATA_BYTES: usize = 16 * 1024;

@@ -165,6 +165,9 @@ fn asks(class: &Class) -> String {
         let needs: Vec<String> = class.needs.iter().map(ToString::to_string).collect();
         text += &format!(" with {}", needs.join(", "));
     }
+    if let Some(team) = &class.team {
+        text += &format!(" for the team {team}");
+    }
     if let Some(agent) = &class.agent {
         text += &format!(" for the agent {agent}");
     }

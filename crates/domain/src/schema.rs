@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::code::Code;
 use crate::curb::{self, Scope};
 use crate::id::{
-    AgentName, Capability, EventNo, Key, Kind, PoolName, Project, RunId, ScheduleName, TaskId, Token,
-    WorkerId,
+    AgentName, Capability, EventNo, Key, Kind, PoolName, Project, RunId, ScheduleName, TaskId, TeamName,
+    Token, WorkerId,
 };
 use crate::limits;
 use crate::run::{Counts, RunState};
@@ -39,6 +39,7 @@ schemas! {
     Kind = "Kind" name(limits::NAME_BYTES);
     Capability = "Capability" name(limits::NAME_BYTES);
     AgentName = "AgentName" name(limits::NAME_BYTES);
+    TeamName = "TeamName" name(limits::NAME_BYTES);
     ScheduleName = "ScheduleName" name(limits::NAME_BYTES);
     WorkerId = "WorkerId" name(limits::KEY_BYTES);
     TaskId = "TaskId" name(limits::ID_BYTES);

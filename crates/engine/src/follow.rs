@@ -13,6 +13,7 @@ use domain::time::Timestamp;
 use rustc_hash::FxHashMap;
 
 use crate::engine::Engine;
+use crate::expect::Expected;
 
 /// What a run looks like at one moment.
 #[derive(Clone, Debug)]
@@ -47,12 +48,14 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows a run from the event after `after` on; `plan` is what was submitted, for forecasts.
+    /// Follows a run from the event after `after` on; `plan` is what was submitted, `expected` what is known of it, for
+    /// forecasts.
     pub async fn new(
         engine: &Engine,
         run: RunId,
         after: EventNo,
         plan: &Plan,
+        expected: &Expected,
         jobs: usize,
     ) -> Result<Follower> {
         let mut follower = Follower {
@@ -61,7 +64,7 @@ impl Follower {
             started: engine.now().wall,
             after,
             running: FxHashMap::default(),
-            forecast: Forecast::new(plan, jobs),
+            forecast: Forecast::new(plan, expected, jobs),
         };
         for view in crate::submit::stored_tasks(engine, run).await? {
             let Some(key) = &view.body.key else { continue };
@@ -175,7 +178,7 @@ fn attempt_of(seen: &Seen) -> Option<u32> {
         .map(|data| data.attempt)
 }
 
-/// How long the rest will take: per task its estimate, else what finished tasks took on average.
+/// How long the rest will take: per task what is expected, else what finished tasks took on average.
 #[derive(Debug)]
 struct Forecast {
     dag: domain::graph::Dag,
@@ -187,7 +190,7 @@ struct Forecast {
 }
 
 impl Forecast {
-    fn new(plan: &Plan, jobs: usize) -> Forecast {
+    fn new(plan: &Plan, expected: &Expected, jobs: usize) -> Forecast {
         Forecast {
             dag: plan.dag.clone(),
             index: plan
@@ -196,7 +199,7 @@ impl Forecast {
                 .zip(0..)
                 .map(|(task, i)| (task.key.clone(), i))
                 .collect(),
-            estimates: plan.tasks.iter().map(|task| task.spec.estimate).collect(),
+            estimates: plan.tasks.iter().map(|task| expected.duration(task)).collect(),
             done: vec![false; plan.tasks.len()],
             took: (Duration::ZERO, 0),
             jobs: jobs.max(1),

@@ -106,7 +106,7 @@ async fn in_state(engine: &Engine, state: State) -> Result<Vec<View>> {
 }
 
 /// The first ready task of each class, and when it became ready.
-async fn ready(engine: &Engine) -> Result<Vec<(View, Timestamp)>> {
+pub(crate) async fn ready(engine: &Engine) -> Result<Vec<(View, Timestamp)>> {
     let mut first: Vec<(View, Timestamp)> = Vec::new();
     for view in in_state(engine, State::Ready).await? {
         if view.task.wait != Wait::No || first.iter().any(|(known, _)| known.class == view.class) {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use domain::code::{Code, Refusal};
-use domain::id::{EventNo, RunId, TaskId};
+use domain::id::{EventNo, RunId, TaskId, TeamName};
 use domain::limits;
 use domain::plan::Plan;
 use domain::run::{Run, RunState};
@@ -13,8 +13,10 @@ use domain::task::state::{Reason, State};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::agents::teams;
 use crate::duties::{self, Duties};
 use crate::engine::Engine;
+use crate::expect::Expected;
 use crate::follow::{Follower, Snapshot};
 use crate::ids;
 use crate::recover;
@@ -83,10 +85,12 @@ pub async fn run(
     if recovered > 0 {
         tell(Update::Recovered(recovered));
     }
+    let expected = Expected::soon(engine, plan, &submit::identity(plan, file)).await?;
     let before = engine.store.chain(&engine.project).await?.last;
     let submitted = submit::submit(engine, plan, file, &options.submit).await?;
     tell(Update::Submitted(&submitted, plan.tasks.len()));
-    let follower = Follower::new(engine, submitted.run, before, plan, options.worker.jobs).await?;
+    let jobs = options.worker.jobs;
+    let follower = Follower::new(engine, submitted.run, before, plan, &expected, jobs).await?;
     work_on(engine, submitted.run, follower, options, pace, tell).await
 }
 
@@ -262,6 +266,12 @@ async fn stuck(engine: &Engine, run: &Run, doers: &[Wants]) -> Result<Option<Vec
     if views.iter().any(moves) {
         return Ok(None);
     }
+    if views.iter().any(|view| view.class.team.is_some()) {
+        let doers = teams::with_teams(engine, doers).await?;
+        if views.iter().any(|view| has_a_doer(view, &doers)) {
+            return Ok(None);
+        }
+    }
     if views.is_empty() {
         let filter = Filter {
             states: vec![State::Blocked],
@@ -355,6 +365,15 @@ fn waits_for_a_doer(view: &View) -> (String, String) {
                 "bell task claim --worker {agent}{flags}, or bell worker --agent {agent}{flags} -- PROGRAM"
             ),
         ),
+        (None, _) if view.class.team.is_some() => {
+            let team = view.class.team.as_ref().map_or("", TeamName::as_str);
+            (
+                format!("a member of the team {team} has to take it"),
+                format!(
+                    "bell team show {team}, then bell task claim --worker MEMBER{flags}, or bell worker --agent MEMBER -- PROGRAM"
+                ),
+            )
+        }
         (None, false) => (
             format!("nobody here offers {}", needs.join(", ")),
             format!("bell task claim --worker NAME{flags}"),

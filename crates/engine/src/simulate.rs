@@ -3,7 +3,7 @@
 //! Each sample runs the whole plan in a store of its own (the caller makes them, in memory): tasks are claimed in
 //! real order by so many workers, take the time they are drawn, fail as often as they did before, and are
 //! retried by their own policies. What is known of durations and failures comes from earlier runs of the same
-//! plan; where nothing is known, from estimates.
+//! plan; where nothing is known, from estimates, and from what tasks of the same kind did ([`crate::expect`]).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use domain::code::{Code, Refusal};
 use domain::graph::{Dag, Graph};
 use domain::id::{Key, Project, Token, WorkerId};
+use domain::lesson::Practice;
 use domain::plan::Plan;
 use domain::run::RunState;
 use domain::store::{Claim, Command, Filter, Request, Result, Store, Target, Wants};
@@ -27,6 +28,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::clock::{Clock, ManualClock};
 use crate::engine::Engine;
+use crate::expect::Expected;
 use crate::home::Home;
 use crate::submit;
 
@@ -42,17 +44,6 @@ pub struct Options {
     pub profile: Profile,
 }
 
-/// What earlier runs tell about a task.
-#[derive(Clone, Debug, Default)]
-pub struct Record {
-    pub took: Vec<Duration>,
-    pub attempts: u32,
-    pub failures: u32,
-}
-
-/// By key.
-pub type History = FxHashMap<Key, Record>;
-
 #[derive(Clone, Debug)]
 pub struct Forecast {
     pub samples: usize,
@@ -64,37 +55,18 @@ pub struct Forecast {
     pub utilisation: f64,
     /// Of the first sample: when each task started and ended, in order of the plan; `None` if it never did.
     pub schedule: Vec<Option<(Duration, Duration)>>,
-    /// Tasks whose durations come from earlier runs.
+    /// Tasks whose durations come from earlier runs, and from what their kinds usually take.
     pub learned: usize,
+    pub by_kind: usize,
 }
 
 /// Samples beyond this much work in all are not drawn: a forecast takes seconds, not minutes.
 pub const TASKS_MAX: usize = 200_000;
 
-/// What the store remembers of the last runs of this plan.
-pub async fn learn(engine: &Engine, identity: &str) -> Result<History> {
-    const RUNS: usize = 5;
-    let mut history = History::default();
-    for run in engine.store.runs(&engine.project, Some(identity), RUNS).await? {
-        for view in submit::stored_tasks(engine, run.id).await? {
-            let Some(key) = view.body.key else { continue };
-            let record = history.entry(key).or_default();
-            record.attempts += view.task.attempts;
-            record.failures += view.task.failures;
-            if let (State::Completed, Some(from), Some(to)) =
-                (view.task.state, view.task.started_at, view.task.finished_at)
-            {
-                record.took.push(to.since(from));
-            }
-        }
-    }
-    Ok(history)
-}
-
 /// Simulates a plan; `fresh` makes an empty store in memory for each sample.
 pub async fn simulate(
     plan: &Plan,
-    history: &History,
+    expected: &Expected,
     options: &Options,
     fresh: &dyn Fn() -> Result<Arc<dyn Store>>,
 ) -> Result<Forecast> {
@@ -112,8 +84,12 @@ pub async fn simulate(
             None => refusal,
         });
     }
-    let plan = without(plan, &options.without);
-    let model = Model::new(&plan, history, options);
+    let mut plan = without(plan, &options.without);
+    let model = Model::new(&plan, expected, options);
+    // What is expected orders the line of each sample as it would order the real one.
+    for task in &mut plan.tasks {
+        task.spec.estimate = expected.duration(task);
+    }
     let samples = options
         .samples
         .clamp(1, (TASKS_MAX / plan.tasks.len().max(1)).max(1));
@@ -147,6 +123,7 @@ pub async fn simulate(
         utilisation,
         schedule,
         learned: model.learned,
+        by_kind: model.by_kind,
     })
 }
 
@@ -185,28 +162,43 @@ struct Model {
     durations: Vec<Vec<u64>>,
     failure: Vec<f64>,
     learned: usize,
+    by_kind: usize,
 }
 
 impl Model {
-    fn new(plan: &Plan, history: &History, options: &Options) -> Model {
-        let assumed = domain::plan::durations(plan, |task| task.spec.estimate);
+    fn new(plan: &Plan, expected: &Expected, options: &Options) -> Model {
+        let assumed = domain::plan::durations(plan, |task| expected.duration(task));
         let mut model = Model {
             durations: Vec::new(),
             failure: Vec::new(),
             learned: 0,
+            by_kind: 0,
         };
         for (task, assumed) in plan.tasks.iter().zip(assumed) {
-            let record = history.get(&task.key).filter(|record| !record.took.is_empty());
+            let record = expected
+                .history
+                .get(&task.key)
+                .filter(|record| !record.took.is_empty());
             model.learned += usize::from(record.is_some());
-            model.durations.push(match record {
-                Some(record) => record
+            let practice = expected.kinds.get(&task.spec.kind);
+            let practice = practice.filter(|known| record.is_none() && known.usual(0.5).is_some());
+            let drawn = match (record, practice) {
+                (Some(record), _) => record
                     .took
                     .iter()
                     .map(|took| millis(*took).max(1) as u64)
                     .collect(),
-                None => vec![assumed.max(1)],
-            });
-            let rate = record.map_or(0.0, |r| f64::from(r.failures) / f64::from(r.attempts.max(1)));
+                (None, Some(practice)) if task.spec.estimate.is_none() => {
+                    model.by_kind += 1;
+                    practice.latest.iter().map(|ms| (*ms).max(1)).collect()
+                }
+                _ => vec![assumed.max(1)],
+            };
+            model.durations.push(drawn);
+            let rate = match (record, practice) {
+                (Some(record), _) => f64::from(record.failures) / f64::from(record.attempts.max(1)),
+                (None, practice) => practice.and_then(Practice::failure_rate).unwrap_or(0.0),
+            };
             model.failure.push(if options.fail.contains(&task.key) {
                 1.0
             } else {

@@ -19,6 +19,7 @@ use domain::task::state::{Reason, State};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::engine::Engine;
+use crate::expect::Expected;
 use crate::ids;
 use crate::order::order;
 
@@ -92,7 +93,7 @@ pub async fn submit_once(engine: &Engine, plan: &Plan, file: &Path, run: RunId, 
     if !plan.unsupported.is_empty() {
         return Err(plan.unsupported.clone().into());
     }
-    let work = prepare(engine, plan, file, Profile::default())?;
+    let work = prepare(engine, plan, file, &[])?;
     let run = IntoRun::New {
         id: run,
         plan: identity(plan, file),
@@ -119,7 +120,11 @@ async fn try_submit(engine: &Engine, plan: &Plan, file: &Path, options: &Options
         Profile::CriticalPath => Profile::CriticalPath,
         Profile::Classic | Profile::Boosts => options.profile,
     };
-    let work = prepare(engine, plan, file, profile)?;
+    let shares = match profile {
+        Profile::Classic | Profile::Boosts => Vec::new(),
+        Profile::CriticalPath => path_shares(plan, &Expected::soon(engine, plan, &identity).await?),
+    };
+    let work = prepare(engine, plan, file, &shares)?;
     let mut newest = None;
     let run = match options.into {
         Into::New => None,
@@ -151,8 +156,8 @@ async fn try_submit(engine: &Engine, plan: &Plan, file: &Path, options: &Options
     }
 }
 
-/// New tasks by index of the plan, their edges all within the batch.
-pub(crate) fn prepare(engine: &Engine, plan: &Plan, file: &Path, profile: Profile) -> Result<Vec<NewTask>> {
+/// New tasks by index of the plan, their edges all within the batch; `shares` are their parts of the critical path.
+pub(crate) fn prepare(engine: &Engine, plan: &Plan, file: &Path, shares: &[u16]) -> Result<Vec<NewTask>> {
     let folder = file.parent().unwrap_or(Path::new("/"));
     let index: FxHashMap<&Key, u32> = plan
         .tasks
@@ -160,10 +165,6 @@ pub(crate) fn prepare(engine: &Engine, plan: &Plan, file: &Path, profile: Profil
         .enumerate()
         .map(|(i, task)| (&task.key, i as u32))
         .collect();
-    let shares = match profile {
-        Profile::Classic | Profile::Boosts => Vec::new(),
-        Profile::CriticalPath => path_shares(plan),
-    };
     let now = engine.now().wall;
     let mut work = Vec::with_capacity(plan.tasks.len());
     for (i, task) in plan.tasks.iter().enumerate() {
@@ -194,8 +195,8 @@ fn place(folder: &Path, cwd: Option<&str>) -> String {
 }
 
 /// The remaining critical path of each task over the longest, in thousandths.
-fn path_shares(plan: &Plan) -> Vec<u16> {
-    let durations = domain::plan::durations(plan, |task| task.spec.estimate);
+fn path_shares(plan: &Plan, expected: &Expected) -> Vec<u16> {
+    let durations = domain::plan::durations(plan, |task| expected.duration(task));
     let timing = plan.dag.timing(&durations);
     let longest = timing.total.max(1);
     let share = |v: usize| (timing.remaining[v] as u128 * 1_000 / u128::from(longest)) as u16;

@@ -156,6 +156,7 @@ fn admit(tx: &mut dyn Tx, tasks: std::ops::Range<usize>, dist: usize) -> Result<
         handler: None,
         agent: None,
         routed: false,
+        team: None,
         needs: Vec::new(),
         breaker: None,
         resources: Default::default(),

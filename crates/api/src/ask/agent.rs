@@ -9,7 +9,7 @@ use domain::task::spec::Json;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::time::Span;
+use crate::time::{Moment, Span};
 
 /// Who is looked for; all of it has to fit.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -96,6 +96,40 @@ pub struct Report {
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub quality: Option<f64>,
+}
+
+/// What changes about a team; what is absent stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Team {
+    /// These are its members, and nobody else. They need not be registered.
+    #[schemars(length(max = 256))]
+    pub members: Option<Vec<AgentName>>,
+    /// These come to it.
+    pub add: Vec<AgentName>,
+    /// These leave it.
+    pub remove: Vec<AgentName>,
+    /// What it is for, in up to 200 characters.
+    pub about: Option<String>,
+}
+
+/// What agents did, and how names are told.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Performance {
+    /// What happened since: a time, or a duration back from now.
+    pub since: Option<Moment>,
+    /// Only of this agent.
+    pub agent: Option<AgentName>,
+    /// Tell names of agents, teams, tasks and runs as digests, equal within one answer.
+    pub anonymous: bool,
+    /// With this key digests are equal in all answers, and whoever knows it can guess names.
+    pub key: Option<String>,
+    /// At most so many, 10,000 by default and at the most.
+    #[schemars(range(min = 1, max = 10000))]
+    pub limit: Option<usize>,
+    /// The `cursor` of the part before.
+    pub cursor: Option<String>,
 }
 
 /// How the agent for a task is chosen.

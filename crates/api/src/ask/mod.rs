@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use crate::time::{Moment, Span};
 
-pub use agent::{Agent, AgentEdit, Agents, Learn, Prior, Rebalance, Report, Route};
+pub use agent::{Agent, AgentEdit, Agents, Learn, Performance, Prior, Rebalance, Report, Route, Team};
 pub use project::{
     Break, Check, Payload, Prune, RuleLetters, Rules, ScheduleEdit, Settings, Since, WhichLetters,
 };
@@ -22,6 +22,36 @@ pub use project::{
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
+
+/// What to look for in runs that succeeded.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mine {
+    /// So many runs have it in common, 3 by default.
+    #[schemars(range(min = 2))]
+    pub support: Option<usize>,
+    /// It has so many steps, 2 by default.
+    #[schemars(range(min = 2))]
+    pub steps: Option<usize>,
+    /// Only runs of this plan.
+    pub plan: Option<String>,
+    pub by: By,
+    /// Also what is all of a plan that there is already.
+    pub known: bool,
+    /// Propose at most so many, 5 by default.
+    #[schemars(range(min = 1, max = 100))]
+    pub limit: Option<usize>,
+}
+
+/// By what steps are told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// Kind, and key or name without numbers.
+    #[default]
+    Title,
+    Kind,
+}
 
 /// How much of a list, and from where.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

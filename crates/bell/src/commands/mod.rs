@@ -31,5 +31,6 @@ pub(crate) mod serve;
 pub(crate) mod store;
 pub(crate) mod submit;
 pub(crate) mod task;
+pub(crate) mod team;
 pub(crate) mod token;
 pub(crate) mod worker;

@@ -16,8 +16,9 @@ use crate::parse;
 /// Choose the agent for a task, and say why
 ///
 /// Of those that have everything the task needs and room for it, the best by the strategy: `quality` is success less load,
-/// `bandit` gives new ones a chance now and then, `capability` looks at what was done of what is needed. Nothing is written
-/// unless `--assign` gives the task to the chosen one, which keeps the decision with the task.
+/// `bandit` gives new ones a chance now and then, `capability` looks at what was done of what is needed, `team` at the agent and its
+/// team alike. What is for a team goes to a member of it. Nothing is written unless `--assign` gives the task to the chosen one,
+/// which keeps the decision with the task.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bell route review
@@ -27,7 +28,7 @@ pub(crate) struct Args {
     /// The task's id, or its key in the newest run
     #[arg(required_unless_present = "rebalance")]
     id: Option<String>,
-    /// By what to choose: quality, bandit or capability
+    /// By what to choose: quality, bandit, capability or team
     #[arg(long, value_name = "NAME", default_value = "quality", value_parser = parse::name::<Strategy>)]
     strategy: Strategy,
     /// Not this one

@@ -22,6 +22,83 @@ fn names(list: &Value) -> Vec<&str> {
         .collect()
 }
 
+// proves: SPEC 2.8, SPEC 3.5
+#[test]
+fn what_agents_did_is_told_without_names_and_what_to_do_about_it() {
+    let bench = Bench::new();
+    bench.json(&[
+        "agent",
+        "register",
+        "secret-ann",
+        "--capability",
+        "python",
+        "--capacity",
+        "1",
+    ]);
+    for id in ["t1", "t2"] {
+        bench.json(&["task", "add", "hush", "--id", id, "--needs", "python"]);
+        let lease = leases(&bench, "secret-ann", "1")[0].clone();
+        end(&bench, "complete", &lease, &[]);
+    }
+    bench.json(&["agent", "report", "secret-ann", "--failure", "--duration", "5m"]);
+    let told = bench.json(&["agent", "export"]);
+    let stats = &told["stats"];
+    assert_eq!(
+        (
+            &stats["by"]["task_execution"],
+            &stats["by"]["agent_registration"],
+            &stats["by"]["evaluation_outcome"]
+        ),
+        (&json!(2), &json!(1), &json!(1))
+    );
+    assert_eq!(
+        stats["overall_success_rate"]
+            .as_f64()
+            .map(|rate| (rate * 3.0).round()),
+        Some(2.0)
+    );
+    assert_eq!(told["records"][1]["agent"], "secret-ann");
+    let hidden = bench.bell(&["agent", "export", "--anonymous"]);
+    assert_eq!((hidden.exit, hidden.out.lines().count()), (0, 4), "{hidden:?}");
+    for name in ["secret", "hush", "\"t1\""] {
+        assert!(!hidden.out.contains(name), "{name}: {}", hidden.out);
+    }
+    assert!(hidden.out.contains("python"), "sorts are not names");
+    let keyed = |cursor: &str| {
+        let all = [
+            "agent",
+            "export",
+            "--anonymous",
+            "--key",
+            "k",
+            "--limit",
+            "2",
+            "--cursor",
+            cursor,
+        ];
+        bench.json(&all)
+    };
+    let (first, again) = (keyed("0"), keyed("0"));
+    assert_eq!(first, again);
+    let rest = keyed(first["cursor"].as_str().unwrap());
+    assert_eq!(rest["records"][0]["agent"], first["records"][0]["agent"]);
+    assert_eq!((&first["count"], &rest["count"]), (&json!(2), &json!(2)));
+    assert_eq!(bench.json(&["agent", "export", "--since", "1h"])["count"], 4);
+    assert_eq!(bench.problem(&["agent", "export", "--limit", "0"]).1, 2);
+    assert!(bench.shown(&["agent", "advise"]).starts_with("exit 0"));
+    bench.json(&["task", "add", "x", "--needs", "cobol"]);
+    let said = bench.bell(&["agent", "advise", "--json"]);
+    let advised: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(
+        (
+            said.exit,
+            &advised["advice"][0]["kind"],
+            &advised["advice"][0]["subject"]
+        ),
+        (1, &json!("skill_missing"), &json!("cobol"))
+    );
+}
+
 // proves: SPEC 2.5, SPEC 3.3, DESIGN 9
 #[test]
 fn an_agent_registers_works_and_leaves() {

@@ -18,7 +18,7 @@ fn bare_bell_is_a_friendly_start() {
       bell task claim --worker me       take the next task
       bell queue status                 see where everything stands
 
-    Commands: run, submit, runs, plan, analyze, task, queue, events, dlq, agent, route, worker, pool, schedule, rule, lock, limit, breaker, budget, breakpoint, serve, token, mcp, prime, bench, audit, store, doctor, explain, config, completions
+    Commands: run, submit, runs, plan, analyze, task, queue, events, dlq, agent, team, route, worker, pool, schedule, rule, lock, limit, breaker, budget, breakpoint, serve, token, mcp, prime, bench, audit, store, doctor, explain, config, completions
     `bell COMMAND --help` explains one, with examples.
     "#);
 }

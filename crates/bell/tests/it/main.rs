@@ -38,6 +38,7 @@ mod shared;
 mod shell_flock;
 mod stats;
 mod tasks;
+mod teams;
 mod tls;
 mod traces;
 mod workers;

@@ -194,3 +194,58 @@ fn rules_are_proved_or_broken_by_an_order() {
         2
     );
 }
+
+// proves: DESIGN 8, SPEC 3.6
+#[test]
+fn how_long_things_take_is_learned_by_kind() {
+    let bench = Bench::new();
+    let tasks = |names: &[&str]| {
+        let task = |name: &&str| format!("  {name}: {{ run: \"sleep 0.05\", kind: nap }}\n");
+        names.iter().map(task).collect::<String>()
+    };
+    bench.write(
+        "first.yaml",
+        &format!("name: first\ntasks:\n{}", tasks(&["a", "b", "c"])),
+    );
+    bench.write(
+        "second.yaml",
+        &format!("name: second\ntasks:\n{}", tasks(&["d", "e"])),
+    );
+    let durations = |plan: &str| bench.json(&["plan", "check", plan])["durations"].clone();
+    let known = |runs: u32, kinds: u32, unknown: u32| json!({ "estimates": 0, "runs": runs, "kinds": kinds, "unknown": unknown });
+    assert_eq!(durations("second.yaml"), known(0, 0, 2), "there is no store");
+    assert_eq!(bench.bell(&["run", "first.yaml"]).exit, 0);
+    assert_eq!(durations("first.yaml"), known(3, 0, 0));
+    assert_eq!(durations("second.yaml"), known(0, 2, 0));
+    let path = bench.json(&["plan", "check", "second.yaml"])["critical_path"].clone();
+    let seconds = path["seconds"].as_f64().unwrap();
+    assert!((0.05..1.0).contains(&seconds), "{path}");
+    assert!(
+        bench
+            .shown(&["plan", "check", "second.yaml"])
+            .contains("2 as usual for their kind")
+    );
+    let forecast = bench.json(&["plan", "simulate", "second.yaml", "--samples", "5"]);
+    assert_eq!(
+        (&forecast["by_kind"], &forecast["learned"]),
+        (&json!(2), &json!(0))
+    );
+    bench.json(&[
+        "task",
+        "add",
+        "x",
+        "--id",
+        "due",
+        "--kind",
+        "nap",
+        "--deadline",
+        "1h",
+    ]);
+    let why = bench.json(&["task", "why", "due"]);
+    assert_eq!(why["estimate"]["learned"], true);
+    assert!(
+        bench
+            .shown(&["task", "why", "due"])
+            .contains("as usual for its kind")
+    );
+}

@@ -229,3 +229,50 @@ fn a_breakpoint_has_an_owner_and_a_default() {
     bench.write("wrong.yaml", wrong);
     assert_eq!(bench.problem(&["plan", "check", "wrong.yaml"]).1, 2);
 }
+
+// proves: SPEC 3.6, DESIGN 6
+#[test]
+fn plans_are_mined_from_what_went_well() {
+    let bench = Bench::new();
+    for (n, more) in [
+        "  paint: { run: \"true\" }",
+        "",
+        "  sweep: { run: \"true\", after: [test-1] }",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let text = format!(
+            "name: job-{n}\ntasks:\n  build-{n}: {{ run: \"echo {n}\", kind: make }}\n  test-1: {{ run: \"true\", after: [build-{n}] }}\n{more}\n"
+        );
+        bench.write("plan.yaml", &text);
+        assert_eq!(bench.bell(&["run", "plan.yaml"]).exit, 0);
+    }
+    bench.write(
+        "bad.yaml",
+        "name: bad\ntasks: { build: { run: \"false\", kind: make } }",
+    );
+    assert_eq!(bench.bell(&["run", "bad.yaml"]).exit, 1);
+    let mined = bench.json(&["runs", "mine"]);
+    assert_eq!(
+        (&mined["count"], &mined["runs"], &mined["cut"]),
+        (&json!(1), &json!(3), &json!(false))
+    );
+    let first = &mined["proposals"][0];
+    assert_eq!(
+        (&first["support"], &first["name"]),
+        (&json!(3), &json!("mined-build-to-test"))
+    );
+    assert_eq!(first["plans"], json!(["job-0", "job-1", "job-2"]));
+    let steps: Vec<_> = first["steps"].as_array().unwrap().iter().collect();
+    assert_eq!(
+        (&steps[0]["varies"], &steps[1]["after"]),
+        (&json!(true), &json!(["build"]))
+    );
+    let said = bench.bell(&["runs", "mine", "--limit", "1"]);
+    bench.write("mined.yaml", &said.out);
+    assert_eq!(bench.bell(&["plan", "check", "mined.yaml"]).exit, 0, "{said:?}");
+    assert_eq!(bench.bell(&["run", "mined.yaml"]).exit, 0);
+    assert_eq!(bench.json(&["runs", "mine", "--support", "9"])["count"], 0);
+    assert_eq!(bench.problem(&["runs", "mine", "--support", "1"]).1, 2);
+}

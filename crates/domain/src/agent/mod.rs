@@ -1,12 +1,16 @@
 //! Agents: who they say they are ([`profile`]), how they have done so far ([`record`]), what they have to do now
-//! ([`load`]), who fits what is looked for ([`search`]), and who gets a task ([`route`], over the [`roster`]).
+//! ([`load`]), what they can do and how sure that is ([`skill`]), who fits what is looked for ([`search`]), who gets a task
+//! ([`route`], over the [`roster`]), and what to do about what is not well ([`advice`]).
 
+pub mod advice;
 pub mod load;
 pub mod profile;
 pub mod record;
 pub mod roster;
 pub mod route;
+pub mod routing;
 pub mod search;
+pub mod skill;
 
 use std::time::Duration;
 

@@ -30,6 +30,12 @@ pub struct Profile {
     /// What it learned since it was registered, and how sure that is: above 0, at most 1.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub learned: BTreeMap<Capability, f64>,
+    /// What its work has shown that it can do, and how sure the outcomes make that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shown: BTreeMap<Capability, f64>,
+    /// What a member of a team of its has learned and it may try; little is known of that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tries: BTreeMap<Capability, f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prior: Option<Prior>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +58,8 @@ impl Default for Profile {
             kinds: Vec::new(),
             capacity: Profile::CAPACITY,
             learned: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            tries: BTreeMap::new(),
             prior: None,
             metadata: None,
             registered_at: Timestamp(0),
@@ -129,10 +137,14 @@ impl Profile {
     /// Everything that `needs` may name: capabilities, languages, specialisations, and what was learned well enough.
     pub fn offers(&self) -> impl Iterator<Item = &Capability> {
         let sure = |(name, confidence): (_, &f64)| (*confidence >= Profile::SURE).then_some(name);
-        let declared = self.capabilities.iter().chain(&self.languages);
-        declared
-            .chain(self.specialisations.keys())
-            .chain(self.learned.iter().filter_map(sure))
+        let learned = self.learned.iter().chain(&self.shown);
+        self.declared().chain(learned.filter_map(sure))
+    }
+
+    /// What it was registered with.
+    pub fn declared(&self) -> impl Iterator<Item = &Capability> {
+        let named = self.capabilities.iter().chain(&self.languages);
+        named.chain(self.specialisations.keys())
     }
 
     pub fn has(&self, need: &Capability) -> bool {
@@ -156,7 +168,8 @@ impl Profile {
         let wrong = |detail: String| Err(Refusal::new(Code::InvalidArgument, detail));
         let most = limits::AGENT_SKILLS;
         let declared = self.capabilities.len() + self.languages.len() + self.specialisations.len();
-        let counts = [declared, self.kinds.len(), self.learned.len()];
+        let learned = self.learned.len().max(self.shown.len()).max(self.tries.len());
+        let counts = [declared, self.kinds.len(), learned];
         if let Some(count) = counts.into_iter().find(|count| *count > most) {
             let detail = format!("an agent has at most {most} skills and as many kinds, this one {count}");
             return Err(Refusal::new(Code::LimitExceeded, detail));
@@ -185,7 +198,8 @@ impl Profile {
             return Err(Refusal::new(Code::LimitExceeded, detail));
         }
         let prior = self.prior.unwrap_or_default();
-        let shares = self.learned.values().copied().map(Some);
+        let learned = self.learned.values().chain(self.shown.values());
+        let shares = learned.chain(self.tries.values()).copied().map(Some);
         let shares = shares.chain([prior.success_rate, prior.quality]);
         if let Some(share) = shares.flatten().find(|share| !(0.0..=1.0).contains(share)) {
             return wrong(format!("{share} is not between 0 and 1"));

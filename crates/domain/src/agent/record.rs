@@ -6,13 +6,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::profile::{Level, Prior};
-use crate::id::{Capability, Kind};
+use crate::id::{AgentName, Capability, Kind};
 use crate::time::Timestamp;
 
 /// After so long, an outcome counts half of what a fresh one does.
 const HALF_LIFE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Skills and kinds that are counted apart; of more, only the sums are kept.
 const APART: usize = 256;
+/// Others that an agent is known to work with; the weakest tie gives way.
+const TIES: usize = 64;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -30,7 +32,29 @@ pub struct Record {
     pub by_skill: BTreeMap<Capability, Tally>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub by_kind: BTreeMap<Kind, Tally>,
+    /// Who did well in the same runs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub with: BTreeMap<AgentName, Tie>,
     pub active_at: Timestamp,
+}
+
+/// How often an agent came into a run in which another had done well already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tie {
+    pub runs: u32,
+    /// Each run weighs less the older it is, as of `at`.
+    weight: f64,
+    at: Timestamp,
+}
+
+impl Tie {
+    pub fn strength(&self, now: Timestamp) -> f64 {
+        self.weight * decay(self.at, now)
+    }
+}
+
+fn decay(from: Timestamp, to: Timestamp) -> f64 {
+    0.5_f64.powf(to.since(from).as_secs_f64() / HALF_LIFE.as_secs_f64())
 }
 
 /// A number as it comes back from its text, so that a log that is read in other pieces gives the same record.
@@ -68,7 +92,7 @@ impl Mean {
 
 impl Tally {
     fn add(&mut self, success: bool, at: Timestamp) {
-        let decay = 0.5_f64.powf(at.since(self.at).as_secs_f64() / HALF_LIFE.as_secs_f64());
+        let decay = decay(self.at, at);
         self.wins = kept(self.wins * decay + f64::from(u8::from(success)));
         self.weight = kept(self.weight * decay + 1.0);
         self.at = self.at.max(at);
@@ -88,6 +112,11 @@ impl Tally {
     /// The same with what is old forgotten bit by bit.
     pub fn recent_rate(&self) -> Option<f64> {
         (self.weight > 0.0).then(|| self.wins / self.weight)
+    }
+
+    /// Successes and outcomes, each weighing less the older it is.
+    pub fn weighed(&self) -> (f64, f64) {
+        (self.wins, self.weight)
     }
 
     /// How sure it is that this is mastered: the lower end of what the outcomes allow (Wilson's interval at 80 %).
@@ -172,6 +201,24 @@ impl Record {
         {
             let tally = self.by_kind.entry(kind.clone()).or_default();
             tally.add(done.success, done.at);
+        }
+    }
+
+    /// It has done well in a run in which these had before it.
+    pub fn worked_with(&mut self, others: &[AgentName], at: Timestamp) {
+        for other in others {
+            let tie = self.with.entry(other.clone()).or_default();
+            tie.weight = kept(tie.weight * decay(tie.at, at) + 1.0);
+            tie.at = tie.at.max(at);
+            tie.runs += 1;
+        }
+        while self.with.len() > TIES {
+            let weaker = |a: &Tie, b: &Tie| a.strength(at).total_cmp(&b.strength(at));
+            let weakest = self.with.iter().min_by(|(_, a), (_, b)| weaker(a, b));
+            let Some(name) = weakest.map(|(name, _)| name.clone()) else {
+                return;
+            };
+            self.with.remove(&name);
         }
     }
 
@@ -299,8 +346,25 @@ mod tests {
     }
 
     #[test]
+    fn old_ties_weigh_less_and_the_weakest_gives_way() {
+        let name = |i: usize| AgentName::new(&format!("a{i}")).unwrap();
+        let mut record = Record::default();
+        for i in 0..=TIES {
+            record.worked_with(&[name(i)], Timestamp(i as i64 * DAY));
+        }
+        assert_eq!(record.with.len(), TIES);
+        assert!(!record.with.contains_key(&name(0)));
+        let tie = record.with[&name(TIES)];
+        let later = Timestamp((TIES as i64 + 14) * DAY);
+        assert!((tie.strength(later) - 0.5).abs() < 1e-9);
+        record.worked_with(&[name(TIES)], later);
+        assert!((record.with[&name(TIES)].strength(later) - 1.5).abs() < 1e-6);
+    }
+
+    #[test]
     fn a_record_comes_back_from_its_text() {
-        let record = fold(&[(1, true, 1_000.5), (DAY, false, 0.1)]);
+        let mut record = fold(&[(1, true, 1_000.5), (DAY, false, 0.1)]);
+        record.worked_with(&[AgentName::new("bob").unwrap()], Timestamp(7));
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
     }

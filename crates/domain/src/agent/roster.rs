@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use rustc_hash::FxBuildHasher;
 
 use super::Agent;
-use crate::id::{AgentName, Capability, Kind};
+use crate::id::{AgentName, Capability, Kind, TeamName};
 use crate::time::Now;
 
 type Map<K, V> = HashMap<K, V, FxBuildHasher>;
@@ -46,6 +46,13 @@ impl Bits {
             .for_each(|(word, more)| *word |= more);
     }
 
+    fn drop(&mut self, other: &Bits) {
+        self.0
+            .iter_mut()
+            .zip(&other.0)
+            .for_each(|(word, less)| *word &= !less);
+    }
+
     pub(super) fn count(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
@@ -81,8 +88,12 @@ pub struct Seat {
     pub leaving: bool,
     pub stale: bool,
     skills: Vec<Capability>,
+    /// What it may try, and how sure that is.
+    tries: Map<Capability, f64>,
     kinds: Vec<Kind>,
-    by_skill: Map<Capability, f64>,
+    /// Successes and outcomes, each weighing less the older it is.
+    done: (f64, f64),
+    by_skill: Map<Capability, (f64, f64)>,
 }
 
 impl Seat {
@@ -103,8 +114,49 @@ impl Seat {
         if needs.is_empty() {
             return otherwise;
         }
-        let known = |need| self.by_skill.get(need).copied().unwrap_or(otherwise);
+        let known = |need| {
+            self.by_skill
+                .get(need)
+                .map_or(otherwise, |(wins, all)| wins / all)
+        };
         needs.iter().map(known).sum::<f64>() / needs.len() as f64
+    }
+
+    /// What it would have to try for these needs, and how sure the least of it is; `None` when it has them all.
+    pub fn tries<'a>(&'a self, needs: &'a [Capability]) -> Option<(Vec<&'a Capability>, f64)> {
+        let lacks = needs.iter().filter(|need| !self.skills.contains(need));
+        let tried: Vec<&Capability> = lacks.collect();
+        let sure = |need: &&Capability| self.tries.get(*need).copied().unwrap_or(0.0);
+        let least = tried.iter().map(sure).min_by(f64::total_cmp)?;
+        Some((tried, least))
+    }
+}
+
+/// A team as a choice sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Crowd<'a> {
+    pub name: &'a TeamName,
+    /// How often its members do well what is needed; `None` while nothing is known.
+    pub rate: Option<f64>,
+    /// Outcomes that this is known from.
+    pub outcomes: f64,
+    pub utilisation: f64,
+}
+
+/// What is known of some teams for one choice.
+#[derive(Debug, Default)]
+pub(super) struct Crowds<'a> {
+    member_of: Option<&'a Map<AgentName, Vec<TeamName>>>,
+    known: Map<&'a TeamName, Crowd<'a>>,
+}
+
+impl Crowds<'_> {
+    pub(super) fn of(&self, seat: &Seat) -> impl Iterator<Item = &Crowd<'_>> {
+        let teams = self.member_of.and_then(|member_of| member_of.get(&seat.name));
+        teams
+            .into_iter()
+            .flatten()
+            .filter_map(|team| self.known.get(team))
     }
 }
 
@@ -115,6 +167,9 @@ pub struct Roster {
     empty: Vec<usize>,
     by_name: Map<AgentName, usize>,
     by_skill: Map<Capability, Bits>,
+    by_try: Map<Capability, Bits>,
+    teams: Map<TeamName, Vec<AgentName>>,
+    member_of: Map<AgentName, Vec<TeamName>>,
     by_kind: Map<Kind, Bits>,
     any_kind: Bits,
     taken: Bits,
@@ -134,6 +189,24 @@ impl Roster {
 
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
+    }
+
+    /// Says who is in a team; of agents that are put in later, too.
+    pub fn put_team(&mut self, name: &TeamName, members: &[AgentName]) {
+        let before = self
+            .teams
+            .insert(name.clone(), members.to_vec())
+            .unwrap_or_default();
+        for member in before {
+            if let Some(teams) = self.member_of.get_mut(&member) {
+                teams.retain(|team| team != name);
+            }
+        }
+        for member in members {
+            let teams = self.member_of.entry(member.clone()).or_default();
+            let at = teams.partition_point(|team| team < name);
+            teams.insert(at, name.clone());
+        }
     }
 
     /// Adds an agent, or replaces what is known of it.
@@ -158,9 +231,12 @@ impl Roster {
             leaving: agent.profile.leaving,
             stale: agent.is_stale(now),
             skills,
+            tries: agent.profile.tries.clone().into_iter().collect(),
             kinds: agent.profile.kinds.clone(),
+            done: agent.record.sum.weighed(),
             by_skill: rates
-                .filter_map(|(name, tally)| Some((name.clone(), tally.recent_rate()?)))
+                .map(|(name, tally)| (name.clone(), tally.weighed()))
+                .filter(|(_, (_, weight))| *weight > 0.0)
                 .collect(),
         };
         self.by_name.insert(seat.name.clone(), at);
@@ -195,6 +271,9 @@ impl Roster {
         for skill in &seat.skills {
             self.by_skill.entry(skill.clone()).or_default().set(at, on);
         }
+        for skill in seat.tries.keys() {
+            self.by_try.entry(skill.clone()).or_default().set(at, on);
+        }
         if seat.kinds.is_empty() {
             self.any_kind.set(at, on);
         }
@@ -203,15 +282,59 @@ impl Roster {
         }
     }
 
-    /// Everybody who has all that is needed and does this kind of work.
-    pub(super) fn capable(&self, needs: &[Capability], kind: &Kind, exclude: &[AgentName]) -> Bits {
+    /// Everybody who has all that is needed and does this kind of work; of a team, its members.
+    pub(super) fn capable(
+        &self,
+        needs: &[Capability],
+        kind: &Kind,
+        team: Option<&TeamName>,
+        exclude: &[AgentName],
+    ) -> Bits {
+        let mut left = self.doers(kind, team, exclude);
+        for need in needs {
+            left.keep(self.by_skill.get(need));
+        }
+        left
+    }
+
+    /// Those who have all that is needed but something that they may try.
+    pub(super) fn triers(
+        &self,
+        needs: &[Capability],
+        kind: &Kind,
+        team: Option<&TeamName>,
+        exclude: &[AgentName],
+    ) -> Bits {
+        let mut left = self.doers(kind, team, exclude);
+        let mut able = left.clone();
+        for need in needs {
+            let has = self.by_skill.get(need);
+            let mut either = has.cloned().unwrap_or_default();
+            self.by_try
+                .get(need)
+                .into_iter()
+                .for_each(|bits| either.add(bits));
+            left.keep(Some(&either));
+            able.keep(has);
+        }
+        left.drop(&able);
+        left
+    }
+
+    fn doers(&self, kind: &Kind, team: Option<&TeamName>, exclude: &[AgentName]) -> Bits {
         let mut left = self.any_kind.clone();
         if let Some(bits) = self.by_kind.get(kind) {
             left.add(bits);
         }
         left.keep(Some(&self.taken));
-        for need in needs {
-            left.keep(self.by_skill.get(need));
+        if let Some(team) = team {
+            let mut members = Bits::default();
+            for name in self.teams.get(team).into_iter().flatten() {
+                if let Some(&at) = self.by_name.get(name) {
+                    members.set(at, true);
+                }
+            }
+            left.keep(Some(&members));
         }
         for name in exclude {
             if let Some(&at) = self.by_name.get(name) {
@@ -227,8 +350,50 @@ impl Roster {
         free
     }
 
-    pub(super) fn seats<'a>(&'a self, of: &'a Bits) -> impl Iterator<Item = &'a Seat> {
+    pub(super) fn seats<'a, 'b>(&'a self, of: &'b Bits) -> impl Iterator<Item = &'a Seat> + use<'a, 'b> {
         of.iter().filter_map(|at| self.seats[at].as_ref())
+    }
+
+    /// How the teams of these agents do what is needed, each looked at once.
+    pub(super) fn crowds<'a>(&'a self, of: &Bits, needs: &[Capability]) -> Crowds<'a> {
+        let mut crowds = Crowds {
+            member_of: Some(&self.member_of),
+            known: Map::default(),
+        };
+        for seat in of.iter().filter_map(|at| self.seats[at].as_ref()) {
+            for team in self.member_of.get(&seat.name).into_iter().flatten() {
+                let known = crowds.known.entry(team);
+                known.or_insert_with(|| self.crowd(team, needs));
+            }
+        }
+        crowds
+    }
+
+    fn crowd<'a>(&'a self, name: &'a TeamName, needs: &[Capability]) -> Crowd<'a> {
+        let members = self.teams.get(name).into_iter().flatten();
+        let seats: Vec<&Seat> = members.filter_map(|member| self.seat(member)).collect();
+        let sum = |of: &dyn Fn(&Seat) -> (f64, f64)| {
+            let pairs = seats.iter().map(|seat| of(seat));
+            pairs.fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1))
+        };
+        let part = |need: &Capability| sum(&|seat| seat.by_skill.get(need).copied().unwrap_or_default());
+        let parts: Vec<(f64, f64)> = match needs.is_empty() {
+            true => vec![sum(&|seat| seat.done)],
+            false => needs.iter().map(part).collect(),
+        };
+        let known: Vec<(f64, f64)> = parts.into_iter().filter(|(_, all)| *all > 0.0).collect();
+        let rates: f64 = known.iter().map(|(wins, all)| wins / all).sum();
+        let (load, capacity) = sum(&|seat| (f64::from(seat.load), f64::from(seat.capacity)));
+        Crowd {
+            name,
+            rate: (!known.is_empty()).then(|| rates / known.len() as f64),
+            outcomes: known.iter().map(|(_, all)| all).sum(),
+            utilisation: load / capacity.max(1.0),
+        }
+    }
+
+    pub fn has_team(&self, name: &TeamName) -> bool {
+        self.teams.contains_key(name)
     }
 
     pub fn seat(&self, name: &AgentName) -> Option<&Seat> {
@@ -294,7 +459,7 @@ mod tests {
             let needs: Vec<Capability> =
                 agent(0, needs & needs.rotate_left(3), 0, 0).profile.capabilities;
             let kind = Kind::new("k1").unwrap();
-            let capable = roster.capable(&needs, &kind, &[]);
+            let capable = roster.capable(&needs, &kind, None, &[]);
             let free = roster.free_of(&capable);
             let names = |bits: &Bits| {
                 let mut names: Vec<_> = roster.seats(bits).map(|seat| seat.name.clone()).collect();
@@ -320,7 +485,7 @@ mod tests {
         let name = AgentName::new("a1").unwrap();
         let free = |roster: &Roster| {
             let kind = Kind::new("k").unwrap();
-            roster.free_of(&roster.capable(&[], &kind, &[])).count()
+            roster.free_of(&roster.capable(&[], &kind, None, &[])).count()
         };
         assert_eq!(free(&roster), 1);
         roster.give(&name, 1);

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Agent;
-use super::roster::{Bits, Roster, Seat};
+use super::roster::{Bits, Crowd, Crowds, Roster, Seat};
 use crate::code::{Code, Refusal, nearest};
-use crate::id::{AgentName, Capability, Kind};
+use crate::id::{AgentName, Capability, Kind, TeamName};
 use crate::task::retry::{mix, unit};
 
 /// By what an agent is chosen.
@@ -23,16 +23,24 @@ pub enum Strategy {
     Bandit,
     /// How well it has done what is needed, more than how well it does in general.
     Capability,
+    /// Who is good and calm, in a team that is: half by the agent, half by the best of its teams for what is needed.
+    Team,
 }
 
 impl Strategy {
-    pub const ALL: [Strategy; 3] = [Strategy::Quality, Strategy::Bandit, Strategy::Capability];
+    pub const ALL: [Strategy; 4] = [
+        Strategy::Quality,
+        Strategy::Bandit,
+        Strategy::Capability,
+        Strategy::Team,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Strategy::Quality => "quality",
             Strategy::Bandit => "bandit",
             Strategy::Capability => "capability",
+            Strategy::Team => "team",
         }
     }
 }
@@ -60,6 +68,8 @@ impl FromStr for Strategy {
 pub struct Asked<'a> {
     pub needs: &'a [Capability],
     pub kind: &'a Kind,
+    /// Only its members do it.
+    pub team: Option<&'a TeamName>,
     /// Who shall not get it.
     pub exclude: &'a [AgentName],
     pub strategy: Strategy,
@@ -74,6 +84,12 @@ pub struct Asked<'a> {
 pub struct Decision {
     pub selected: AgentName,
     pub strategy: Strategy,
+    /// The team that the task is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamName>,
+    /// What it has not done before and shall try, because a member of a team of its has learned it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tries: Vec<Capability>,
     /// From 0 to 1: how much is known of who was chosen, and how good that is.
     pub confidence: f64,
     pub reason: String,
@@ -116,37 +132,73 @@ pub fn epsilon(decided: u64) -> f64 {
 
 /// Chooses an agent, or says why there is none.
 pub fn route(roster: &Roster, asked: &Asked<'_>) -> Result<Decision, Refusal> {
-    let capable = roster.capable(asked.needs, asked.kind, asked.exclude);
+    let capable = roster.capable(asked.needs, asked.kind, asked.team, asked.exclude);
     let free = roster.free_of(&capable);
+    let triers = roster.free_of(&roster.triers(asked.needs, asked.kind, asked.team, asked.exclude));
+    let crowds = match asked.strategy {
+        Strategy::Team => roster.crowds(&capable, asked.needs),
+        _ => Crowds::default(),
+    };
     let mut ranked = Ranked::default();
     for seat in roster.seats(&free).filter(|seat| is_open(seat, asked.strategy)) {
-        ranked.add(score(seat, asked), seat);
+        ranked.add(score(&crowds, seat, asked), seat);
     }
     let explored = match asked.strategy {
-        Strategy::Bandit => explore(roster, &free, asked),
+        Strategy::Bandit => explore(roster, &free, &triers, asked),
         _ => None,
     };
-    let Some(selected) = explored.or(ranked.best.first().map(|(_, seat)| *seat)) else {
-        return Err(nobody(asked, capable.count()));
+    // Who may try goes before nobody.
+    let tries = || {
+        let sure = |seat: &&Seat| seat.tries(asked.needs).map_or(0.0, |(_, sure)| sure);
+        let surer = |a: &&Seat, b: &&Seat| {
+            let order = sure(a).total_cmp(&sure(b));
+            order.then_with(|| before(&(0.0, *b), &(0.0, *a)))
+        };
+        roster.seats(&triers).max_by(surer)
     };
-    let mut candidates = vec![candidate(score(selected, asked), selected)];
+    let best = ranked.best.first().map(|(_, seat)| *seat);
+    let Some(selected) = explored.or(best).or_else(tries) else {
+        return Err(nobody(roster, asked, capable.count()));
+    };
+    let trial = selected.tries(asked.needs);
+    let mut candidates = vec![candidate(
+        &crowds,
+        score(&crowds, selected, asked),
+        selected,
+        asked,
+    )];
     let others = ranked.best.iter().filter(|(_, seat)| seat.name != selected.name);
-    candidates.extend(others.map(|(score, seat)| candidate(*score, seat)));
+    candidates.extend(others.map(|(score, seat)| candidate(&crowds, *score, seat, asked)));
     candidates.truncate(SHOWN);
     if candidates.len() < SHOWN {
         let busy = roster
             .seats(&capable)
             .filter(|seat| !is_open(seat, asked.strategy));
         let room = SHOWN - candidates.len();
-        candidates.extend(busy.take(room).map(|seat| candidate(0.0, seat)));
+        let busy = busy.filter(|seat| seat.name != selected.name);
+        candidates.extend(busy.take(room).map(|seat| candidate(&crowds, 0.0, seat, asked)));
     }
+    let within = asked
+        .team
+        .map_or(String::new(), |team| format!(" in the team {team}"));
     let reason = match explored {
+        _ if trial.is_some() => {
+            let tried: Vec<&str> = trial
+                .iter()
+                .flat_map(|(tried, _)| tried.iter().map(|need| need.as_str()))
+                .collect();
+            let others = match free.count() {
+                0 => format!("nobody who can do it is free{within}"),
+                free => format!("{free} that can do it are free{within}"),
+            };
+            format!("tries {}, which its team has learned; {others}", tried.join(", "))
+        }
         Some(_) => format!("chosen by chance among {}, to learn how it does", ranked.count),
         None if asked.strategy == Strategy::Bandit && selected.tasks < bandit::SAMPLE => {
             format!("new: it has done {} of {} trials", selected.tasks, bandit::SAMPLE)
         }
         None => format!(
-            "the best of {} that are free, of {} that can do it",
+            "the best of {} that are free, of {}{within} that can do it",
             ranked.count,
             capable.count()
         ),
@@ -154,7 +206,12 @@ pub fn route(roster: &Roster, asked: &Asked<'_>) -> Result<Decision, Refusal> {
     Ok(Decision {
         selected: selected.name.clone(),
         strategy: asked.strategy,
-        confidence: rounded(confidence(selected)),
+        team: asked.team.cloned(),
+        confidence: rounded(match &trial {
+            Some((_, sure)) => sure.min(confidence(selected)),
+            None => confidence(selected),
+        }),
+        tries: trial.map_or_else(Vec::new, |(tried, _)| tried.into_iter().cloned().collect()),
         reason,
         candidates,
         capable: capable.count(),
@@ -162,19 +219,28 @@ pub fn route(roster: &Roster, asked: &Asked<'_>) -> Result<Decision, Refusal> {
     })
 }
 
-fn nobody(asked: &Asked<'_>, capable: usize) -> Refusal {
+fn nobody(roster: &Roster, asked: &Asked<'_>, capable: usize) -> Refusal {
+    if let Some(team) = asked.team.filter(|team| !roster.has_team(team)) {
+        let detail = format!("the task is for the team {team}, and there is none");
+        let help =
+            format!("`bell team set {team} --member AGENT` makes it; `bell team list` shows the teams");
+        return Refusal::new(Code::TeamNotFound, detail).help(help);
+    }
+    let within = asked
+        .team
+        .map_or(String::new(), |team| format!(" of the team {team}"));
     if capable == 0 {
         let needs: Vec<&str> = asked.needs.iter().map(Capability::as_str).collect();
         let with = match needs.is_empty() {
             true => String::new(),
             false => format!(" and has {}", needs.join(", ")),
         };
-        let detail = format!("no agent does tasks of kind {}{with}", asked.kind);
+        let detail = format!("no agent{within} does tasks of kind {}{with}", asked.kind);
         return Refusal::new(Code::NoCapableAgent, detail).help("`bell agent list` shows what each can do");
     }
     let detail = match capable {
-        1 => "the one agent that can do it is full or stale".to_owned(),
-        _ => format!("all {capable} agents that can do it are full or stale"),
+        1 => format!("the one agent{within} that can do it is full or stale"),
+        _ => format!("all {capable} agents{within} that can do it are full or stale"),
     };
     Refusal::new(Code::NoAvailableAgent, detail)
         .help("wait, or raise a capacity: `bell agent edit NAME --capacity N`")
@@ -184,26 +250,48 @@ fn is_open(seat: &Seat, strategy: Strategy) -> bool {
     seat.is_free() && (strategy != Strategy::Bandit || seat.utilisation() <= bandit::UTILISATION_MAX)
 }
 
-/// By chance, one that is calm, else anyone; most of the time nobody.
-fn explore<'a>(roster: &'a Roster, free: &'a Bits, asked: &Asked<'_>) -> Option<&'a Seat> {
+/// By chance, one that is calm, else anyone; most of the time nobody. Those that may try are among them, and have one task
+/// at a time.
+fn explore<'a>(roster: &'a Roster, free: &Bits, triers: &Bits, asked: &Asked<'_>) -> Option<&'a Seat> {
     if unit(mix(asked.seed)) >= epsilon(asked.decided) {
         return None;
     }
+    let mut all: Vec<&Seat> = roster.seats(free).collect();
+    all.extend(roster.seats(triers).filter(|seat| seat.load == 0));
     let open = |seat: &&Seat| is_open(seat, Strategy::Bandit);
     let calm = |seat: &&Seat| seat.utilisation() < bandit::CALM;
     let pick = |count: usize| (unit(mix(asked.seed ^ 0x5EED)) * count as f64) as usize;
-    match roster.seats(free).filter(open).filter(calm).count() {
-        0 => {
-            let count = roster.seats(free).filter(open).count();
-            roster.seats(free).filter(open).nth(pick(count))
-        }
-        count => roster.seats(free).filter(open).filter(calm).nth(pick(count)),
+    all.retain(open);
+    if all.iter().any(calm) {
+        all.retain(calm);
     }
+    all.get(pick(all.len())).copied()
 }
 
-fn score(seat: &Seat, asked: &Asked<'_>) -> f64 {
+fn quality(seat: &Seat) -> f64 {
+    seat.success_rate.unwrap_or(1.0) * (1.0 - seat.utilisation().min(1.0))
+}
+
+/// What a team promises for a task, less by how busy it is; one of which nothing is known is taken for what an agent is.
+fn promise(crowd: &Crowd<'_>) -> f64 {
+    crowd.rate.unwrap_or(Agent::NEW_RATE) * (1.0 - crowd.utilisation.min(1.0))
+}
+
+fn best_team<'a>(crowds: &'a Crowds<'a>, seat: &Seat) -> Option<&'a Crowd<'a>> {
+    let better = |best: &'a Crowd<'a>, other: &'a Crowd<'a>| match promise(other) > promise(best) {
+        true => other,
+        false => best,
+    };
+    crowds.of(seat).reduce(better)
+}
+
+fn score(crowds: &Crowds<'_>, seat: &Seat, asked: &Asked<'_>) -> f64 {
     match asked.strategy {
-        Strategy::Quality => seat.success_rate.unwrap_or(1.0) * (1.0 - seat.utilisation().min(1.0)),
+        Strategy::Quality => quality(seat),
+        Strategy::Team => {
+            let own = quality(seat);
+            0.5 * own + 0.5 * best_team(crowds, seat).map_or(own, promise)
+        }
         Strategy::Capability => {
             let success = seat.success_rate.unwrap_or(Agent::NEW_RATE);
             let fit = seat.fit(asked.needs, success);
@@ -239,7 +327,7 @@ fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
 
-fn candidate(score: f64, seat: &Seat) -> Candidate {
+fn candidate(crowds: &Crowds<'_>, score: f64, seat: &Seat, asked: &Asked<'_>) -> Candidate {
     let does = match seat.success_rate {
         Some(rate) => format!("{:.0}% of {} succeeded", rate * 100.0, seat.tasks),
         None => "new".to_owned(),
@@ -249,10 +337,21 @@ fn candidate(score: f64, seat: &Seat) -> Candidate {
         () if seat.stale => "has not been heard of for a day".to_owned(),
         () => format!("has {} of {}", seat.load, seat.capacity),
     };
+    let team = match asked.strategy {
+        Strategy::Team => best_team(crowds, seat).map_or(", in no team".to_owned(), |crowd| {
+            let does = match crowd.rate {
+                Some(rate) => format!("{:.0}% of {:.0} succeeded", rate * 100.0, crowd.outcomes),
+                None => "nothing known".to_owned(),
+            };
+            let busy = crowd.utilisation * 100.0;
+            format!("; its team {}: {does}, {busy:.0}% used", crowd.name)
+        }),
+        _ => String::new(),
+    };
     Candidate {
         agent: seat.name.clone(),
         score: rounded(score),
-        reason: format!("{does}, {why}"),
+        reason: format!("{does}, {why}{team}"),
     }
 }
 
@@ -319,212 +418,4 @@ pub fn imbalance(roster: &Roster) -> Option<Imbalance> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::agent::profile::Prior;
-    use crate::agent::{Load, Profile, Record};
-    use crate::time::{Now, Timestamp};
-
-    const NOW: Now = Now {
-        wall: Timestamp(0),
-        mono: 0,
-    };
-
-    fn agent(name: &str, rate: f64, tasks: u32, active: u32) -> Agent {
-        let prior = Prior {
-            success_rate: (tasks > 0).then_some(rate),
-            tasks,
-            ..Prior::default()
-        };
-        Agent {
-            name: AgentName::new(name).unwrap(),
-            profile: Profile {
-                capabilities: vec![Capability::new("python").unwrap()],
-                ..Profile::default()
-            },
-            record: Record::beginning(Some(&prior), Timestamp(0)),
-            load: Load { active, queued: 0 },
-        }
-    }
-
-    struct Bed {
-        roster: Roster,
-        needs: Vec<Capability>,
-        kind: Kind,
-        exclude: Vec<AgentName>,
-    }
-
-    impl Bed {
-        fn new(agents: &[Agent]) -> Bed {
-            Bed {
-                roster: Roster::new(agents, NOW),
-                needs: vec![Capability::new("python").unwrap()],
-                kind: Kind::new("review").unwrap(),
-                exclude: Vec::new(),
-            }
-        }
-
-        fn ask(&self, strategy: Strategy, decided: u64, seed: u64) -> Result<Decision, Refusal> {
-            let asked = Asked {
-                needs: &self.needs,
-                kind: &self.kind,
-                exclude: &self.exclude,
-                strategy,
-                decided,
-                seed,
-            };
-            route(&self.roster, &asked)
-        }
-
-        fn best(&self, strategy: Strategy) -> String {
-            self.ask(strategy, 0, 3).unwrap().selected.to_string()
-        }
-
-        /// How often each is chosen, in a thousand.
-        fn shares(&self, decided: u64) -> std::collections::BTreeMap<String, usize> {
-            let mut shares = std::collections::BTreeMap::new();
-            for seed in 0..1_000 {
-                let decision = self.ask(Strategy::Bandit, decided, seed).unwrap();
-                *shares.entry(decision.selected.to_string()).or_insert(0) += 1;
-            }
-            shares
-        }
-    }
-
-    // proves: SPEC 3.4, SPEC 2.6
-    #[test]
-    fn quality_is_success_less_what_there_is_to_do() {
-        let bed = Bed::new(&[
-            agent("good", 0.95, 100, 3),
-            agent("fair", 0.6, 100, 0),
-            agent("full", 1.0, 100, 5),
-        ]);
-        let decision = bed.ask(Strategy::Quality, 0, 0).unwrap();
-        let scores: Vec<_> = decision
-            .candidates
-            .iter()
-            .map(|candidate| (candidate.agent.as_str(), candidate.score))
-            .collect();
-        assert_eq!(scores, [("fair", 0.6), ("good", 0.38), ("full", 0.0)]);
-        assert_eq!((decision.capable, decision.free), (3, 2));
-        assert!(decision.candidates[2].reason.contains("has 5 of 5"));
-    }
-
-    #[test]
-    fn ties_go_to_the_calmer_then_the_faster_then_by_name() {
-        let mut calm = agent("z", 0.5, 10, 0);
-        calm.profile.capacity = 10;
-        let bed = Bed::new(&[agent("c", 0.5, 10, 0), agent("b", 0.5, 10, 0), calm]);
-        assert_eq!(bed.best(Strategy::Quality), "b");
-        let mut fast = agent("y", 0.5, 10, 0);
-        fast.record.latency.add(5.0);
-        let mut slow = agent("x", 0.5, 10, 0);
-        slow.record.latency.add(50.0);
-        assert_eq!(Bed::new(&[slow, fast]).best(Strategy::Quality), "y");
-    }
-
-    #[test]
-    fn who_has_done_what_is_needed_goes_before_who_is_good_in_general() {
-        let mut versed = agent("versed", 0.8, 100, 0);
-        let kind = Kind::new("review").unwrap();
-        for _ in 0..20 {
-            versed.record.done(&crate::agent::record::Done {
-                at: Timestamp(0),
-                kind: Some(&kind),
-                needs: &[Capability::new("python").unwrap()],
-                success: true,
-                ms: None,
-                quality: None,
-            });
-        }
-        let bed = Bed::new(&[versed, agent("general", 0.9, 100, 0)]);
-        assert_eq!(bed.best(Strategy::Capability), "versed");
-        assert_eq!(bed.best(Strategy::Quality), "general");
-    }
-
-    // proves: SPEC 2.6
-    #[test]
-    fn the_bandit_mostly_takes_the_better_of_two() {
-        let bed = Bed::new(&[agent("good", 0.95, 100, 0), agent("poor", 0.5, 100, 0)]);
-        for decided in [0, 100, 10_000] {
-            let good = bed.shares(decided)["good"];
-            assert!((800..=1_000).contains(&good), "{good} after {decided}");
-        }
-        assert!(bed.shares(0).contains_key("poor"), "chance is left to the other");
-    }
-
-    #[test]
-    fn the_bandit_gives_a_new_one_its_trials_and_not_everything() {
-        let bed = Bed::new(&[agent("old", 0.9, 100, 0), agent("new", 0.0, 0, 0)]);
-        assert!(bed.shares(100)["new"] > 50);
-        let decision = bed.ask(Strategy::Bandit, 100, 3).unwrap();
-        assert_eq!((decision.selected.as_str(), decision.confidence), ("new", 0.1));
-        let mut new = agent("new", 0.0, 0, 5);
-        new.profile.capacity = 100;
-        let bed = Bed::new(&[agent("old", 0.99, 100, 0), new]);
-        assert!(
-            bed.shares(0).get("old").is_some_and(|share| *share > 900),
-            "five trials are under way"
-        );
-    }
-
-    #[test]
-    fn the_bandit_leaves_the_busy_alone() {
-        let mut busy = agent("busy", 0.99, 100, 19);
-        busy.profile.capacity = 20;
-        let bed = Bed::new(&[busy, agent("calm", 0.3, 100, 0)]);
-        let decision = bed.ask(Strategy::Bandit, 5, 3).unwrap();
-        assert_eq!(decision.selected.as_str(), "calm");
-        assert_eq!(decision.candidates[1].agent.as_str(), "busy");
-        assert!(epsilon(0) == 0.1 && epsilon(100) < 0.07 && epsilon(10_000) == 0.01);
-    }
-
-    // proves: SPEC 2.6, SPEC 3.1
-    #[test]
-    fn nobody_is_told_apart_from_nobody_free() {
-        let mut bed = Bed::new(&[agent("a", 0.9, 10, 5), agent("b", 0.9, 10, 0)]);
-        bed.exclude = vec![AgentName::new("b").unwrap()];
-        assert_eq!(
-            bed.ask(Strategy::Quality, 0, 0).unwrap_err().code,
-            Code::NoAvailableAgent
-        );
-        bed.needs = vec![Capability::new("python3").unwrap()];
-        let refusal = bed.ask(Strategy::Quality, 0, 0).unwrap_err();
-        assert_eq!(refusal.code, Code::NoCapableAgent);
-        assert_eq!(
-            refusal.detail,
-            "no agent does tasks of kind review and has python3"
-        );
-    }
-
-    // proves: SPEC 3.4
-    #[test]
-    fn a_wide_gap_is_an_imbalance() {
-        let gap = |a: u32, b: u32| {
-            let agents = [agent("a", 0.9, 1, a), agent("b", 0.9, 1, b)];
-            imbalance(&Roster::new(&agents, NOW))
-        };
-        let found = gap(0, 3).unwrap();
-        assert_eq!(
-            (found.busiest.as_str(), found.calmest.as_str(), found.gap),
-            ("b", "a", 0.6)
-        );
-        assert_eq!(gap(1, 3), None);
-        assert_eq!(imbalance(&Roster::new(&[agent("a", 0.9, 1, 5)], NOW)), None);
-    }
-
-    #[test]
-    fn only_the_best_few_are_kept() {
-        let agents: Vec<Agent> = (0..100)
-            .map(|i| agent(&format!("a{i}"), f64::from(i) / 100.0, 100, 0))
-            .collect();
-        let decision = Bed::new(&agents).ask(Strategy::Quality, 0, 0).unwrap();
-        let names: Vec<_> = decision
-            .candidates
-            .iter()
-            .map(|of| of.agent.to_string())
-            .collect();
-        let expected: Vec<_> = (90..100).rev().map(|i| format!("a{i}")).collect();
-        assert_eq!(names, expected);
-    }
-}
+mod tests;

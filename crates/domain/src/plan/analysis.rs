@@ -54,8 +54,14 @@ pub fn analyse(plan: &Plan, known: impl Fn(&PlanTask) -> Option<Duration>, now: 
 }
 
 pub fn durations(plan: &Plan, known: impl Fn(&PlanTask) -> Option<Duration>) -> Vec<u64> {
+    let found: Vec<Option<Duration>> = plan.tasks.iter().map(known).collect();
+    median(&found)
+}
+
+/// Milliseconds of each; what is not known counts the median of what is.
+pub fn median(known: &[Option<Duration>]) -> Vec<u64> {
     let ms = |span: Duration| u64::try_from(millis(span)).unwrap_or(0);
-    let found: Vec<Option<u64>> = plan.tasks.iter().map(|task| known(task).map(ms)).collect();
+    let found: Vec<Option<u64>> = known.iter().map(|known| known.map(ms)).collect();
     let mut sorted: Vec<u64> = found.iter().copied().flatten().collect();
     let middle = sorted.len() / 2;
     let assumed = match sorted.len() {

@@ -146,6 +146,16 @@ impl Draft {
                 "does not say what to do",
                 "add one of `run`, `prompt`, `handler`, `breakpoint`, `http` and `wait`",
             ),
+            ([_], Some(agent)) if self.spec.team.is_some() => at.wrong(
+                found,
+                format!("names the agent `{agent}` and a team"),
+                "remove one of them: an agent is chosen within its team",
+            ),
+            ([work @ ("breakpoint" | "wait")], _) if self.spec.team.is_some() => at.wrong(
+                found,
+                format!("`team` goes with what somebody does, not with `{work}`"),
+                "remove one of them",
+            ),
             ([work], Some(_)) if *work != "prompt" => at.wrong(
                 found,
                 format!("`agent` goes with `prompt`, not with `{work}`"),

@@ -84,13 +84,10 @@ pub(super) const TASK: &[TaskKey] = &[
     ),
     TaskKey::new(
         "team",
-        "The team it is meant for.",
+        "The team it is meant for: only its members do it.",
         schema::name,
-        |_, at, found| {
-            values::label(at, found);
-        },
-    )
-    .unsupported(),
+        |draft, at, found| draft.spec.team = at.name(found),
+    ),
     TaskKey::new(
         "priority",
         "From 0 to 10, or low, normal, medium, high, fix, critical.",

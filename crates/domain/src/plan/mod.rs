@@ -33,7 +33,7 @@ mod verify;
 mod work;
 mod yaml;
 
-pub use analysis::{Analysis, Report, analyse, durations};
+pub use analysis::{Analysis, Report, analyse, durations, median};
 pub use fault::{FAULTS_MAX, Fault, Faults, Place, Warning};
 pub use model::{Format, Plan, PlanTask};
 pub use planner::fragment;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AgentName, Capability, Kind, RunId, TaskId, Token, WorkerId};
+use crate::id::{AgentName, Capability, Kind, RunId, TaskId, TeamName, Token, WorkerId};
 use crate::task::record::{Body, Class, Task};
 use crate::task::spec::Work;
 
@@ -34,6 +34,9 @@ pub struct Wants {
     pub handlers: Vec<String>,
     /// Also takes tasks pinned to this agent.
     pub agent: Option<AgentName>,
+    /// What that agent is in; the store says, whatever is claimed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teams: Vec<TeamName>,
     pub run: Option<RunId>,
     /// This task and no other; refused, with what is in its way, when it cannot be handed out now.
     pub task: Option<TaskId>,
@@ -71,6 +74,14 @@ impl Wants {
                 .agent
                 .as_ref()
                 .is_none_or(|name| self.agent.as_ref() == Some(name))
+            && (class.routed || self.is_fit(class))
+    }
+
+    /// Whether it may take what nobody has chosen it for; who was chosen has been looked at.
+    fn is_fit(&self, class: &Class) -> bool {
+        let named = class.agent.is_some();
+        let team = class.team.as_ref();
+        (named || team.is_none_or(|team| self.teams.contains(team)))
             && class.needs.iter().all(|need| self.capabilities.contains(need))
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AgentName, Capability, EventNo, Key, Kind, Seq, TaskId, Token, WorkerId};
+use crate::id::{AgentName, Capability, EventNo, Key, Kind, Seq, TaskId, TeamName, Token, WorkerId};
 use crate::run::RunNo;
 use crate::task::score::{Facts, Score};
 use crate::task::spec::{Json, OnUpstreamFailure, Priority, Source, Spec, When, Work};
@@ -279,6 +279,8 @@ pub struct Class {
     /// The agent was chosen for it, by routing or because it asked: any other will do as well once it gives the task up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub routed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamName>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Capability>,
     /// The breaker that the task names.
@@ -300,6 +302,7 @@ impl Class {
             },
             agent: spec.agent.clone(),
             routed: false,
+            team: spec.team.clone(),
             needs: spec.needs.clone(),
             breaker: spec.breaker.clone(),
             resources: spec.resources.clone(),

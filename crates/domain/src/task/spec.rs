@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::code::{Code, Refusal, nearest};
 use crate::curb::budget::Cap;
 use crate::curb::limit::Rate;
-use crate::id::{AgentName, Capability, Key, Kind};
+use crate::id::{AgentName, Capability, Key, Kind, TeamName};
 use crate::limits;
 use crate::task::lock::Lock;
 use crate::task::replan::OnExhausted;
@@ -42,6 +42,9 @@ pub struct Spec {
     pub work: Work,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentName>,
+    /// Only its members may do it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamName>,
     /// All of them are needed, each matched exactly; sorted, without duplicates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Capability>,
@@ -113,6 +116,7 @@ impl Spec {
             kind: work.default_kind(),
             work,
             agent: None,
+            team: None,
             needs: Vec::new(),
             priority: Priority::default(),
             source: Source::default(),

@@ -308,3 +308,17 @@ fn a_fault_stays_on_one_line_and_short() {
     }
     assert!(key(&format!("{giant}: x")).len() < 1_000);
 }
+
+#[test]
+fn a_team_goes_with_work_and_without_an_agent() {
+    insta::assert_snapshot!(yaml("tasks:
+  a: { prompt: x, agent: ann, team: web }
+  b: { breakpoint: x, team: web }
+  c: { run: x, team: web }
+  d: { prompt: x, team: 'two words' }
+"), @r#"
+    plan.yaml:2:6: task `a`: names the agent `ann` and a team (help: remove one of them: an agent is chosen within its team)
+    plan.yaml:3:6: task `b`: `team` goes with what somebody does, not with `breakpoint` (help: remove one of them)
+    plan.yaml:5:25: `team` of task `d`: a team must not contain " ": `two words`
+    "#);
+}

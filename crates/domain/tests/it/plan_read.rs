@@ -149,7 +149,6 @@ fn every_key_is_understood() {
     }
     "#);
     insta::assert_snapshot!(plan.unsupported, @r"
-    plan:47:5: `team` of task `fetched` is not in this version (help: remove it, or use a version that has it)
     plan:50:5: `gate` of task `fetched` is not in this version (help: remove it, or use a version that has it)
     ");
     let fetched = plan
@@ -465,12 +464,12 @@ tasks:
   never: { run: x, run_at: 2h, deadline: 1h }
   once: { run: x, retry: { backoff: fixed } }
   cold: { run: x, cache: { ttl: 1h } }
-  team: { run: x, team: web }
+  gate: { run: x, gate: {} }
 ",
     );
     let analysis = analyse(&plan, |_| None, Timestamp(1_700_000_000_000));
     insta::assert_snapshot!(analysis.warnings.join("\n"), @r"
-    plan:8:19: `team` of task `team` is not in this version (help: remove it, or use a version that has it)
+    plan:8:19: `gate` of task `gate` is not in this version (help: remove it, or use a version that has it)
     plan:3:9: task `slow`: is expected to take longer than its timeout allows
     plan:3:9: task `slow`: is expected to take longer than its deadline allows
     plan:5:10: task `never`: may not start before its deadline has passed

@@ -11,8 +11,8 @@ use domain::agent::profile::Prior;
 use domain::book::{Book, Edit, Entry, Expect};
 use domain::code::Code;
 use domain::event::Kind as Fact;
-use domain::id::{AgentName, EventNo, Kind, TaskId};
-use domain::lesson::{End, Known, Lesson, Practice, Told, Usage, end};
+use domain::id::{AgentName, EventNo, Kind, TaskId, TeamName};
+use domain::lesson::{End, KIND, Known, Lesson, Practice, Told, Usage, end};
 use domain::limits::PAGE_MAX;
 use domain::store::{Result, Seen};
 use domain::task::state::State;
@@ -26,9 +26,11 @@ use crate::engine::Engine;
 const CURSOR: &str = "lessons";
 /// Where it is kept how routing has gone.
 pub(super) const ROUTING: &str = "all routing";
-/// What is kept of agents and kinds. Budgets keep theirs under the plain names of kinds, which have no spaces.
+/// Where it is kept who has done well in the latest runs.
+const CIRCLES: &str = "all circles";
+/// What is kept of agents, teams and kinds. Budgets keep theirs under the plain names of kinds, which have no spaces.
 pub(super) const AGENT: &str = "agent ";
-const KIND: &str = "kind ";
+pub(super) const TEAM: &str = "team ";
 /// Events before the end of an attempt among which its begin is looked for: few happen to a task while it runs.
 const BACK: usize = 16;
 
@@ -45,20 +47,26 @@ pub async fn behind(engine: &Engine) -> Result<u64> {
     Ok(head.0.saturating_sub(cursor.last))
 }
 
-/// Learns from everything that has happened so far, up to `pages` pages of the log. Returns whether that is all.
+/// Learns from everything that has happened so far, up to `pages` pages of the log, and what follows from that for agents
+/// and teams. Returns whether that is all.
 pub async fn catch_up(engine: &Engine, pages: usize) -> Result<bool> {
+    let mut all = false;
     for _ in 0..pages {
         if !page(engine).await? {
-            return Ok(true);
+            all = true;
+            break;
         }
     }
-    Ok(behind(engine).await? == 0)
+    let (_, cursor) = cursor(engine).await?;
+    super::grow::grow(engine, cursor.last).await?;
+    Ok(all || behind(engine).await? == 0)
 }
 
 /// Forgets what was learned; the next readers learn it anew from the log.
 pub async fn forget(engine: &Engine) -> Result<()> {
     let mut edits = vec![Edit::remove(Book::Cursor, CURSOR)];
-    for prefix in [AGENT, KIND, ROUTING] {
+    edits.extend([ROUTING, CIRCLES].map(|key| Edit::remove(Book::Habit, key)));
+    for prefix in [AGENT, TEAM, KIND] {
         for entry in super::entries(engine, Book::Habit, prefix).await? {
             edits.push(Edit::remove(Book::Habit, &entry.key));
         }
@@ -88,7 +96,11 @@ async fn page(engine: &Engine) -> Result<bool> {
     let Some(last) = events.last().map(|seen| seen.event.no) else {
         return Ok(false);
     };
-    let lessons = lessons(engine, &events).await?;
+    let lessons: Vec<Lesson> = lessons(engine, &events)
+        .await?
+        .into_iter()
+        .map(|(_, lesson)| lesson)
+        .collect();
     let mut edits = learned(engine, &lessons).await?;
     let moved = Entry::new(Book::Cursor, CURSOR, &Cursor { last: last.0 });
     edits.push(Edit::put(moved).instead_of(entry.as_ref()));
@@ -116,6 +128,11 @@ struct CameData {
 }
 
 #[derive(Deserialize)]
+struct TeamData {
+    team: TeamName,
+}
+
+#[derive(Deserialize)]
 struct RoutedData {
     #[serde(default)]
     confidence: Option<f64>,
@@ -130,47 +147,54 @@ struct ReportData {
     quality: Option<f64>,
 }
 
-fn told<T: DeserializeOwned>(seen: &Seen) -> Option<T> {
+pub(super) fn told<T: DeserializeOwned>(seen: &Seen) -> Option<T> {
     let data = seen.event.fact.data.as_ref()?;
     serde_json::from_str(data.get()).ok()
 }
 
-/// What a page teaches, in the order of its events.
-async fn lessons(engine: &Engine, events: &[Seen]) -> Result<Vec<Lesson>> {
-    enum Found<'a> {
-        Lesson(Lesson),
-        Ended(Ended<'a>),
+/// What a page teaches, in the order of its events, each with the event that it follows from.
+pub(super) async fn lessons<'a>(engine: &Engine, events: &'a [Seen]) -> Result<Vec<(&'a Seen, Lesson)>> {
+    enum Found<'e> {
+        Lesson(&'e Seen, Lesson),
+        Ended(Ended<'e>),
     }
     let mut found = Vec::new();
     for seen in events {
         let fact = &seen.event.fact;
         match fact.kind {
             Fact::AgentRegistered => found.extend(told::<CameData>(seen).map(|came| {
-                Found::Lesson(Lesson::Came {
+                let came = Lesson::Came {
                     at: fact.at,
                     agent: came.agent,
                     prior: came.profile.and_then(|profile| profile.prior).map(sound),
-                })
+                };
+                Found::Lesson(seen, came)
             })),
             Fact::AgentDeregistered => {
                 found.extend(
-                    told::<CameData>(seen).map(|left| Found::Lesson(Lesson::Left { agent: left.agent })),
+                    told::<CameData>(seen)
+                        .map(|left| Found::Lesson(seen, Lesson::Left { agent: left.agent })),
                 );
             }
             Fact::AgentReported => found.extend(told::<ReportData>(seen).map(|report| {
-                Found::Lesson(Lesson::Reported {
+                let reported = Lesson::Reported {
                     at: fact.at,
                     agent: report.agent,
                     success: report.success,
                     ms: report.duration_ms,
                     quality: report.quality,
-                })
+                };
+                Found::Lesson(seen, reported)
             })),
             Fact::TaskRouted => found.extend(told::<RoutedData>(seen).map(|routed| {
-                Found::Lesson(Lesson::Routed {
+                let routed = Lesson::Routed {
                     confidence: routed.confidence,
-                })
+                };
+                Found::Lesson(seen, routed)
             })),
+            Fact::TeamRemoved => found.extend(
+                told::<TeamData>(seen).map(|gone| Found::Lesson(seen, Lesson::Dissolved { team: gone.team })),
+            ),
             Fact::TaskEntered(_) => {
                 if let (Some(told), Some(task)) = (told::<Told>(seen), &seen.task)
                     && let Some(end) = end(fact.kind, fact.reason, &told)
@@ -190,7 +214,7 @@ async fn lessons(engine: &Engine, events: &[Seen]) -> Result<Vec<Lesson>> {
         .iter()
         .filter_map(|found| match found {
             Found::Ended(ended) => Some(ended.task.clone()),
-            Found::Lesson(_) => None,
+            Found::Lesson(..) => None,
         })
         .collect();
     let mut views = engine.store.views(&engine.project, &ids).await?.into_iter();
@@ -198,21 +222,24 @@ async fn lessons(engine: &Engine, events: &[Seen]) -> Result<Vec<Lesson>> {
     let mut lessons = Vec::with_capacity(found.len());
     for found in found {
         match found {
-            Found::Lesson(lesson) => lessons.push(lesson),
+            Found::Lesson(seen, lesson) => lessons.push((seen, lesson)),
             Found::Ended(ended) => {
                 let Some(view) = views.next().flatten() else {
                     continue;
                 };
                 let began = begins.find(engine, ended.seen).await?;
-                lessons.push(Lesson::Ended {
+                let lesson = Lesson::Ended {
                     at: ended.seen.event.fact.at,
                     end: ended.end,
                     began: began.at,
                     agent: began.agent,
                     kind: view.class.kind,
                     needs: view.class.needs,
+                    team: view.class.team,
+                    run: view.run,
                     usage: ended.usage,
-                });
+                };
+                lessons.push((ended.seen, lesson));
             }
         }
     }
@@ -293,6 +320,10 @@ fn agent_key(agent: &AgentName) -> Arc<str> {
     format!("{AGENT}{agent}").into()
 }
 
+fn team_key(team: &TeamName) -> Arc<str> {
+    format!("{TEAM}{team}").into()
+}
+
 fn kind_key(kind: &Kind) -> Arc<str> {
     format!("{KIND}{kind}").into()
 }
@@ -305,10 +336,17 @@ async fn learned(engine: &Engine, lessons: &[Lesson]) -> Result<Vec<Edit>> {
     let mut kinds: Vec<Kind> = lessons.iter().filter_map(Lesson::kind).cloned().collect();
     kinds.sort_unstable();
     kinds.dedup();
+    let mut teams: Vec<TeamName> = lessons.iter().filter_map(Lesson::team).cloned().collect();
+    teams.sort_unstable();
+    teams.dedup();
+    let all = all(engine).await?;
+    let circles = all.iter().find(|entry| &*entry.key == CIRCLES);
     let mut known = Known {
         agents: read(engine, &agents, agent_key).await?,
         kinds: read(engine, &kinds, kind_key).await?,
-        routing: super::router::statistics(engine).await?,
+        teams: read(engine, &teams, team_key).await?,
+        circles: circles.map(Entry::read).transpose()?.unwrap_or_default(),
+        routing: super::router::routing(&all)?,
     };
     let before = known.clone();
     lessons.iter().for_each(|lesson| known.learn(lesson));
@@ -324,13 +362,28 @@ async fn learned(engine: &Engine, lessons: &[Lesson]) -> Result<Vec<Edit>> {
             Entry::new(Book::Habit, ROUTING, &known.routing),
         ));
     }
-    for agent in &agents {
-        let key = agent_key(agent);
-        match known.agents.get(agent) {
-            Some(record) if before.agents.get(agent) == Some(record) => {}
-            Some(record) => edits.push(put(key.clone(), Entry::new(Book::Habit, &key, record))),
-            None if before.agents.contains_key(agent) => edits.push(Edit::remove(Book::Habit, &key)),
-            None => {}
+    if known.circles != before.circles {
+        edits.push(put(
+            CIRCLES.into(),
+            Entry::new(Book::Habit, CIRCLES, &known.circles),
+        ));
+    }
+    let agents = agents.iter().map(|agent| {
+        (
+            agent_key(agent),
+            before.agents.get(agent),
+            known.agents.get(agent),
+        )
+    });
+    let teams = teams
+        .iter()
+        .map(|team| (team_key(team), before.teams.get(team), known.teams.get(team)));
+    for (key, before, now) in agents.chain(teams) {
+        match (before, now) {
+            (before, Some(record)) if before == Some(record) => {}
+            (_, Some(record)) => edits.push(put(key.clone(), Entry::new(Book::Habit, &key, record))),
+            (Some(_), None) => edits.push(Edit::remove(Book::Habit, &key)),
+            (None, None) => {}
         }
     }
     for (kind, practice) in &known.kinds {
@@ -340,6 +393,12 @@ async fn learned(engine: &Engine, lessons: &[Lesson]) -> Result<Vec<Edit>> {
         }
     }
     Ok(edits)
+}
+
+/// What is kept of the whole project.
+pub(super) async fn all(engine: &Engine) -> Result<Vec<Entry>> {
+    let keys = [ROUTING.into(), CIRCLES.into()];
+    engine.store.entries_of(&engine.project, Book::Habit, &keys).await
 }
 
 async fn read<K: Ord + Clone, T: DeserializeOwned>(

@@ -1,12 +1,19 @@
-//! Registered agents: who there is ([`registry`]), what their work teaches ([`learn`]), and who gets what ([`router`]).
+//! Registered agents: who there is ([`registry`]) and in which teams ([`teams`]), what their work teaches ([`learn`]) and what
+//! follows from that ([`grow`]), who gets what ([`router`]) and
+//! for how long without being asked ([`hold`]), and what of it is told elsewhere ([`performance`]).
 
+pub mod grow;
+pub mod hold;
 pub mod learn;
+pub mod performance;
 pub mod registry;
 pub mod router;
+pub mod teams;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::agent::advice::{self, Advice};
 use domain::agent::{Agent, Load, Profile, Record};
 use domain::book::{Book, Entry};
 use domain::code::{Code, Refusal, nearest};
@@ -71,6 +78,24 @@ pub async fn existing(engine: &Engine, name: &AgentName) -> Result<(Entry, Agent
     )
 }
 
+/// What to do about agents and skills, as far as a bounded look at what waits tells.
+pub async fn advise(engine: &Engine) -> Result<Vec<Advice>> {
+    let agents = all(engine).await?;
+    let teams = teams::all(engine).await?;
+    let teams: BTreeMap<_, _> = teams.into_iter().map(|(name, (_, team))| (name, team)).collect();
+    let waiting = crate::health::ready(engine).await?;
+    let waiting: Vec<_> = waiting
+        .into_iter()
+        .map(|(view, since)| (view.class, since))
+        .collect();
+    Ok(advice::advise(&advice::Sight {
+        now: engine.now(),
+        agents: &agents,
+        teams: &teams,
+        waiting: &waiting,
+    }))
+}
+
 fn whole(entry: &Entry, load: Load, record: Record) -> Result<Agent> {
     Ok(Agent {
         name: AgentName::new(&entry.key)?,
@@ -98,7 +123,7 @@ async fn by_agent<T: DeserializeOwned>(
 }
 
 /// Every entry of a book whose key begins with `prefix`.
-async fn entries(engine: &Engine, book: Book, prefix: &str) -> Result<Vec<Entry>> {
+pub(crate) async fn entries(engine: &Engine, book: Book, prefix: &str) -> Result<Vec<Entry>> {
     let mut all: Vec<Entry> = Vec::new();
     let mut after = prefix.to_owned();
     loop {

@@ -3,16 +3,16 @@
 use domain::agent::Agent;
 use domain::agent::roster::Roster;
 use domain::agent::route::{Asked, Candidate, Decision, Imbalance, Strategy, imbalance, route};
-use domain::book::{Book, Entry};
+use domain::book::Entry;
 use domain::code::{Code, Refusal};
-use domain::id::{AgentName, Capability, Kind, Seq, TaskId};
+use domain::id::{AgentName, Seq, TaskId};
 use domain::lesson::Routing;
 use domain::limits::PAGE_MAX;
 use domain::store::{Command, Filter, Reply, Request, Result, Target, View};
 use domain::task::spec::Json;
 use domain::task::state::State;
 
-use super::{all, learn};
+use super::{all, learn, teams};
 use crate::engine::Engine;
 use crate::ids;
 
@@ -27,8 +27,12 @@ pub struct Router {
 impl Router {
     pub async fn open(engine: &Engine) -> Result<Router> {
         let agents: Vec<Agent> = all(engine).await?;
+        let mut roster = Roster::new(&agents, engine.now());
+        for (name, (_, team)) in &teams::all(engine).await? {
+            roster.put_team(name, &team.members);
+        }
         Ok(Router {
-            roster: Roster::new(&agents, engine.now()),
+            roster,
             decided: statistics(engine).await?.decided,
         })
     }
@@ -39,27 +43,16 @@ impl Router {
         if let Some(author) = class.agent.as_ref().filter(|_| !class.routed) {
             return Ok(named(author, strategy));
         }
-        self.choose(&class.needs, &class.kind, strategy, exclude)
-    }
-
-    pub fn choose(
-        &self,
-        needs: &[Capability],
-        kind: &Kind,
-        strategy: Strategy,
-        exclude: &[AgentName],
-    ) -> Result<Decision> {
-        route(
-            &self.roster,
-            &Asked {
-                needs,
-                kind,
-                exclude,
-                strategy,
-                decided: self.decided,
-                seed: ids::seed(),
-            },
-        )
+        let asked = Asked {
+            needs: &class.needs,
+            kind: &class.kind,
+            team: class.team.as_ref(),
+            exclude,
+            strategy,
+            decided: self.decided,
+            seed: ids::seed(),
+        };
+        route(&self.roster, &asked)
     }
 
     /// Gives a task to the chosen agent, and keeps the decision with it.
@@ -90,6 +83,8 @@ fn named(author: &AgentName, strategy: Strategy) -> Decision {
     Decision {
         selected: author.clone(),
         strategy,
+        team: None,
+        tries: Vec::new(),
         confidence: 1.0,
         candidates: vec![Candidate {
             agent: author.clone(),
@@ -104,12 +99,12 @@ fn named(author: &AgentName, strategy: Strategy) -> Decision {
 
 /// How routing has gone so far.
 pub async fn statistics(engine: &Engine) -> Result<Routing> {
-    let keys = [learn::ROUTING.into()];
-    let found = engine
-        .store
-        .entries_of(&engine.project, Book::Habit, &keys)
-        .await?;
-    found.first().map_or(Ok(Routing::default()), Entry::read)
+    routing(&learn::all(engine).await?)
+}
+
+pub(super) fn routing(all: &[Entry]) -> Result<Routing> {
+    let found = all.iter().find(|entry| &*entry.key == learn::ROUTING);
+    found.map_or(Ok(Routing::default()), Entry::read)
 }
 
 /// What was moved, and what is left to move.

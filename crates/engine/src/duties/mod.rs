@@ -7,6 +7,7 @@
 
 pub mod lessons;
 pub mod retention;
+pub mod routing;
 pub mod schedules;
 
 use std::fmt::Debug;
@@ -63,6 +64,7 @@ pub fn with(outside: &Outside) -> Vec<Box<dyn Duty>> {
         Box::new(schedules::Schedules),
         Box::new(Router::new(outside.clone())),
         Box::new(lessons::Lessons),
+        Box::new(routing::Routing::default()),
         Box::new(retention::Retention::default()),
     ]
 }

@@ -10,7 +10,6 @@ use domain::rule::{Action, Chosen, Delivery, Filter, Notify, Publish, Rule, Subm
 use domain::run::RunState;
 use domain::schedule::Work;
 use domain::store::{self, Admission, AdmitLimits, Command, IntoRun, NewTask, Request, Seen, Target};
-use domain::task::score::Profile;
 use domain::task::spec::{Json, Spec};
 use domain::task::state::State;
 use domain::{id, limits};
@@ -165,7 +164,7 @@ async fn hand_in(
                 return once(submit::submit_once(engine, &plan, path, id, key).await)
                     .map(|()| json!({ "run": id }));
             }
-            let mut work = submit::prepare(engine, &plan, path, Profile::default())?;
+            let mut work = submit::prepare(engine, &plan, path, &[])?;
             for (i, task) in work.iter_mut().enumerate() {
                 // Without a key, so that the plan of the run does not take it for one of its own.
                 (task.id, task.key) = (name(i), None);

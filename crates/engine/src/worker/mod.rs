@@ -128,9 +128,9 @@ impl Options {
             handlers: self.handlers.names(),
             agent: self.agent.clone(),
             run: self.run,
-            task: None,
             free: self.offers.clone(),
             offers: self.offers.clone(),
+            ..Wants::default()
         }
     }
 }

@@ -14,5 +14,7 @@ mod process_bench;
 mod process_guard;
 mod process_presence;
 mod retention;
+mod routing;
 mod rules;
+mod teams;
 mod waits;

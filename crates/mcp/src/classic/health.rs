@@ -1,8 +1,10 @@
 //! Three tools: the queue in numbers, whether all is well, and what to do about it.
 
 use domain::agent::Agent;
+use domain::agent::advice::Kind;
 use domain::store::{Result, Status};
 use domain::task::state::State;
+use engine::agents;
 use engine::engine::Engine;
 use serde_json::{Value, json};
 
@@ -150,7 +152,10 @@ async fn health(session: &Session) -> Answer {
 async fn recommend(session: &Session) -> Answer {
     let counts = Counts::read(session.engine()).await?;
     let agents = all(session.engine()).await?;
-    let all = recommendations(&counts, &agents);
+    let mut all = recommendations(&counts, &agents);
+    let advice = agents::advise(session.engine()).await?;
+    let told = advice.into_iter().filter(|advice| advice.kind != Kind::Uneven);
+    all.extend(told.map(|advice| format!("{}: {}; {}", advice.subject, advice.cause, advice.cure)));
     Ok(json!({ "count": all.len(), "recommendations": all }))
 }
 

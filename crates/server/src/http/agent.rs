@@ -2,9 +2,10 @@
 
 use api::agent::{Agent, Agents, Balanced, Flock, Health, LetGo, Routed};
 use api::ask;
+use api::performance::{Advised, Performance};
 use axum::http::{Method, StatusCode};
 use desk::token::Role;
-use desk::{agent, find};
+use desk::{agent, find, performance};
 use domain::store::Result;
 
 use crate::op::{Call, Op, get, post, send};
@@ -73,6 +74,18 @@ pub(super) fn ops() -> Vec<Op> {
             "Tell how well all agents do together",
             flock,
         ),
+        get(
+            "/v1/flock/advice",
+            "adviseFlock",
+            "Tell what to do about agents that fail or are full, and about skills that nobody has",
+            advise,
+        ),
+        get(
+            "/v1/performance",
+            "exportPerformance",
+            "Tell what agents did, record by record, with names or without",
+            export,
+        ),
         post(
             "/v1/flock/rebalance",
             "rebalance",
@@ -128,6 +141,14 @@ async fn heartbeat(call: Call, _: ask::Nothing) -> Result<Agent> {
 
 async fn flock(call: Call, _: ask::Nothing) -> Result<Flock> {
     agent::flock(&call.engine).await
+}
+
+async fn advise(call: Call, _: ask::Nothing) -> Result<Advised> {
+    performance::advise(&call.engine).await
+}
+
+async fn export(call: Call, asked: ask::Performance) -> Result<Performance> {
+    performance::export(&call.engine, &asked).await
 }
 
 async fn rebalance(call: Call, asked: ask::Rebalance) -> Result<Balanced> {

@@ -11,6 +11,7 @@ mod rule;
 mod run;
 mod store;
 mod task;
+mod team;
 mod token;
 
 use crate::op::Op;
@@ -24,6 +25,7 @@ pub(crate) fn ops() -> Vec<Op> {
         control::ops(),
         rule::ops(),
         agent::ops(),
+        team::ops(),
         project::ops(),
         token::ops(),
         store::ops(),

@@ -169,7 +169,8 @@ fn read(asked: &ask::Check) -> Result<domain::plan::Plan> {
 }
 
 async fn check(call: Call, asked: ask::Check) -> Result<Analysis> {
-    Ok(plan::check(&read(&asked)?, call.engine.now().wall))
+    let file = asked.file.as_deref().unwrap_or("plan");
+    plan::check(&call.engine, &read(&asked)?, file).await
 }
 
 /// A plan, and how it is drawn.
@@ -184,12 +185,15 @@ struct Drawn {
 
 async fn draw_plan(call: Call) -> Result<Response<Body>> {
     let asked: Drawn = call.body()?;
+    let file = asked.file.clone();
     let plan = read(&ask::Check {
         plan: asked.plan,
         text: asked.text,
         file: asked.file,
     })?;
-    let graph = plan::graph(&plan, call.engine.now().wall);
+    let file = file.as_deref().unwrap_or("plan");
+    let expected = plan::expected(&call.engine, &plan, file).await?;
+    let graph = plan::graph(&plan, &expected, call.engine.now().wall);
     Ok(picture(&graph, asked.format))
 }
 

@@ -2,6 +2,7 @@
 
 use api::ask::{self, Picture};
 use api::list::{RunCancelled, RunShown, Runs};
+use api::mine::Mined;
 use api::run::Run;
 use axum::body::Body;
 use axum::http::{Method, Response, StatusCode};
@@ -30,6 +31,12 @@ pub(super) fn ops() -> Vec<Op> {
             "cancelRun",
             "Cancel a run with every task of it that has not ended",
             cancel,
+        ),
+        get(
+            "/v1/plans/mined",
+            "minePlans",
+            "Propose plans from steps that came again in runs that succeeded",
+            mine,
         ),
         Op {
             query: Some(SchemaGenerator::subschema_for::<ask::Graph>),
@@ -64,6 +71,10 @@ async fn show(call: Call, _: ask::Nothing) -> Result<RunShown> {
 
 async fn cancel(call: Call, _: ask::Nothing) -> Result<RunCancelled> {
     desk::run::cancel(&call.engine, call.name()).await
+}
+
+async fn mine(call: Call, asked: ask::Mine) -> Result<Mined> {
+    desk::mine::mine(&call.engine, &asked).await
 }
 
 async fn graph(call: Call) -> Result<Response<Body>> {

@@ -94,7 +94,10 @@ async fn an_agent_registers_is_found_gets_work_and_leaves() {
             &json!({"capability": "k8s", "confidence": 0.6}),
         )
         .await;
-    assert_eq!(learned["learned"][0], json!({"name": "k8s", "confidence": 0.6}));
+    assert_eq!(
+        learned["learned"][0],
+        json!({"name": "k8s", "confidence": 0.6, "how": "told"})
+    );
     let told = lab
         .ok(
             "/v1/agents/bob/report",
@@ -127,6 +130,54 @@ async fn an_agent_registers_is_found_gets_work_and_leaves() {
     let gone = done(&lab, Method::DELETE, "/v1/agents/bob", json!({})).await;
     assert_eq!(gone["freed"], json!(["a"]));
     assert_eq!(refused(lab.get("/v1/agents/bob").await).1, 404);
+}
+
+#[tokio::test]
+async fn teams_are_named_and_what_agents_did_is_told() {
+    let lab = Lab::new().await;
+    lab.ok(
+        "/v1/agents",
+        &json!({"name": "ann", "profile": {"capabilities": ["css"]}}),
+    )
+    .await;
+    let web = done(
+        &lab,
+        Method::PUT,
+        "/v1/teams/web",
+        json!({"members": ["ann", "bob"]}),
+    )
+    .await;
+    assert_eq!(
+        (&web["found"], &web["skills"][0]["name"]),
+        (&json!(false), &json!("css"))
+    );
+    let web = done(
+        &lab,
+        Method::PUT,
+        "/v1/teams/web",
+        json!({"remove": ["bob"], "about": "pages"}),
+    )
+    .await;
+    assert_eq!(web["members"].as_array().map(Vec::len), Some(1));
+    assert_eq!(send(&lab, Method::PUT, "/v1/teams/web", json!({})).await.0, 400);
+    lab.ok("/v1/tasks", &json!({"id": "a", "name": "look", "team": "web"}))
+        .await;
+    let leases = lab.ok("/v1/leases", &json!({"worker": "eve"})).await;
+    assert_eq!(leases["leases"], json!([]));
+    let leases = lab.ok("/v1/leases", &json!({"worker": "ann"})).await;
+    let token = &leases["leases"][0]["token"];
+    lab.ok("/v1/tasks/a/complete", &json!({ "token": token })).await;
+    assert_eq!(lab.see("/v1/teams/web").await["record"]["completed"], 1);
+    assert_eq!(lab.see("/v1/teams").await["count"], 1);
+    let told = lab.see("/v1/performance?anonymous=true").await;
+    assert_eq!(told["stats"]["by"]["task_execution"], 1);
+    assert_eq!(lab.see("/v1/flock/advice").await["count"], 0);
+    assert_eq!(lab.see("/v1/plans/mined?support=2").await["count"], 0);
+    done(&lab, Method::DELETE, "/v1/teams/web", json!({})).await;
+    assert_eq!(
+        refused(lab.get("/v1/teams/web").await),
+        ("team-not-found".to_owned(), 404)
+    );
 }
 
 #[tokio::test]

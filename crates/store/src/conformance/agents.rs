@@ -247,6 +247,58 @@ pub async fn a_lock_is_handed_on_past_an_agent(lab: Lab) {
     }
 }
 
+async fn form(lab: &Lab, team: &str, members: &[&str]) -> Result<()> {
+    let team = Entry::new(Book::Team, team, &json!({ "members": members, "since": 0 }));
+    let edited = lab
+        .store
+        .edit(&lab.project, vec![Edit::put(team)], "user:ann".into(), lab.now());
+    edited.await
+}
+
+// proves: DESIGN 9, DESIGN 5
+pub async fn work_for_a_team_is_done_by_its_members(lab: Lab) {
+    let tasks = [
+        task("web").team("web").needs(&["css"]),
+        task("data").team("data"),
+        task("any"),
+    ];
+    lab.add(&tasks).await;
+    assert_eq!(ids(&take(&lab, "ann", 9).await), ["any"], "there are no teams");
+    form(&lab, "web", &["ann", "bob"]).await.unwrap();
+    form(&lab, "data", &["eve"]).await.unwrap();
+    register(&lab, "ann", &[], 5).await;
+    register(&lab, "bob", &["css"], 5).await;
+    assert!(take(&lab, "ann", 9).await.is_empty(), "she lacks what it needs");
+    assert!(lab.claim_up_to(9).await.is_empty(), "nobody in particular");
+    let held = take(&lab, "bob", 9).await;
+    assert_eq!(ids(&held), ["web"]);
+    lab.release(&held[0]).await;
+    assert_eq!(lab.view("web").await.class.team, Some("web".parse().unwrap()));
+    assert_eq!(ids(&take(&lab, "eve", 9).await), ["data"], "not even registered");
+    form(&lab, "web", &["eve"]).await.unwrap();
+    assert!(take(&lab, "bob", 9).await.is_empty(), "he has left");
+}
+
+pub async fn who_was_chosen_need_not_be_fit(lab: Lab) {
+    register(&lab, "ann", &[], 5).await;
+    form(&lab, "web", &["bob"]).await.unwrap();
+    lab.add(&[task("a").needs(&["css"]), task("b").team("web")]).await;
+    assert!(take(&lab, "ann", 9).await.is_empty());
+    for id in ["a", "b"] {
+        lab.try_do(id, route(Some("ann"))).await.unwrap();
+    }
+    let held = take(&lab, "ann", 9).await;
+    assert_eq!(ids(&held), ["a", "b"]);
+    lab.release(&held[0]).await;
+    assert!(take(&lab, "ann", 9).await.is_empty());
+}
+
+pub async fn teams_that_make_no_sense_are_refused(lab: Lab) {
+    for (name, members) in [("web", &[][..]), ("web", &["b", "a"]), ("w b", &["a"])] {
+        assert_eq!(code(form(&lab, name, members).await), Code::InvalidArgument);
+    }
+}
+
 pub async fn profiles_that_make_no_sense_are_refused(lab: Lab) {
     for bad in [profile(&[], 0), json!({}), profile(&["a b"], 1)] {
         assert_eq!(code(say(&lab, "ann", bad).await), Code::InvalidArgument);

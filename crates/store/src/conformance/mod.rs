@@ -236,7 +236,8 @@ macro_rules! conformance {
                 leases_ignore_the_wall_clock
                 the_next_moment_is_told
                 a_suspended_wait_is_not_woken
-                a_retry_may_be_later;
+                a_retry_may_be_later
+                a_deadline_counts_what_such_work_usually_takes;
             lists:
                 pages_follow_each_other
                 who_is_asked_for_twice_is_shown_twice
@@ -283,6 +284,9 @@ macro_rules! conformance {
                 work_is_routed_to_who_has_room
                 an_agent_that_comes_late_has_what_it_has
                 a_lock_is_handed_on_past_an_agent
+                work_for_a_team_is_done_by_its_members
+                who_was_chosen_need_not_be_fit
+                teams_that_make_no_sense_are_refused
                 profiles_that_make_no_sense_are_refused;
             books:
                 entries_are_kept_in_order_of_their_keys

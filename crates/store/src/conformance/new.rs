@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::curb::budget::Cap;
 use domain::curb::limit::Rate;
-use domain::id::{AgentName, Capability, Key, Kind};
+use domain::id::{AgentName, Capability, Key, Kind, TeamName};
 use domain::task::lock::{Lock, Mode};
 use domain::task::replan::{OnExhausted, Planner, Replan};
 use domain::task::retry::{Backoff, Retry};
@@ -113,6 +113,11 @@ impl New {
 
     pub fn agent(mut self, agent: &str) -> New {
         self.spec.agent = Some(AgentName::new(agent).expect("a name"));
+        self
+    }
+
+    pub fn team(mut self, team: &str) -> New {
+        self.spec.team = Some(TeamName::new(team).expect("a name"));
         self
     }
 

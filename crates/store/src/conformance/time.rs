@@ -1,8 +1,10 @@
 //! What happens by itself, on a clock that is moved by hand.
 
+use domain::book::{Book, Edit, Entry};
 use domain::store::{Command, Ticked};
 use domain::task::score::Score;
 use domain::task::state::State;
+use serde_json::json;
 
 use super::lab::{HOUR, Lab, SECOND, TTL};
 use super::new::{steady, task};
@@ -140,4 +142,33 @@ pub async fn a_retry_may_be_later(lab: Lab) {
     let past = Some(lab.now().wall);
     let reply = lab.try_do("a", Command::Retry { at: past }).await.unwrap();
     assert_eq!(reply.state, State::Ready);
+}
+
+// proves: DESIGN 8
+pub async fn a_deadline_counts_what_such_work_usually_takes(lab: Lab) {
+    let known = json!({ "completed": 3, "failed": 0, "latest": [60_000, 3_600_000, 60_000] });
+    let habit = Edit::put(Entry::new(Book::Habit, "kind build", &known));
+    let edited = lab
+        .store
+        .edit(&lab.project, vec![habit], "system".into(), lab.now());
+    edited.await.unwrap();
+    let build = |id: &str| task(id).kind("build");
+    let (soon, minute) = (HOUR / 30, HOUR / 60);
+    lab.add(&[
+        build("learned").deadline(soon),
+        build("said").deadline(soon).estimate(minute),
+        build("other").deadline(soon).estimate(10 * HOUR),
+        build("calm"),
+        task("unknown").deadline(soon),
+    ])
+    .await;
+    let row = async |id: &str| {
+        let task = lab.view(id).await.task;
+        (task.estimate, task.score)
+    };
+    let learned = row("learned").await;
+    assert_eq!(learned, row("said").await);
+    assert_eq!(learned.0, Some(minute));
+    assert_eq!(row("other").await.0, Some(10 * HOUR));
+    assert_eq!((row("calm").await.0, row("unknown").await.0), (None, None));
 }

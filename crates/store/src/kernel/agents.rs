@@ -2,7 +2,8 @@
 //!
 //! A task that an agent takes, or that was chosen for it, is in the class of that agent's tasks as long as it is with
 //! the agent, and goes back to everybody's when it comes back unfinished. So a claim finds an agent's work as it finds
-//! any other, and what each has is counted where it changes. Nothing here is read in a project without agents.
+//! any other, and what each has is counted where it changes. What is for a team is found by its members. Nothing here is read
+//! in a project without agents and teams.
 
 use std::sync::Arc;
 
@@ -11,11 +12,12 @@ use domain::book::{Book, Edit};
 use domain::code::{Code, Refusal};
 use domain::decide::Change;
 use domain::event::Kind;
-use domain::id::AgentName;
+use domain::id::{AgentName, TeamName};
 use domain::store::{Result, Wants};
 use domain::task::record::{Class, Task};
 use domain::task::spec::Json;
 use domain::task::state::State;
+use domain::team::Team;
 use rustc_hash::FxHashMap;
 
 use super::step::Step;
@@ -62,9 +64,11 @@ fn read(step: &mut Step<'_>, name: &AgentName) -> Result<Option<Desk>> {
 /// What a claimer wants, with what it offers as a registered agent.
 pub(super) fn widen(step: &mut Step<'_>, wants: &Wants) -> Result<Wants> {
     let mut wants = wants.clone();
+    wants.teams = Vec::new();
     let Some(name) = &wants.agent else {
         return Ok(wants);
     };
+    wants.teams = teams(step, name)?;
     if let Some(desk) = load(step, name)? {
         wants.capabilities.extend(desk.profile.offers().cloned());
         if wants.kinds.is_empty() {
@@ -72,6 +76,27 @@ pub(super) fn widen(step: &mut Step<'_>, wants: &Wants) -> Result<Wants> {
         }
     }
     Ok(wants)
+}
+
+/// Those that an agent is in, of the teams that tasks are for.
+fn teams(step: &mut Step<'_>, name: &AgentName) -> Result<Vec<TeamName>> {
+    if !step.has(Book::Team) {
+        return Ok(Vec::new());
+    }
+    let classes = step.classes()?;
+    let mut named: Vec<Arc<str>> = classes
+        .iter()
+        .filter_map(|(_, class)| Some(class.team.as_ref()?.as_str().into()))
+        .collect();
+    named.sort_unstable();
+    named.dedup();
+    let mut teams = Vec::new();
+    for entry in step.entries(Book::Team, &named)? {
+        if entry.read::<Team>()?.has(name) {
+            teams.push(TeamName::new(&entry.key)?);
+        }
+    }
+    Ok(teams)
 }
 
 /// The registered agent that a task of this class is, or would be, with when `claimer` takes it.
@@ -183,6 +208,9 @@ fn count(step: &mut Step<'_>, whose: Option<(AgentName, bool)>, change: fn(u32) 
 
 /// Checks what somebody wants to say about an agent, and counts what one has that is new.
 pub(super) fn edited(step: &mut Step<'_>, edit: &Edit, was_there: bool) -> Result<()> {
+    if edit.book == Book::Team {
+        return team(edit);
+    }
     if edit.book != Book::Agent {
         return Ok(());
     }
@@ -209,6 +237,18 @@ pub(super) fn edited(step: &mut Step<'_>, edit: &Edit, was_there: bool) -> Resul
     }
     step.write_entry(Book::Gauge, &gauge(&name), Some((Json::of(&load), None)));
     Ok(())
+}
+
+fn team(edit: &Edit) -> Result<()> {
+    let name: TeamName = edit.key.parse()?;
+    let Some((value, _)) = &edit.to else {
+        return Ok(());
+    };
+    let team: Team = serde_json::from_str(value.get()).map_err(|e| {
+        let detail = format!("what is said about the team `{name}`: {e}");
+        Refusal::new(Code::InvalidArgument, detail)
+    })?;
+    team.check()
 }
 
 /// Writes what this step has changed.

@@ -1,5 +1,6 @@
 //! Settings of the project: how its line is ordered, and how often a task is tried that does not say so itself.
 
+use domain::agent::routing::{ROUTING, Routing};
 use domain::book::{Book, Edit, Entry};
 use domain::code::{Code, Refusal};
 use domain::id::Seq;
@@ -61,6 +62,13 @@ pub(super) fn edited(step: &mut Step<'_>, edit: &Edit) -> Result<()> {
                 false => Err(invalid(
                     "keep what has ended for a minute to a hundred years, or for ever",
                 )),
+            }
+        }
+        ROUTING => {
+            let routing = value.map(read::<Routing>).transpose()?.unwrap_or_default();
+            match routing.is_sensible() {
+                true => Ok(()),
+                false => Err(invalid("an agent is held for a second to a day")),
             }
         }
         _ => Ok(()),

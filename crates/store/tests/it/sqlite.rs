@@ -46,6 +46,7 @@ fn class() -> Class {
         handler: None,
         agent: None,
         routed: false,
+        team: None,
         needs: Vec::new(),
         breaker: None,
         resources: Default::default(),

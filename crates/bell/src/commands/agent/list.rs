@@ -4,6 +4,7 @@ use api::agent::{Agent, Agents};
 use api::ask;
 use domain::agent::Status;
 use domain::agent::profile::Level;
+use domain::agent::skill::How;
 use domain::id::{Capability, Kind};
 use domain::limits::PAGE_MAX;
 
@@ -110,6 +111,15 @@ pub(super) fn status(agent: &Agent) -> &'static str {
     }
 }
 
+fn by(how: How) -> &'static str {
+    match how {
+        How::Declared => "declared",
+        How::Told => "learned",
+        How::Shown => "learned from work",
+        How::Tried => "to be tried",
+    }
+}
+
 pub(super) fn can_do(agent: &Agent) -> String {
     let declared = agent.capabilities.iter().chain(&agent.languages);
     let versed = agent.specialisations.iter().map(|of| match of.level {
@@ -119,7 +129,7 @@ pub(super) fn can_do(agent: &Agent) -> String {
     let learned = agent
         .learned
         .iter()
-        .map(|of| format!("{} (learned, {})", of.name, percent(of.confidence)));
+        .map(|of| format!("{} ({}, {})", of.name, by(of.how), percent(of.confidence)));
     let all: Vec<String> = declared
         .map(ToString::to_string)
         .chain(versed)

@@ -2,6 +2,7 @@
 
 mod change;
 mod list;
+mod performance;
 mod say;
 mod show;
 
@@ -30,6 +31,8 @@ enum Command {
     Report(change::Report),
     Heartbeat(change::Heartbeat),
     Deregister(change::Deregister),
+    Advise(performance::Advise),
+    Export(performance::Export),
 }
 
 impl Args {
@@ -44,6 +47,8 @@ impl Args {
             Command::Report(args) => args.run(context).await,
             Command::Heartbeat(args) => args.run(context).await,
             Command::Deregister(args) => args.run(context).await,
+            Command::Advise(args) => args.run(context).await,
+            Command::Export(args) => args.run(context).await,
         }
     }
 }

@@ -43,6 +43,8 @@ pub(super) fn one(agent: &Agent, now: Timestamp) -> String {
     let record = &agent.record;
     let took = |ms: Option<f64>| ms.map(|ms| show_duration(Duration::from_secs_f64(ms / 1e3)));
     let kinds: Vec<String> = agent.kinds.iter().map(ToString::to_string).collect();
+    let with = agent.worked_with.iter();
+    let with: Vec<String> = with.map(|tie| format!("{} ({})", tie.agent, tie.runs)).collect();
     let load = &agent.load;
     let done = match record.success_rate {
         Some(rate) => format!(
@@ -59,6 +61,10 @@ pub(super) fn one(agent: &Agent, now: Timestamp) -> String {
         ("status", Some(status(agent).to_owned())),
         ("model", agent.model.clone()),
         ("can do", Some(can_do(agent)).filter(|text| !text.is_empty())),
+        (
+            "works with",
+            Some(with.join(", ")).filter(|text| !text.is_empty()),
+        ),
         ("kinds", Some(kinds.join(", ")).filter(|text| !text.is_empty())),
         (
             "load",
@@ -131,6 +137,15 @@ fn together(flock: &Flock) -> String {
             )),
         ),
         ("success", Some(percent(flock.avg_success_rate))),
+        (
+            "routing",
+            Some(format!(
+                "{} decided, {} of them trials, {} taken back",
+                flock.routing.decided,
+                percent(flock.routing.exploration_rate),
+                flock.routing.withdrawn
+            )),
+        ),
         ("full", Some(full.join(", ")).filter(|text| !text.is_empty())),
         ("skills", Some(skills.join(", ")).filter(|text| !text.is_empty())),
     ])

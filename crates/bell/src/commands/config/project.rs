@@ -8,7 +8,7 @@ use crate::context::{Access, Context};
 use crate::error::{Result, invalid};
 use crate::exit::Exit;
 
-/// Change how the project orders its line, how often it tries, and how long it keeps what has ended
+/// Change how the project orders its line, how often it tries, what it keeps and what it gives to agents
 ///
 /// Holds for everybody who works in the project, at once: it is kept in its store. All that is set in one go is
 /// changed together, so that weights can be moved from one to another. An empty value sets back to the default.
@@ -19,6 +19,9 @@ use crate::exit::Exit;
   order.ageing             points for each hour of waiting, at most 25 in all
   retry                    operation, task, event, or a number of tries, for tasks that do not say
   retention                how long what has ended is kept, such as 30d, or never, to keep everything
+  routing.auto             off, or the strategy by which ready work is given to agents without being asked
+  routing.ahead            off, or how long before it is ready an agent is held for what is on the critical path
+  routing.hold             how long the chosen agent has to take it
 
 Examples:
   bell config set order.profile=boosts retry=operation

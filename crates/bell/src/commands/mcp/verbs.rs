@@ -40,7 +40,7 @@ const COMMAND_FLAGS: &[&str] = &["run", "env", "cwd"];
 /// Last words of commands that change nothing.
 const LOOKS: &[&str] = &[
     "list", "show", "why", "history", "logs", "status", "problems", "groups", "check", "graph", "simulate",
-    "verify", "schema", "next", "explain", "events",
+    "verify", "schema", "next", "explain", "events", "mine", "export", "advise",
 ];
 /// Bytes of one answer.
 const ANSWER_MAX: usize = 4 * 1024 * 1024;

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use domain::plan::{Analysis, Plan, analyse};
 use domain::time::show_duration;
+use engine::expect::{Expected, Sources};
+use engine::submit::identity;
 
-use super::file::load;
+use super::file::{Loaded, load};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -14,7 +16,8 @@ use crate::output::theme::{self, paint};
 
 /// Check a plan and tell what it will be like
 ///
-/// Faults are shown at their places, all at once; then the exit status is 2.
+/// Faults are shown at their places, all at once; then the exit status is 2. Tasks without an estimate take what they took in
+/// earlier runs, or what tasks of their kind usually take, if there is a store here that knows.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bell plan check plan.yaml
@@ -25,13 +28,14 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    pub(crate) fn run(self, context: &Context) -> Result {
+    pub(crate) async fn run(self, context: &Context) -> Result {
         let loaded = load(context, &self.plan)?;
         let plan = &loaded.plan;
-        let analysis = analyse(plan, |task| task.spec.estimate, context.now().wall);
-        context
-            .ui
-            .answer(&desk::plan::told(plan, &analysis), |_| people(plan, &analysis))?;
+        let expected = expected(context, &loaded).await;
+        let analysis = analyse(plan, |task| expected.duration(task), context.now().wall);
+        let sources = expected.sources(plan);
+        let told = desk::plan::told(plan, &analysis, sources);
+        context.ui.answer(&told, |_| people(plan, &analysis, sources))?;
         for warning in &analysis.warnings {
             if !context.ui.json {
                 context
@@ -52,10 +56,30 @@ impl Args {
 const BATCHES: usize = 20;
 const KEYS: usize = 8;
 
-fn people(plan: &Plan, analysis: &Analysis) -> String {
+/// What the store of this machine knows of a plan's tasks, if it can be asked.
+pub(super) async fn expected(context: &Context, loaded: &Loaded) -> Expected {
+    let says_all = loaded.plan.tasks.iter().all(|task| task.spec.estimate.is_some());
+    match context.near().await.filter(|_| !says_all) {
+        Some(engine) => {
+            let identity = identity(&loaded.plan, &loaded.path);
+            Expected::of(&engine, &identity).await.unwrap_or_default()
+        }
+        None => Expected::default(),
+    }
+}
+
+fn people(plan: &Plan, analysis: &Analysis, sources: Sources) -> String {
     let key = |v: &u32| plan.tasks[*v as usize].key.as_str();
-    let estimated = plan.tasks.iter().any(|task| task.spec.estimate.is_some());
-    let length = match estimated {
+    let learned = sources.runs + sources.kinds > 0;
+    let parts = [
+        (sources.estimates, "as the plan says"),
+        (sources.runs, "as in earlier runs"),
+        (sources.kinds, "as usual for their kind"),
+        (sources.unknown, "unknown"),
+    ];
+    let durations = parts.iter().filter(|(count, _)| *count > 0);
+    let durations: Vec<String> = durations.map(|(count, by)| format!("{count} {by}")).collect();
+    let length = match learned || sources.estimates > 0 {
         true => format!(" ({})", show_duration(analysis.total)),
         false => String::new(),
     };
@@ -73,6 +97,7 @@ fn people(plan: &Plan, analysis: &Analysis) -> String {
             "critical path",
             Some(format!("{}{length}", shortened(&path, " → "))),
         ),
+        ("durations", learned.then(|| durations.join(", "))),
     ]);
     if !analysis.batches.is_empty() {
         text += &format!("\n{}\n", paint(theme::DIM, "batches"));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::check::expected;
 use super::file::load;
 use crate::context::Context;
 use crate::error::Result;
@@ -32,9 +33,10 @@ enum Format {
 }
 
 impl Args {
-    pub(crate) fn run(self, context: &Context) -> Result {
+    pub(crate) async fn run(self, context: &Context) -> Result {
         let loaded = load(context, &self.plan)?;
-        let graph = desk::plan::graph(&loaded.plan, context.now().wall);
+        let expected = expected(context, &loaded).await;
+        let graph = desk::plan::graph(&loaded.plan, &expected, context.now().wall);
         let format = if context.ui.json {
             Format::Json
         } else {

@@ -1,4 +1,4 @@
-//! `bell plan`: what a plan says, before anything of it runs. Needs no store; a forecast learns from one.
+//! `bell plan`: what a plan says, before anything of it runs. Needs no store; how long things take is learned from one.
 
 mod check;
 pub(super) mod file;
@@ -32,8 +32,8 @@ enum Command {
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result {
         match self.command {
-            Command::Check(args) => args.run(context),
-            Command::Graph(args) => args.run(context),
+            Command::Check(args) => wait(args.run(context)),
+            Command::Graph(args) => wait(args.run(context)),
             Command::Schema(args) => args.run(context),
             Command::Simulate(args) => wait(args.run(context)),
             Command::Verify(args) => args.run(context),

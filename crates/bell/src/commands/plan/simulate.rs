@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use domain::id::Key;
 use domain::task::score::Profile;
 use domain::time::show_duration;
-use engine::simulate::{Forecast, History, Options, learn, simulate};
+use engine::expect::Expected;
+use engine::simulate::{Forecast, Options, simulate};
 use engine::submit::identity;
 use serde::Serialize;
 
@@ -18,7 +19,8 @@ use crate::parse;
 
 /// Forecast how long a plan will take, by the real scheduling on a clock moved by hand
 ///
-/// Durations and failures come from earlier runs of the plan in the store, if there are any, else from estimates.
+/// Durations and failures come from earlier runs of the plan in the store, if there are any, else from estimates, and where
+/// there is none from what tasks of that kind usually do.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bell plan simulate plan.yaml --workers 4
@@ -59,6 +61,8 @@ struct Told {
     utilisation: f64,
     /// Tasks whose durations come from earlier runs.
     learned: usize,
+    /// Tasks whose durations are those of their kind.
+    by_kind: usize,
 }
 
 impl Args {
@@ -73,9 +77,9 @@ impl Args {
             seed: self.seed,
             profile: self.profile,
         };
-        let history = history(context, &loaded).await?;
+        let expected = known(context, &loaded).await?;
         let fresh = || store::open("memory:", store::Options::default());
-        let forecast = simulate(&loaded.plan, &history, &options, &fresh).await?;
+        let forecast = simulate(&loaded.plan, &expected, &options, &fresh).await?;
         let told = told(workers, &forecast);
         context
             .ui
@@ -84,12 +88,12 @@ impl Args {
     }
 }
 
-/// What the store knows of earlier runs; without a store, nothing.
-async fn history(context: &Context, loaded: &Loaded) -> Result<History> {
+/// What the store knows of earlier runs and kinds; without a store, nothing.
+async fn known(context: &Context, loaded: &Loaded) -> Result<Expected> {
     match context.engine().await {
-        Ok(engine) => Ok(learn(&engine, &identity(&loaded.plan, &loaded.path)).await?),
+        Ok(engine) => Ok(Expected::of(&engine, &identity(&loaded.plan, &loaded.path)).await?),
         Err(Error::Refused(refusal)) if refusal.code == domain::code::Code::StoreNotFound => {
-            Ok(History::default())
+            Ok(Expected::default())
         }
         Err(error) => Err(error),
     }
@@ -104,6 +108,7 @@ fn told(workers: usize, forecast: &Forecast) -> Told {
         p90_seconds: forecast.p90.as_secs_f64(),
         utilisation: (forecast.utilisation * 1_000.0).round() / 1_000.0,
         learned: forecast.learned,
+        by_kind: forecast.by_kind,
     }
 }
 
@@ -126,6 +131,10 @@ fn people(told: &Told, forecast: &Forecast, tasks: usize) -> String {
         (
             "known from earlier runs",
             Some(format!("{} of {tasks} tasks", told.learned)),
+        ),
+        (
+            "known by their kind",
+            (told.by_kind > 0).then(|| format!("{} of {tasks} tasks", told.by_kind)),
         ),
     ])
 }

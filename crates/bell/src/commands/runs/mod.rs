@@ -2,6 +2,7 @@
 
 mod cancel;
 mod list;
+mod mine;
 mod show;
 
 use clap::Subcommand;
@@ -9,7 +10,7 @@ use clap::Subcommand;
 use crate::context::Context;
 use crate::error::Result;
 
-/// List, show and cancel runs
+/// List, show and cancel runs, and learn plans from them
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -21,6 +22,7 @@ enum Command {
     List(list::Args),
     Show(show::Args),
     Cancel(cancel::Args),
+    Mine(mine::Args),
 }
 
 impl Args {
@@ -30,6 +32,7 @@ impl Args {
             Command::List(args) => args.run(context, &engine).await,
             Command::Show(args) => args.run(context, &engine).await,
             Command::Cancel(args) => args.run(context, &engine).await,
+            Command::Mine(args) => args.run(context, &engine).await,
         }
     }
 }

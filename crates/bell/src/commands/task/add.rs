@@ -1,7 +1,7 @@
 //! `bell task add`
 
 use desk::find;
-use domain::id::{AgentName, Capability, Kind, TaskId};
+use domain::id::{AgentName, Capability, Kind, TaskId, TeamName};
 use domain::limits;
 use domain::store::{Admission, IntoRun, NewEdge, NewTask, On};
 use domain::task::lock::{Lock, Mode};
@@ -53,6 +53,9 @@ pub(crate) struct Asked {
     /// Pin the task to this agent
     #[arg(long, value_name = "AGENT", value_parser = parse::name::<AgentName>)]
     agent: Option<AgentName>,
+    /// Let only members of this team take it
+    #[arg(long, value_name = "TEAM", value_parser = parse::name::<TeamName>, conflicts_with = "agent")]
+    team: Option<TeamName>,
     /// Tell the agent this
     #[arg(long, value_name = "TEXT", value_parser = parse::text)]
     prompt: Option<String>,
@@ -187,6 +190,7 @@ impl Asked {
         set(&mut spec.priority, self.priority.as_ref());
         set(&mut spec.source, self.source.as_ref());
         set_some(&mut spec.agent, self.agent.as_ref());
+        set_some(&mut spec.team, self.team.as_ref());
         set_some(&mut spec.deadline, self.deadline.as_ref());
         set_some(&mut spec.estimate, self.estimate.as_ref());
         set_some(&mut spec.run_at, self.run_at.as_ref());

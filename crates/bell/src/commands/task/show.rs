@@ -82,6 +82,10 @@ pub(crate) fn people(task: &Task, spec: Option<&Spec>, now: Timestamp) -> String
         ("source", Some(task.source.as_str().to_owned())),
         ("agent", task.agent.as_ref().map(ToString::to_string)),
         (
+            "team",
+            spec.and_then(|spec| spec.team.as_ref()).map(ToString::to_string),
+        ),
+        (
             "needs",
             list(task.needs.iter().map(ToString::to_string).collect()),
         ),

@@ -5,7 +5,8 @@ use desk::find;
 use domain::limits::PAGE_MAX;
 use domain::task::lock::Mode;
 use domain::task::state::State;
-use domain::time::Timestamp;
+use domain::time::{Timestamp, show_duration};
+use std::time::Duration;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -72,6 +73,14 @@ fn people(why: &Why, now: Timestamp) -> String {
             }
         }
         text += "\n";
+        if let Some(estimate) = why.estimate {
+            let span = show_duration(Duration::from_secs_f64(estimate.seconds));
+            let by = match estimate.learned {
+                true => ", as usual for its kind",
+                false => "",
+            };
+            text += &format!("  is expected to take {span}{by}\n");
+        }
         text += &format!("  {}\n", takers(&why.takers));
     }
     if let Some(decision) = &why.routed {
@@ -150,6 +159,10 @@ fn takers(takers: &Takers) -> String {
     };
     match &takers.agent {
         Some(agent) => format!("can be taken by the agent {agent} only"),
+        None if takers.team.is_some() => {
+            let team = takers.team.as_ref().map_or("", domain::id::TeamName::as_str);
+            format!("can be taken by any member of the team {team}{with}; `bell team show {team}` names them")
+        }
         None if takers.work == "breakpoint" => "is answered by a person".to_owned(),
         None => format!("can be taken by any worker{with}"),
     }

@@ -1,9 +1,14 @@
 //! Writing a checked admission.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::book::Book;
 use domain::decide::derive;
 use domain::decide::edges::{Fate, fate};
-use domain::event::Kind;
-use domain::id::{Key, Seq, TaskId};
+use domain::event::Kind as Fact;
+use domain::id::{Key, Kind, Seq, TaskId};
+use domain::lesson::{KIND, Practice};
 use domain::limits;
 use domain::run::{Counts, Run, RunNo, RunState};
 use domain::store::{Admission, IntoRun, NewTask, Result};
@@ -37,6 +42,7 @@ pub(in crate::kernel) fn insert(
         parents,
         ..
     } = plan;
+    let usual = usual(step, &admission.tasks)?;
     step.reserve(admission.tasks.len());
     let guarded = (first.0..)
         .zip(&admission.tasks)
@@ -72,6 +78,9 @@ pub(in crate::kernel) fn insert(
                 Fate::Holds => {}
             }
         }
+        if task.deadline.is_some() {
+            task.estimate = task.estimate.or(usual.get(&new.class.kind).copied());
+        }
         task.parent = parents[i];
         task.depth = depth[i];
         task.dependents = dependents[i];
@@ -79,7 +88,7 @@ pub(in crate::kernel) fn insert(
         (task.state, task.reason) = (state, reason);
         task.score = step.order.score(&task.facts(), step.now.wall);
         let data = submitted(new, state);
-        step.emit_task(&mut task, Kind::TaskSubmitted, reason, Some(data));
+        step.emit_task(&mut task, Fact::TaskSubmitted, reason, Some(data));
         step.writes
             .new_edges
             .extend(after.iter().map(|(on, when)| (*on, seq, *when)));
@@ -105,6 +114,29 @@ pub(in crate::kernel) fn insert(
     }
     let state = |(new, seq): (&NewTask, u64)| Ok((new.id.clone(), step.task(Seq(seq))?.state));
     admission.tasks.iter().zip(first.0..).map(state).collect()
+}
+
+/// How long tasks of these kinds usually take, where that changes how urgent one is that does not say it.
+fn usual(step: &mut Step<'_>, tasks: &[NewTask]) -> Result<FxHashMap<Kind, Duration>> {
+    let mut usual = FxHashMap::default();
+    if !step.has(Book::Habit) {
+        return Ok(usual);
+    }
+    let asks = |new: &&NewTask| new.head.deadline.is_some() && new.head.estimate.is_none();
+    let mut kinds: Vec<&Kind> = tasks.iter().filter(asks).map(|new| &new.class.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    if kinds.is_empty() {
+        return Ok(usual);
+    }
+    let keys: Vec<Arc<str>> = kinds.iter().map(|kind| format!("{KIND}{kind}").into()).collect();
+    for entry in step.entries(Book::Habit, &keys)? {
+        let kind = entry.key.strip_prefix(KIND).map(Kind::new).transpose()?;
+        if let (Some(kind), Some(span)) = (kind, entry.read::<Practice>()?.usual(0.5)) {
+            usual.insert(kind, span);
+        }
+    }
+    Ok(usual)
 }
 
 /// What a task goes by: its key, and in a run otherwise its id.
@@ -133,7 +165,7 @@ fn open_run(step: &mut Step<'_>, admission: &Admission, existing: Option<RunNo>)
                 submitted_at: step.now.wall,
                 finished_at: None,
             });
-            step.emit_run(Kind::RunSubmitted, no, Some(data));
+            step.emit_run(Fact::RunSubmitted, no, Some(data));
             Ok(Some(no))
         }
         IntoRun::Existing { digest, .. } => {
@@ -179,7 +211,7 @@ fn supersede(step: &mut Step<'_>, seq: Seq) -> Result<()> {
     let now = step.now.wall;
     task.superseded = true;
     if task.state.is_terminal() {
-        step.emit_task(&mut task, Kind::TaskSuperseded, None, None);
+        step.emit_task(&mut task, Fact::TaskSuperseded, None, None);
     } else {
         let attempts = task.attempt();
         task.state = State::Cancelled;
@@ -189,7 +221,7 @@ fn supersede(step: &mut Step<'_>, seq: Seq) -> Result<()> {
         task.attempts = attempts;
         step.emit_task(
             &mut task,
-            Kind::TaskEntered(State::Cancelled),
+            Fact::TaskEntered(State::Cancelled),
             Some(Reason::Superseded),
             None,
         );
