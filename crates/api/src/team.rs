@@ -83,7 +83,7 @@ pub struct Did {
 
 impl Team {
     /// `members` are those that are registered.
-    pub fn new(name: TeamName, team: Kept, members: &[&Known], record: &Record, now: Now) -> Team {
+    pub fn new(name: TeamName, team: &Kept, members: &[&Known], record: &Record, now: Now) -> Team {
         let standing = Standing::of(members.iter().copied());
         let mut skills: Vec<Skill> = standing
             .skills
@@ -103,7 +103,7 @@ impl Team {
         });
         let each = team.members.iter().map(|name| {
             let known = members.iter().find(|agent| agent.name == *name);
-            Member::new(name.clone(), known.copied(), &team, now)
+            Member::new(name.clone(), known.copied(), team, now)
         });
         let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
         Team {

@@ -28,7 +28,7 @@ pub async fn list(engine: &Engine, asked: &ask::Page) -> Result<Teams> {
     for (name, team) in page {
         let record = teams::record(engine, &name).await?;
         let members = teams::members(&agents, &team);
-        shown.push(Team::new(name, team, &members, &record, engine.now()));
+        shown.push(Team::new(name, &team, &members, &record, engine.now()));
     }
     Ok(Teams {
         count: shown.len(),
@@ -50,7 +50,7 @@ async fn one(engine: &Engine, name: &TeamName, team: Kept) -> Result<Team> {
     }
     let members: Vec<_> = members.iter().collect();
     let record = teams::record(engine, name).await?;
-    Ok(Team::new(name.clone(), team, &members, &record, engine.now()))
+    Ok(Team::new(name.clone(), &team, &members, &record, engine.now()))
 }
 
 /// Makes a team, or changes one.
