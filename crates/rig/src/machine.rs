@@ -19,6 +19,9 @@ pub(crate) fn install(package: &str) -> Result<()> {
         rustix::process::getuid().is_root() && runs("apt-get"),
         "{package} is not installed, and only root on Debian gets it by itself: install it"
     );
+    // Several tests may miss it at the same time, and the package manager does not wait for itself.
+    let lock = std::fs::File::create(std::env::temp_dir().join("bellwether-packages.lock"))?;
+    lock.lock()?;
     // A fresh machine knows no packages yet.
     for arguments in [&["update"][..], &["install", "-y", package]] {
         Command::new("apt-get")

@@ -1,7 +1,7 @@
 //! The servers that tests share.
 
 use anyhow::Result;
-use rig::{postgres, redis};
+use rig::{postgres, rabbit, redis};
 
 /// They end when this is dropped.
 pub(crate) struct Servers {
@@ -11,6 +11,8 @@ pub(crate) struct Servers {
 
 impl Servers {
     pub(crate) fn start() -> Result<Servers> {
+        // Tests start brokers of their own, and have no time to fetch one.
+        rabbit::install()?;
         // What tests of power loss need they start for themselves.
         let redis = redis::Server::start(&["--appendonly", "yes", "--appendfsync", "everysec"])?;
         let postgres = postgres::Server::start(&[])?;

@@ -119,6 +119,7 @@ fn nothing_is_lost_when_broker_and_worker_are_killed() {
     assert_eq!(ids.len(), 5);
     gather(&bench, &broker, &ids);
     end(third);
+    let safe = numbers(&bench);
     let other = Authority::new().unwrap();
     let fourth = worker(&bench, &broker.url_encrypted(), &other.root());
     add(&bench, 1, "unsafe");
@@ -129,7 +130,9 @@ fn nothing_is_lost_when_broker_and_worker_are_killed() {
     let letters = bench.json(&["rule", "letters", "list"]);
     let error = letters["letters"][0]["error"].as_str().unwrap();
     assert!(error.to_lowercase().contains("certificate"), "{error}");
-    assert!(broker.take().unwrap().is_empty());
+    // What was sent before may come twice.
+    let late = broker.take().unwrap();
+    assert!(late.iter().all(|message| safe.contains(&message.id)), "{late:?}");
 
     for file in ["log", ".bellwether/bell.db", ".bellwether/bell.db-wal"] {
         let bytes = std::fs::read(bench.path().join(file)).unwrap_or_default();

@@ -26,7 +26,7 @@ fn filled() -> Bench {
     bench
 }
 
-// proves: DESIGN 7, DESIGN 10
+// proves: SPEC 5.4, DESIGN 7, DESIGN 10
 #[test]
 fn what_is_old_goes_and_the_rest_is_proven() {
     let bench = filled();

@@ -1,5 +1,5 @@
-//! Plans proposed from what went well before: the runs that succeeded are read ([`read`]), what many of them have in common
-//! is found ([`domain::mine`]) and written as plans ([`propose`]).
+//! Plans proposed from what went well before: the runs that succeeded are read (`read`), what many of them have in common
+//! is found ([`domain::mine`]) and written as plans (`propose`).
 
 mod propose;
 mod read;
