@@ -1,6 +1,7 @@
 //! Times routing: `cargo run --release -p domain --example route_scale [AGENTS] [CAPABILITIES]`.
 //!
-//! Each agent has a tenth of the capabilities, and each task needs two. Every decision is followed by what it changes.
+//! Each agent has a tenth of the capabilities and is in a team of ten. Each task needs two of them, one if it is for a team. Every
+//! decision is followed by what it changes.
 
 use std::time::Instant;
 
@@ -62,16 +63,19 @@ fn main() {
         began.elapsed().as_secs_f64() * 1e3
     );
     let kind = Kind::new("review").expect("a name");
-    for strategy in Strategy::ALL {
+    let teams = roster.len() as u64 / 10;
+    let all = Strategy::ALL.iter();
+    for (strategy, for_team) in all.flat_map(|strategy| [(*strategy, false), (*strategy, true)]) {
         let mut roster = roster.clone();
         let mut times = Vec::new();
         for i in 0..20_000 {
             let at = |shift: u64| (mix(i ^ shift << 40) % count) as usize;
             let needs = [skills[at(1)].clone(), skills[at(2)].clone()];
+            let team = TeamName::new(&format!("team-{}", mix(i ^ 3 << 40) % teams.max(1))).expect("a name");
             let asked = Asked {
-                needs: &needs,
+                needs: if for_team { &needs[..1] } else { &needs },
                 kind: &kind,
-                team: None,
+                team: for_team.then_some(&team),
                 exclude: &[],
                 strategy,
                 decided: i,
@@ -87,8 +91,9 @@ fn main() {
         times.sort_by(f64::total_cmp);
         let at = |share: f64| times[(times.len() as f64 * share) as usize];
         println!(
-            "{:<10} p50 {:>6.1} us  p99 {:>6.1} us  mean {:>6.1} us",
+            "{:<10} {:<13} p50 {:>6.1} us  p99 {:>6.1} us  mean {:>6.1} us",
             strategy.as_str(),
+            if for_team { "for a team" } else { "for anybody" },
             at(0.5),
             at(0.99),
             times.iter().sum::<f64>() / times.len() as f64

@@ -71,24 +71,29 @@ fn visible(c: char) -> bool {
 
 fn check_name(what: &str, text: &str, max: usize, allowed: fn(char) -> bool) -> Result<(), Refusal> {
     let wrong = |why: String| Err(Refusal::new(Code::InvalidArgument, why));
+    let a = if what.starts_with(['a', 'e', 'i', 'o']) {
+        "an"
+    } else {
+        "a"
+    };
     if text.is_empty() {
-        return wrong(format!("a {what} must not be empty"));
+        return wrong(format!("{a} {what} must not be empty"));
     }
     if text.len() > max {
         return wrong(format!(
-            "a {what} has at most {max} bytes, this one {}",
+            "{a} {what} has at most {max} bytes, this one {}",
             text.len()
         ));
     }
     if text.starts_with('-') {
         return wrong(format!(
-            "a {what} must not start with `-`: `{}`",
+            "{a} {what} must not start with `-`: `{}`",
             text.escape_debug()
         ));
     }
     match text.chars().find(|&c| !allowed(c)) {
         Some(c) => wrong(format!(
-            "a {what} must not contain {:?}: `{}`",
+            "{a} {what} must not contain {:?}: `{}`",
             c.to_string(),
             text.escape_debug()
         )),

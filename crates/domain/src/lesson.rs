@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::agent::profile::Prior;
 use crate::agent::record::{Done, Record};
 use crate::event::Kind as Fact;
-use crate::id::{AgentName, Capability, Kind, RunId, TeamName};
+use crate::id::{AgentName, Capability, Kind, RunId, Seq, TeamName};
+use crate::task::record::Task;
 use crate::task::state::{Reason, State};
 use crate::time::Timestamp;
 
@@ -88,33 +89,56 @@ pub struct Routing {
     pub withdrawn: u64,
 }
 
-/// Who has done well in each of the latest runs; an entry of [`crate::book::Book::Habit`].
+/// What several tasks are parts of: whoever does well in one has worked with whoever does in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Whole {
+    Run(RunId),
+    /// Outside of runs: a task and its subtasks.
+    Task(Seq),
+}
+
+impl Whole {
+    /// What a task is a part of, and what it is the whole of.
+    pub fn of(task: &Task, run: Option<RunId>) -> Vec<Whole> {
+        match run {
+            Some(run) => vec![Whole::Run(run)],
+            None => {
+                let own = (task.children > 0).then_some(task.seq);
+                task.parent.into_iter().chain(own).map(Whole::Task).collect()
+            }
+        }
+    }
+}
+
+/// Who has done well in each of the latest runs and families of tasks; an entry of [`crate::book::Book::Habit`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Circles {
     /// The latest last.
-    runs: Vec<Circle>,
+    latest: Vec<Circle>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Circle {
-    run: RunId,
+    #[serde(rename = "run")]
+    whole: Whole,
     agents: Vec<AgentName>,
 }
 
 impl Circles {
-    /// Runs that are remembered, and agents of one; later agents of a crowded run tie with these.
-    const RUNS: usize = 128;
+    /// Circles that are remembered, and agents of one; later agents of a crowded one tie with these.
+    const LATEST: usize = 128;
     const AGENTS: usize = 32;
 
-    /// Notes that an agent did well in a run. Returns who had before it, the first time.
-    fn enter(&mut self, run: RunId, agent: &AgentName) -> Vec<AgentName> {
-        let known = self.runs.iter().position(|circle| circle.run == run);
+    /// Notes that an agent did well in something. Returns who had before it, the first time.
+    fn enter(&mut self, whole: Whole, agent: &AgentName) -> Vec<AgentName> {
+        let known = self.latest.iter().position(|circle| circle.whole == whole);
         let mut circle = match known {
-            Some(at) => self.runs.remove(at),
+            Some(at) => self.latest.remove(at),
             None => {
                 let agents = Vec::new();
-                Circle { run, agents }
+                Circle { whole, agents }
             }
         };
         let is_new = !circle.agents.contains(agent);
@@ -122,9 +146,9 @@ impl Circles {
         if is_new && circle.agents.len() < Circles::AGENTS {
             circle.agents.push(agent.clone());
         }
-        self.runs.push(circle);
-        if self.runs.len() > Circles::RUNS {
-            self.runs.remove(0);
+        self.latest.push(circle);
+        if self.latest.len() > Circles::LATEST {
+            self.latest.remove(0);
         }
         others
     }
@@ -208,7 +232,8 @@ pub enum Lesson {
         needs: Vec<Capability>,
         /// The team that it was for.
         team: Option<TeamName>,
-        run: Option<RunId>,
+        /// What it was a part of.
+        within: Vec<Whole>,
         usage: Usage,
     },
     /// A team is no more.
@@ -298,7 +323,7 @@ impl Known {
                 kind,
                 needs,
                 team,
-                run,
+                within,
                 usage,
             } => {
                 let ms = began.map(|began| at.since(began).as_millis() as u64);
@@ -321,8 +346,8 @@ impl Known {
                     .and_then(|agent| Some((agent, self.agents.get_mut(agent)?)));
                 if let Some((agent, record)) = record {
                     note(record);
-                    if let (Some(run), End::Success) = (run, end) {
-                        let others = self.circles.enter(*run, agent);
+                    for whole in within.iter().filter(|_| *end == End::Success) {
+                        let others = self.circles.enter(*whole, agent);
                         record.worked_with(&others, *at);
                     }
                 }
@@ -355,7 +380,7 @@ mod tests {
             kind: Kind::new("review").unwrap(),
             needs: vec![Capability::new("python").unwrap()],
             team: None,
-            run: None,
+            within: Vec::new(),
             usage: Usage::default(),
         }
     }
@@ -379,7 +404,7 @@ mod tests {
                 kind,
                 needs,
                 team: TeamName::new("web").ok(),
-                run: Some(RunId(uuid::Uuid::from_u128(number))),
+                within: vec![Whole::Run(RunId(uuid::Uuid::from_u128(number)))],
                 usage,
             },
             other => other,
@@ -412,16 +437,29 @@ mod tests {
     }
 
     #[test]
+    fn circles_are_runs_or_families_of_tasks() {
+        let text =
+            r#"[{"run":"00000000-0000-0000-0000-000000000001","agents":["ann"]},{"run":7,"agents":[]}]"#;
+        let circles: Circles = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            circles.latest[0].whole,
+            Whole::Run(RunId(uuid::Uuid::from_u128(1)))
+        );
+        assert_eq!(circles.latest[1].whole, Whole::Task(Seq(7)));
+        assert_eq!(serde_json::to_string(&circles).unwrap(), text);
+    }
+
+    #[test]
     fn so_many_runs_and_agents_are_remembered() {
         let mut circles = Circles::default();
-        let run = |n: usize| RunId(uuid::Uuid::from_u128(n as u128));
+        let run = |n: usize| Whole::Run(RunId(uuid::Uuid::from_u128(n as u128)));
         let agent = |n: usize| AgentName::new(&format!("a{n}")).unwrap();
-        for n in 0..=Circles::RUNS {
+        for n in 0..=Circles::LATEST {
             assert!(circles.enter(run(n), &agent(0)).is_empty());
         }
-        assert_eq!(circles.runs.len(), Circles::RUNS);
+        assert_eq!(circles.latest.len(), Circles::LATEST);
         for n in 1..=Circles::AGENTS + 1 {
-            let others = circles.enter(run(Circles::RUNS), &agent(n));
+            let others = circles.enter(run(Circles::LATEST), &agent(n));
             assert_eq!(others.len(), n.min(Circles::AGENTS));
         }
     }

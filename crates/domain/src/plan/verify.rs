@@ -58,6 +58,7 @@ impl FromStr for Never {
 }
 
 /// What became of a rule.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum Verdict {
@@ -75,12 +76,14 @@ pub enum Verdict {
     },
 }
 
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Happening {
     pub task: Key,
     pub what: What,
 }
 
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
@@ -173,11 +176,16 @@ fn edges(plan: &Plan, v: u32) -> impl Iterator<Item = (u32, When)> + '_ {
     // Most tasks have one condition for all their edges; then none has to be looked for.
     let first = task.after.first().map(|after| after.when);
     let common = first.filter(|first| task.after.iter().all(|after| after.when == *first));
+    let mut own: Vec<(&Key, When)> = Vec::new();
+    if common.is_none() {
+        own.extend(task.after.iter().map(|after| (&after.task, after.when)));
+        own.sort_unstable_by_key(|(key, _)| *key);
+    }
     plan.dag.prerequisites(v).iter().filter_map(move |&p| {
         let own = || {
             let key = &plan.tasks[p as usize].key;
-            let found = task.after.iter().find(|after| after.task == *key);
-            found.map(|after| after.when)
+            let at = own.binary_search_by_key(&key, |(key, _)| *key);
+            at.ok().map(|at| own[at].1)
         };
         let when = match common.or_else(own)? {
             When::Success if lenient => When::Finished,

@@ -97,6 +97,17 @@ impl Action {
         }
     }
 
+    /// Whether it starts a command on the machine that carries it out, or uses a variable of it.
+    pub fn uses_machine(&self) -> bool {
+        let variable = |value: &str| value.starts_with("env:");
+        match self {
+            Action::Notify(_) => true,
+            Action::Webhook(hook) => hook.headers.values().any(|value| variable(value)),
+            Action::Publish(publish) => variable(&publish.url),
+            _ => false,
+        }
+    }
+
     /// Whether it goes out of this system, where answers may take long.
     pub fn is_outside(&self) -> bool {
         matches!(self, Action::Webhook(_) | Action::Publish(_) | Action::Notify(_))

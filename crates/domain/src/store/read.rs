@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::id::{AgentName, EventNo, Key, Kind, RunId, Seq, TaskId, Token, WorkerId};
+use crate::id::{AgentName, EventNo, Key, Kind, RunId, Seq, TaskId, TeamName, Token, WorkerId};
 use crate::run::{Counts, RunNo, RunState};
 use crate::task::lock::Mode;
 use crate::task::record::{Body, Class, Outcome, Task};
@@ -29,10 +29,26 @@ pub struct Filter {
     pub kind: Option<Kind>,
     pub source: Option<Source>,
     pub agent: Option<AgentName>,
+    #[serde(default)]
+    pub team: Option<TeamName>,
     pub parent: Option<TaskId>,
     pub dead_letters: bool,
     /// Superseded tasks are left out unless asked for.
     pub superseded: bool,
+}
+
+impl Filter {
+    /// Whether the class of a task decides anything.
+    pub fn is_by_class(&self) -> bool {
+        self.kind.is_some() || self.agent.is_some() || self.team.is_some()
+    }
+
+    /// Whether tasks of this class are wanted, as far as that decides.
+    pub fn wants(&self, class: &Class) -> bool {
+        self.kind.as_ref().is_none_or(|kind| class.kind == *kind)
+            && (self.agent.is_none() || class.agent == self.agent)
+            && (self.team.is_none() || class.team == self.team)
+    }
 }
 
 /// An event with the names that its numbers stand for.

@@ -11,3 +11,4 @@ pub mod score;
 pub mod signature;
 pub mod spec;
 pub mod state;
+mod work;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::spec::Json;
 use crate::time::Timestamp;
@@ -78,6 +79,18 @@ pub enum Awaited {
         #[serde(default)]
         earlier: bool,
     },
+}
+
+impl Awaited {
+    /// The same in the words of a plan.
+    pub fn in_plan(&self) -> serde_json::Value {
+        match self {
+            Awaited::File { glob, stable: 0 } => json!({ "file": glob }),
+            Awaited::File { glob, stable } => json!({ "file": glob, "stable": format!("{stable}ms") }),
+            Awaited::Http { call, interval } => json!({ "http": call, "interval": format!("{interval}ms") }),
+            Awaited::Signal { name, earlier } => json!({ "signal": name, "earlier": earlier }),
+        }
+    }
 }
 
 /// The latest signal of a name; an entry of [`crate::book::Book::Signal`].
