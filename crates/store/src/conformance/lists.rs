@@ -1,7 +1,7 @@
 //! The reading verbs.
 
 use domain::code::Code;
-use domain::id::{AgentName, Kind, Seq};
+use domain::id::{AgentName, Kind, Seq, TeamName};
 use domain::limits;
 use domain::store::{Filter, Neighbours, Status};
 use domain::task::spec::{Source, When};
@@ -56,16 +56,21 @@ pub async fn filters_choose(lab: Lab) {
     let run = lab.submit("p", &[task("a"), task("b").after("a")]).await;
     lab.add(&[
         task("c").kind("data").source(Source::AgentPlanner),
-        task("d").agent("ada"),
+        task("d").agent("ada").team("web"),
     ])
     .await;
-    lab.add(&[task("e").parent("c"), task("f").priority(10)]).await;
+    lab.add(&[
+        task("e").parent("c"),
+        task("f").priority(10),
+        task("g").team("web"),
+    ])
+    .await;
     lab.broken("f").await;
     let nothing = Filter::default;
     let kind = Kind::new("data").unwrap();
     let agent = AgentName::new("ada").unwrap();
     for (filter, expected) in [
-        (nothing(), &["a", "b", "c", "d", "e", "f"][..]),
+        (nothing(), &["a", "b", "c", "d", "e", "f", "g"][..]),
         (
             Filter {
                 states: vec![State::Blocked, State::Failed],
@@ -100,6 +105,13 @@ pub async fn filters_choose(lab: Lab) {
                 ..nothing()
             },
             &["d"],
+        ),
+        (
+            Filter {
+                team: TeamName::new("web").ok(),
+                ..nothing()
+            },
+            &["d", "g"],
         ),
         (
             Filter {

@@ -94,9 +94,8 @@ impl Shelf {
         let parent = |id: &TaskId| task.parent.is_some_and(|seq| self.tasks[&seq].id == *id);
         (filter.states.is_empty() || filter.states.contains(&task.state))
             && filter.run.as_ref().is_none_or(run)
-            && filter.kind.as_ref().is_none_or(|kind| class.kind == *kind)
+            && filter.wants(class)
             && filter.source.is_none_or(|source| task.source == source)
-            && (filter.agent.is_none() || class.agent == filter.agent)
             && filter.parent.as_ref().is_none_or(parent)
             && (!filter.dead_letters || task.dead_letter)
             && (filter.superseded || !task.superseded)

@@ -15,6 +15,7 @@ use super::desk::Desk;
 use super::fault::Sql;
 use super::link::{Order, Param};
 use super::rows::{self, SEQ};
+use super::set::Part;
 use super::table::Kind::{Bytes, Int, Text};
 use super::table::{Column, Rows, delete, delete_by, insert, replace};
 use crate::kernel::tx::{Gone, NewRow, Remembered, WriteSet, place_in_line};
@@ -94,6 +95,8 @@ pub(super) const CACHE_SHRINK: &str = "DELETE FROM cache WHERE project = $1 AND 
 /// Collects the orders of one set.
 struct Orders<'a> {
     project: i32,
+    /// What goes as one statement: each is about a table of its own, or about other rows of it.
+    together: Vec<Part>,
     out: &'a mut Vec<Order>,
     /// Rows in all of them.
     rows: usize,
@@ -102,7 +105,15 @@ struct Orders<'a> {
 impl Orders<'_> {
     fn put(&mut self, sql: &'static LazyLock<String>, rows: Rows) -> Sql<()> {
         self.rows += rows.len();
-        self.out.extend(rows.order(sql, self.project)?);
+        self.together.extend(rows.part(sql, self.project)?);
+        Ok(())
+    }
+
+    /// As a statement of its own, behind what was put before.
+    fn put_alone(&mut self, sql: &'static str, rows: Rows) -> Sql<()> {
+        self.rows += rows.len();
+        let part = rows.part(sql, self.project)?;
+        self.out.extend(part.map(|part| Order::Write(vec![part])));
         Ok(())
     }
 }
@@ -111,6 +122,7 @@ impl Orders<'_> {
 pub(super) fn apply(desk: &mut Desk, writes: &WriteSet, out: &mut Vec<Order>) -> Sql<usize> {
     let mut orders = Orders {
         project: desk.no,
+        together: Vec::new(),
         out,
         rows: 0,
     };
@@ -126,7 +138,7 @@ pub(super) fn apply(desk: &mut Desk, writes: &WriteSet, out: &mut Vec<Order>) ->
     }
     orders.put(&rows::OUTCOME_WRITE, outcomes)?;
     hold(&mut orders, &writes.released, &writes.acquired)?;
-    orders.put(&rows::RUN_INSERT, rows::new_runs(&writes.new_runs))?;
+    orders.put_alone(&rows::RUN_INSERT, rows::new_runs(&writes.new_runs))?;
     orders.put(&rows::RUN_UPDATE, rows::changed_runs(&writes.runs))?;
     names(&mut orders, &writes.keys)?;
     let mut events = rows::events();
@@ -138,6 +150,10 @@ pub(super) fn apply(desk: &mut Desk, writes: &WriteSet, out: &mut Vec<Order>) ->
     settle(&mut orders, &writes.settled)?;
     remember(&mut orders, &writes.remember)?;
     entries(&mut orders, &writes.entries, &writes.erased)?;
+    let together = std::mem::take(&mut orders.together);
+    if !together.is_empty() {
+        orders.out.push(Order::Write(together));
+    }
     take_out(&mut orders, &writes.gone)?;
     let written = orders.rows;
     if let Some(last) = writes.new_tasks.last() {
@@ -275,12 +291,12 @@ fn hold(orders: &mut Orders<'_>, released: &[Seq], acquired: &[(String, Seq, Mod
     for seq in released {
         gone.wide(seq.0);
     }
-    orders.put(&RELEASE, gone)?;
+    orders.put_alone(&RELEASE, gone)?;
     let mut rows = Rows::of(&[HELD, &[("mode", Int)]]);
     for ((name, seq), mode) in last_of(acquired.iter().map(|(name, seq, mode)| ((name, *seq), *mode))) {
         rows.text(name).wide(seq.0).int(mode as u8);
     }
-    orders.put(&HOLD, rows)
+    orders.put_alone(&HOLD, rows)
 }
 
 fn names(orders: &mut Orders<'_>, keys: &[(Option<RunNo>, Key, Seq)]) -> Sql<()> {
@@ -305,8 +321,8 @@ fn settle(orders: &mut Orders<'_>, settled: &[(Seq, Option<Seq>)]) -> Sql<()> {
             }
         }
     }
-    orders.put(&SETTLE_WRITE, rows)?;
-    orders.put(&SETTLE_DELETE, done)
+    orders.put_alone(&SETTLE_WRITE, rows)?;
+    orders.put_alone(&SETTLE_DELETE, done)
 }
 
 fn remember(orders: &mut Orders<'_>, remember: &[(String, Remembered)]) -> Sql<()> {
@@ -325,13 +341,13 @@ fn entries(orders: &mut Orders<'_>, entries: &[Entry], erased: &[(Book, Arc<str>
     for (book, key) in erased {
         gone.int(book.number()).text(key);
     }
-    orders.put(&ENTRY_ERASE, gone)?;
+    orders.put_alone(&ENTRY_ERASE, gone)?;
     let mut rows = Rows::of(&[ENTRY, ENTRY_REST]);
     for entry in entries {
         rows.int(entry.book.number()).text(&entry.key);
         rows.text(entry.value.get()).int_or(rows::time(entry.due));
     }
-    orders.put(&ENTRY_WRITE, rows)
+    orders.put_alone(&ENTRY_WRITE, rows)
 }
 
 fn take_out(orders: &mut Orders<'_>, gone: &Gone) -> Sql<()> {
@@ -343,7 +359,7 @@ fn take_out(orders: &mut Orders<'_>, gone: &Gone) -> Sql<()> {
         rows
     };
     for sql in [&BODY_GONE, &OUTCOME_GONE, &EDGES_GONE, &TASK_GONE] {
-        orders.put(sql, seqs())?;
+        orders.put_alone(sql, seqs())?;
     }
     let mut back = Rows::of(&[ASIDE]);
     let mut named = Rows::of(&[NAME, SEQ]);
@@ -356,24 +372,23 @@ fn take_out(orders: &mut Orders<'_>, gone: &Gone) -> Sql<()> {
             named.text(key.as_str()).int(run).wide(task.seq.0);
         }
     }
-    orders.put(&ASIDE_LEAVE, back)?;
-    orders.rows += named.len();
-    orders.out.extend(named.order(NAME_GONE, orders.project)?);
+    orders.put_alone(&ASIDE_LEAVE, back)?;
+    orders.put_alone(NAME_GONE, named)?;
     let mut edges = Rows::of(&[EDGE]);
     for (on, dependent) in &gone.edges {
         edges.wide(on.0).wide(dependent.0);
     }
-    orders.put(&EDGE_GONE, edges)?;
+    orders.put_alone(&EDGE_GONE, edges)?;
     let mut runs = Rows::of(&[&[("no", Int)]]);
     for run in &gone.runs {
         runs.wide(run.no.0);
     }
-    orders.put(&RUN_GONE, runs)?;
+    orders.put_alone(&RUN_GONE, runs)?;
     let mut answers = Rows::of(&[KEY]);
     for key in &gone.answers {
         answers.text(key);
     }
-    orders.put(&ANSWER_GONE, answers)?;
+    orders.put_alone(&ANSWER_GONE, answers)?;
     if let Some((last, first)) = gone.log {
         let params: Vec<Param> = vec![
             Box::new(orders.project),
@@ -381,10 +396,7 @@ fn take_out(orders: &mut Orders<'_>, gone: &Gone) -> Sql<()> {
             Box::new(last.0 as i64),
         ];
         orders.rows += 1;
-        orders.out.push(Order::Write {
-            sql: LOG_GONE,
-            params,
-        });
+        orders.out.push(Order::write(LOG_GONE, params));
     }
     Ok(())
 }
@@ -399,10 +411,7 @@ pub(super) fn cache_put(
 ) {
     for key in used {
         let params: Vec<Param> = vec![Box::new(project), Box::new(key.to_vec())];
-        out.push(Order::Write {
-            sql: CACHE_USE,
-            params,
-        });
+        out.push(Order::write(CACHE_USE, params));
     }
     let params: Vec<Param> = vec![
         Box::new(project),
@@ -412,16 +421,10 @@ pub(super) fn cache_put(
         Box::new(rows::id_bytes(&entry.made_by)),
         Box::new(entry.result.as_ref().map(|result| Json::get(result).to_owned())),
     ];
-    out.push(Order::Write {
-        sql: CACHE_WRITE,
-        params,
-    });
+    out.push(Order::write(CACHE_WRITE, params));
     let params: Vec<Param> = vec![
         Box::new(project),
         Box::new(i64::try_from(bound).unwrap_or(i64::MAX)),
     ];
-    out.push(Order::Write {
-        sql: CACHE_SHRINK,
-        params,
-    });
+    out.push(Order::write(CACHE_SHRINK, params));
 }

@@ -8,6 +8,7 @@ use super::cells::{Cells, first};
 use super::fault::Sql;
 use super::link::{Link, Order, Param};
 use super::rows;
+use super::set::Part;
 use crate::kernel::tx::{Head, ProjectNo};
 
 /// The columns of `project` in the order of [`read_head`].
@@ -21,9 +22,10 @@ pub(super) use head_columns;
 
 /// The clock is read once the lock is had: whoever waited must not act in the past.
 pub(super) const LOCK: &str = concat!(
-    "WITH p AS MATERIALIZED (SELECT * FROM project WHERE name = $1 FOR UPDATE) \
+    "WITH p AS MATERIALIZED (SELECT *, xmin AS made FROM project WHERE name = $1 FOR UPDATE) \
      SELECT p.no, p.latest, p.last_task, p.last_run, p.classes, \
-     (extract(epoch FROM clock_timestamp()) * 1000)::int8, ",
+     (extract(epoch FROM clock_timestamp()) * 1000)::int8, \
+     p.made::text::int8, txid_current() & 4294967295, ",
     head_columns!(),
     " FROM p"
 );
@@ -43,6 +45,11 @@ pub(super) struct Desk {
     pub(super) last_task: u64,
     pub(super) last_run: u64,
     pub(super) classes: u32,
+    /// The transaction that wrote the head last, and this one, as the server numbers them.
+    pub(super) made: i64,
+    pub(super) own: i64,
+    /// When the head was written last.
+    pub(super) latest: i64,
     /// Ended tasks were seen or made whose dependents are not all settled.
     pub(super) unsettled: bool,
     /// Something of this project was written.
@@ -72,7 +79,7 @@ impl Desk {
             Box::new(name.as_str().to_owned()),
             Box::new(Digest::root(name).0.to_vec()),
         ];
-        orders.push(Order::Write { sql: CREATE, params });
+        orders.push(Order::write(CREATE, params));
         let mut made = find(link, orders)?;
         if let Some(desk) = &mut made {
             desk.dirty = true;
@@ -85,6 +92,7 @@ impl Desk {
         let latest = cells.int()?;
         let (last_task, last_run, classes) = (cells.count()?, cells.count()?, cells.count()?);
         let clock = cells.int()?.max(latest);
+        let (made, own) = (cells.int()?, cells.int()?);
         Ok(Desk {
             name: name.clone(),
             no,
@@ -93,6 +101,9 @@ impl Desk {
             last_task,
             last_run,
             classes,
+            made,
+            own,
+            latest,
             unsettled: false,
             dirty: false,
         })
@@ -102,7 +113,12 @@ impl Desk {
         ProjectNo(self.no as u32)
     }
 
-    pub(super) fn save(&self, server_time: bool) -> Order {
+    /// What is kept as the latest time that a transaction acted in.
+    pub(super) fn moment(&self, server_time: bool) -> i64 {
+        if server_time { self.clock } else { 0 }
+    }
+
+    pub(super) fn save(&self, server_time: bool) -> Part {
         let head = &self.head;
         let mut params: Vec<Param> = vec![
             Box::new(self.no),
@@ -112,20 +128,19 @@ impl Desk {
         for count in head.counts.0 {
             params.push(Box::new(count as i64));
         }
-        let latest = if server_time { self.clock } else { 0 };
         let rest: [Param; 9] = [
             Box::new(head.dead_letters as i64),
             Box::new(head.score_sum),
             Box::new(i64::from(head.max_depth)),
             Box::new(rows::time(head.newest)),
             Box::new(i64::from(head.books)),
-            Box::new(latest),
+            Box::new(self.moment(server_time)),
             Box::new(self.last_task as i64),
             Box::new(self.last_run as i64),
             Box::new(self.classes as i32),
         ];
         params.extend(rest);
-        Order::Write { sql: SAVE, params }
+        Part { sql: SAVE, params }
     }
 }
 

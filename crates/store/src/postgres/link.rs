@@ -20,6 +20,7 @@ use tokio_postgres::{Client, Config, Connection, Row, Socket, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::fault::{Fault, Sql};
+use super::set::{self, Part};
 use super::url::{Asked, Tls};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -189,10 +190,14 @@ pub(super) enum Order {
     RollBack,
     /// Statements without parameters.
     Plain(Arc<str>),
-    Write {
-        sql: &'static str,
-        params: Vec<Param>,
-    },
+    /// One statement, or several as one.
+    Write(Vec<Part>),
+}
+
+impl Order {
+    pub(super) fn write(sql: &'static str, params: Vec<Param>) -> Order {
+        Order::Write(vec![Part { sql, params }])
+    }
 }
 
 pub(super) struct Link {
@@ -212,8 +217,13 @@ pub(super) struct Link {
 
 struct Live {
     client: Client,
+    /// Questions.
     statements: FxHashMap<&'static str, Statement>,
+    writes: FxHashMap<set::Key, Statement>,
 }
+
+/// Statements that write are combined in a few dozen ways. Beyond this many, all are prepared anew.
+const WRITES: usize = 128;
 
 impl Link {
     /// `settings` are for each session, or each transaction when sessions are shared.
@@ -267,6 +277,7 @@ impl Link {
                     stale.insert(Live {
                         client,
                         statements: FxHashMap::default(),
+                        writes: FxHashMap::default(),
                     })
                 }
             };
@@ -327,23 +338,39 @@ impl Live {
         pooled: bool,
     ) -> Sql<&'o [Order]> {
         let writes = orders.iter().filter_map(|order| match order {
-            Order::Write { sql, .. } => Some(*sql),
+            Order::Write(parts) => Some(parts),
             _ => None,
         });
-        let known = |sql: &&'static str| self.statements.contains_key(sql);
-        let unknown: Vec<&'static str> = writes.chain(question).filter(|sql| !known(sql)).collect();
+        let mut new: FxHashMap<set::Key, &[Part]> = FxHashMap::default();
+        for parts in writes {
+            let key = set::key(parts);
+            if !self.writes.contains_key(&key) {
+                new.insert(key, parts);
+            }
+        }
+        let question = question.filter(|sql| !self.statements.contains_key(sql));
         let rest = match orders {
-            [begin @ Order::Begin(_), rest @ ..] if pooled && !unknown.is_empty() => {
+            [begin @ Order::Begin(_), rest @ ..] if pooled && !(new.is_empty() && question.is_none()) => {
                 exchange(self, std::slice::from_ref(begin), None).await?;
                 rest
             }
             all => all,
         };
-        for sql in unknown {
-            if !self.statements.contains_key(sql) {
-                let statement = self.client.prepare(sql).await?;
-                self.statements.insert(sql, statement);
-            }
+        if self.writes.len() + new.len() > WRITES && !new.is_empty() {
+            self.writes.clear();
+            let all = orders.iter().filter_map(|order| match order {
+                Order::Write(parts) => Some((set::key(parts), &**parts)),
+                _ => None,
+            });
+            new = all.collect();
+        }
+        for (key, parts) in new {
+            let statement = self.client.prepare(&set::text(parts)).await?;
+            self.writes.insert(key, statement);
+        }
+        if let Some(sql) = question {
+            let statement = self.client.prepare(sql).await?;
+            self.statements.insert(sql, statement);
         }
         Ok(rest)
     }
@@ -368,13 +395,14 @@ async fn exchange(
             Order::Begin(sql) | Order::Plain(sql) => Box::pin(live.client.batch_execute(sql)),
             Order::Commit => Box::pin(live.client.batch_execute("COMMIT")),
             Order::RollBack => Box::pin(live.client.batch_execute("ROLLBACK")),
-            Order::Write { sql, params } => Box::pin(async {
-                let params: Vec<&(dyn ToSql + Sync)> = params
+            Order::Write(parts) => Box::pin(async {
+                let params: Vec<&(dyn ToSql + Sync)> = parts
                     .iter()
+                    .flat_map(|part| &part.params)
                     .map(|param| &**param as &(dyn ToSql + Sync))
                     .collect();
                 live.client
-                    .execute(&live.statements[sql], &params)
+                    .execute(&live.writes[&set::key(parts)], &params)
                     .await
                     .map(drop)
             }),

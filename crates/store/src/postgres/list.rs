@@ -71,13 +71,10 @@ fn compose(snapshot: &mut Snapshot<'_>, filter: &Filter) -> Sql<Option<String>> 
         };
         write(&mut sql, format_args!(" AND t.run = {}", run.no.0));
     }
-    if filter.kind.is_some() || filter.agent.is_some() {
+    if filter.is_by_class() {
         snapshot.learn()?;
         let classes = snapshot.names.of(snapshot.no).all.clone();
-        let fitting = classes.iter().filter(|(_, class)| {
-            filter.kind.as_ref().is_none_or(|kind| class.kind == *kind)
-                && (filter.agent.is_none() || class.agent == filter.agent)
-        });
+        let fitting = classes.iter().filter(|(_, class)| filter.wants(class));
         let fitting: Vec<String> = fitting.map(|(no, _)| no.0.to_string()).collect();
         if fitting.is_empty() {
             return Ok(None);

@@ -1,8 +1,8 @@
 //! PostgreSQL as a store that several machines share.
 //!
 //! In reading order: the URL and what a server must be (`url`, `open`, `migrate`), the connection (`link`, `fault`), how
-//! things look as rows and statements (`rows`, `cells`, `table`, `query`), a transaction (`desk`, `tx`, `apply`, `names`),
-//! reading (`read`, `snapshot`, `list`, `check`), and how other processes' commits are noticed (`watch`).
+//! things look as rows and statements (`rows`, `cells`, `table`, `set`, `query`), a transaction (`desk`, `tx`, `line`, `apply`)
+//! and what is kept from one to the next (`names`, `own`), reading (`read`, `snapshot`, `list`, `check`), and how other processes' commits are noticed (`watch`).
 //!
 //! Rules live in the kernel. A transaction locks the head of its project first, so those of one project go one after the
 //! other; the rows that it changes are then nobody else's, and need no locks of their own.
@@ -17,16 +17,19 @@ mod cells;
 mod check;
 mod desk;
 mod fault;
+mod line;
 mod link;
 mod list;
 mod migrate;
 mod names;
 mod open;
+mod own;
 #[cfg(test)]
 mod plans;
 mod query;
 mod read;
 mod rows;
+mod set;
 mod snapshot;
 mod table;
 mod tx;
@@ -49,6 +52,8 @@ use crate::uses::Uses;
 use fault::{Fault, Sql};
 use link::{Link, Order, Param};
 use names::Names;
+use own::Own;
+use set::Part;
 use tx::PgTx;
 use watch::Herald;
 
@@ -118,6 +123,7 @@ const FORGETTING: i64 = 100_000;
 pub struct PgDriver {
     link: Link,
     names: Names,
+    own: Own,
     uses: Uses,
     clock: Clock,
     info: Info,
@@ -149,6 +155,7 @@ impl PgDriver {
         Ok(PgDriver {
             link: Link::new(opened.place, "BEGIN", &settings),
             names: Names::default(),
+            own: Own::default(),
             uses: Uses::default(),
             clock: options.clock,
             info: opened.info,
@@ -164,7 +171,13 @@ impl PgDriver {
     fn attempt(&mut self, work: &mut dyn FnMut(&mut dyn Tx) -> Result<()>) -> Sql<Result<()>> {
         let doubt = self.doubt.clone();
         let (id, number) = (self.id, self.number);
-        let mut tx = PgTx::new(&mut self.link, &mut self.names, &self.uses, self.clock);
+        let mut tx = PgTx::new(
+            &mut self.link,
+            &mut self.names,
+            &mut self.own,
+            &self.uses,
+            self.clock,
+        );
         if let Some(project) = doubt {
             match was_committed(&mut tx, &project, id, number) {
                 Ok(false) => self.doubt = None,
@@ -182,6 +195,7 @@ impl PgDriver {
         if !sound || !dirty {
             if !sound {
                 self.names.forget();
+                self.own.kept.forget();
             }
             if let Some(fault) = broken {
                 self.roll_back_after(&fault)?;
@@ -195,26 +209,32 @@ impl PgDriver {
             };
         }
         let server_time = self.clock == Clock::Server;
-        orders.extend(
-            desks
-                .iter()
-                .filter(|desk| desk.dirty)
-                .map(|desk| desk.save(server_time)),
-        );
+        let dirty = desks.iter().filter(|desk| desk.dirty);
+        let mut heads: Vec<Part> = dirty.map(|desk| desk.save(server_time)).collect();
+        let params: Vec<Param> = vec![Box::new(id), Box::new(number)];
+        heads.push(Part { sql: MARK, params });
+        match (heads.len(), orders.last_mut()) {
+            // Nothing else is about these tables, so they go with what is written last.
+            (..=2, Some(Order::Write(parts))) => parts.extend(heads),
+            (..=2, _) => orders.push(Order::Write(heads)),
+            // Statements that write the same table go one by one.
+            _ => orders.extend(heads.into_iter().map(|part| Order::Write(vec![part]))),
+        }
         if number % FORGETTING == 1 {
             orders.push(Order::Plain(FORGET.into()));
         }
-        let params: Vec<Param> = vec![Box::new(id), Box::new(number)];
-        orders.push(Order::Write { sql: MARK, params });
         orders.push(Order::Commit);
         match self.link.send(&orders) {
             Ok(()) => {
                 self.names.keep();
+                self.own
+                    .committed(desks.iter().filter(|desk| desk.dirty), server_time);
                 self.herald.call();
                 Ok(Ok(()))
             }
             Err(fault) => {
                 self.names.forget();
+                self.own.kept.forget();
                 if let Fault::Lost(_) = &fault {
                     self.doubt = desks.first().map(|desk| desk.name.clone());
                 }

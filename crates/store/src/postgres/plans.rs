@@ -53,6 +53,8 @@ fn statements() -> Vec<(&'static str, &'static str)> {
         query::EVENT,
         query::LINE,
         query::LINE_OF_RUN,
+        query::WHOLE_LINE,
+        query::WHOLE_LINE_OF_RUN,
         query::AHEAD,
         query::PARKED_FIRST,
         query::PARKED_GROUPS,

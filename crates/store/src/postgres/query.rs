@@ -10,7 +10,9 @@ use rustc_hash::FxHashMap;
 
 use super::cells::Cells;
 use super::fault::{Sql, corrupt};
-use super::rows::{BODY_COLUMNS, EVENT_COLUMNS, OUTCOME_COLUMNS, RUN_COLUMNS, TASK_COLUMNS};
+use super::rows::{
+    BODY_COLUMNS, EVENT_COLUMNS, FREE_TASK_COLUMNS, LEASE_COLUMNS, OUTCOME_COLUMNS, RUN_COLUMNS,
+};
 
 pub(super) const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
 
@@ -18,7 +20,7 @@ pub(super) const FIND: &str = "SELECT i.at, t.seq FROM unnest($2::bytea[]) WITH 
      LATERAL (SELECT seq FROM task WHERE project = $1::int4 AND id = i.id AND seq > 0 OFFSET 0) t";
 pub(super) static TASKS: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT {TASK_COLUMNS} FROM unnest($2::int8[]) AS s(seq), \
+        "SELECT {FREE_TASK_COLUMNS}, {LEASE_COLUMNS} FROM unnest($2::int8[]) AS s(seq), \
          LATERAL (SELECT * FROM task WHERE project = $1::int4 AND seq = s.seq OFFSET 0) t \
          LEFT JOIN LATERAL (SELECT * FROM lease WHERE project = $1::int4 AND seq = t.seq OFFSET 0) l ON true"
     )
@@ -52,6 +54,19 @@ pub(super) const LINE_OF_RUN: &str = "SELECT c.class, r.rank, r.at, r.seq \
      FROM unnest($2::int4[], $3::int4[], $4::int8[], $5::int8[]) AS c(class, rank, at, seq), \
      LATERAL (SELECT rank, at, seq FROM ready WHERE project = $1::int4 AND run = $7::int8 AND class = c.class \
      AND (rank, at, seq) > (c.rank, c.at, c.seq) ORDER BY rank, at, seq LIMIT $6) r";
+/// The rows of those that are first in the line of one class, with what there is to do. A task in line has no lease.
+pub(super) static WHOLE_LINE: LazyLock<String> = LazyLock::new(|| whole_line("AND seq > 0"));
+pub(super) static WHOLE_LINE_OF_RUN: LazyLock<String> = LazyLock::new(|| whole_line("AND run = $4::int8"));
+
+fn whole_line(choice: &str) -> String {
+    format!(
+        "SELECT {FREE_TASK_COLUMNS}, {BODY_COLUMNS} \
+         FROM (SELECT seq FROM ready WHERE project = $1::int4 AND class = $2::int4 {choice} \
+         ORDER BY rank, at, seq LIMIT $3) r, \
+         LATERAL (SELECT * FROM task WHERE project = $1::int4 AND seq = r.seq OFFSET 0) t, \
+         LATERAL (SELECT * FROM body WHERE project = $1::int4 AND seq = r.seq OFFSET 0) b"
+    )
+}
 pub(super) const AHEAD: &str = "SELECT count(*) FROM unnest($2::int4[]) AS c(class), \
      LATERAL (SELECT 1 FROM ready WHERE project = $1::int4 AND class = c.class \
      AND (rank, at, seq) < ($3::int4, $4::int8, $5::int8) AND seq > 0 LIMIT $6) r";

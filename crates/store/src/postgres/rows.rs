@@ -88,18 +88,19 @@ pub(super) static TASK_END: LazyLock<String> = LazyLock::new(|| update("task", S
 pub(super) static LEASE_INSERT: LazyLock<String> = LazyLock::new(|| insert("lease", &[SEQ, LEASE]));
 pub(super) static LEASE_UPDATE: LazyLock<String> = LazyLock::new(|| update("lease", SEQ, LEASE));
 
-/// The columns of `task` as `t`, and of `lease` as `l`, in the order of [`task`].
-pub(super) const TASK_COLUMNS: &str = "t.seq, t.id, t.class, t.run, t.parent, t.left_state, t.dead_letter, t.superseded, t.priority, t.source, \
+/// The columns of `task` as `t`, in the order of [`free_task`].
+pub(super) const FREE_TASK_COLUMNS: &str = "t.seq, t.id, t.class, t.run, t.parent, t.left_state, t.dead_letter, t.superseded, t.priority, t.source, \
      t.depth, t.path_share, t.score, t.submitted_at, t.run_at, t.deadline, t.estimate, t.finished_at, t.timer, \
      t.open, t.dead, t.upstream, t.dependents, t.children, t.join_mode, t.attempts, t.failures, t.lost, \
-     t.guarded, t.asks, t.wait, t.thing, t.state, t.reason, t.last_event, t.started_at, \
-     l.fence, l.secret, l.worker, l.attempt, l.claimed_at, l.expires, l.ttl, l.progress, \
+     t.guarded, t.asks, t.wait, t.thing, t.state, t.reason, t.last_event, t.started_at";
+/// Behind those, the columns of `lease` as `l`, in the order of [`task`].
+pub(super) const LEASE_COLUMNS: &str = "l.fence, l.secret, l.worker, l.attempt, l.claimed_at, l.expires, l.ttl, l.progress, \
      l.state, l.reason, l.last_event, l.started_at";
-const LEASE_COLUMNS: usize = 12;
+const LEASE_CELLS: usize = 12;
 
-/// Reads [`TASK_COLUMNS`].
-pub(super) fn task(cells: &mut Cells<'_>) -> Sql<Task> {
-    let mut task = Task {
+/// Reads [`FREE_TASK_COLUMNS`].
+pub(super) fn free_task(cells: &mut Cells<'_>) -> Sql<Task> {
+    Ok(Task {
         seq: cells.seq()?,
         id: cells.task_id()?,
         class: cells.class_no()?,
@@ -137,9 +138,14 @@ pub(super) fn task(cells: &mut Cells<'_>) -> Sql<Task> {
         last_event: cells.event_no()?,
         started_at: cells.time_or()?,
         lease: None,
-    };
+    })
+}
+
+/// Reads [`FREE_TASK_COLUMNS`], then [`LEASE_COLUMNS`].
+pub(super) fn task(cells: &mut Cells<'_>) -> Sql<Task> {
+    let mut task = free_task(cells)?;
     let Some(fence) = cells.int_or()? else {
-        cells.skip(LEASE_COLUMNS - 1);
+        cells.skip(LEASE_CELLS - 1);
         return Ok(task);
     };
     task.lease = Some(Lease {

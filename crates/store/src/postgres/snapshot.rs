@@ -19,12 +19,12 @@ use super::fault::{Sql, corrupt};
 use super::link::{Link, Params};
 use super::names::{CLASSES_AFTER, Names, class};
 use super::query::{self, bound};
-use super::rows::{self, BODY_COLUMNS, EVENT_COLUMNS, OUTCOME_COLUMNS, TASK_COLUMNS};
+use super::rows::{self, BODY_COLUMNS, EVENT_COLUMNS, FREE_TASK_COLUMNS, LEASE_COLUMNS, OUTCOME_COLUMNS};
 use crate::kernel::tx::Head;
 
 static VIEWS: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT {TASK_COLUMNS}, {BODY_COLUMNS}, {OUTCOME_COLUMNS}, r.id FROM unnest($2::int8[]) AS s(seq) \
+        "SELECT {FREE_TASK_COLUMNS}, {LEASE_COLUMNS}, {BODY_COLUMNS}, {OUTCOME_COLUMNS}, r.id FROM unnest($2::int8[]) AS s(seq) \
          JOIN task t ON t.project = $1::int4 AND t.seq = s.seq \
          JOIN body b ON b.project = $1::int4 AND b.seq = s.seq \
          LEFT JOIN lease l ON l.project = $1::int4 AND l.seq = s.seq \

@@ -9,7 +9,8 @@ use std::fmt::Write;
 use domain::code::{Code, Refusal};
 
 use super::fault::Sql;
-use super::link::{Order, Param};
+use super::link::Param;
+use super::set::Part;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -199,7 +200,7 @@ impl Rows {
     }
 
     /// The statement with these rows; `None` when there are none.
-    pub(super) fn order(self, sql: &'static str, project: i32) -> Sql<Option<Order>> {
+    pub(super) fn part(self, sql: &'static str, project: i32) -> Sql<Option<Part>> {
         debug_assert_eq!(self.at, 0, "a row is not filled to its end");
         if let Some(text) = self.unfit {
             return Err(Refusal::new(
@@ -222,7 +223,7 @@ impl Rows {
                 Array::Bytes(values) => Box::new(values),
             }
         }));
-        Ok(Some(Order::Write { sql, params }))
+        Ok(Some(Part { sql, params }))
     }
 }
 
@@ -260,7 +261,7 @@ mod tests {
     fn what_the_server_cannot_keep_is_refused_by_name() {
         let mut rows = Rows::of(&[KEY]);
         rows.text("a\0b").int(1);
-        let refusal = rows.order("", 1).err().unwrap().refusal();
+        let refusal = rows.part("", 1).err().unwrap().refusal();
         assert_eq!(refusal.code, Code::InvalidArgument);
         assert!(refusal.detail.contains("a\\0b"), "{refusal}");
     }

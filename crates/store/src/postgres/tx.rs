@@ -3,20 +3,16 @@
 //! The first thing it does for a project is to lock the project's head, so that transactions of one project go one after
 //! the other on all machines. Writes are sent without waiting and are answered for before the next question.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use domain::book::{Book, Entry};
 use domain::code::Refusal;
 use domain::event::Event;
 use domain::id::{EventNo, Project, RunId, Seq, TaskId, WorkerId};
-use domain::limits;
 use domain::run::{Run, RunNo};
 use domain::store::{CacheEntry, Result};
 use domain::task::lock::Mode;
-use domain::task::record::{Body, Class, ClassNo, Outcome, Place, Task};
+use domain::task::record::{Body, Class, ClassNo, Outcome, Task};
 use domain::task::spec::When;
 use domain::time::{Now, Timestamp};
 use rustc_hash::FxHashMap;
@@ -29,6 +25,7 @@ use super::desk::Desk;
 use super::fault::{Fault, Sql, corrupt};
 use super::link::{Link, Order, Param, Params};
 use super::names::{CLASS_ADD, CLASSES_AFTER, Names, class};
+use super::own::Own;
 use super::query::{self, bound};
 use super::rows;
 use crate::kernel::tx::{Group, Head, ProjectNo, Remembered, Tx, WriteSet};
@@ -42,6 +39,9 @@ pub(super) struct PgTx<'a> {
     pub(super) desks: Vec<Desk>,
     /// Of the project that was named last.
     current: usize,
+    own: &'a mut Own,
+    /// What there is to do in tasks that were read with their place in line; it never changes.
+    pub(super) bodies: FxHashMap<Seq, Body>,
     /// Sent with the next question, or the commit.
     pub(super) orders: Vec<Order>,
     /// A transaction is open at the server.
@@ -52,7 +52,13 @@ pub(super) struct PgTx<'a> {
 }
 
 impl<'a> PgTx<'a> {
-    pub(super) fn new(link: &'a mut Link, names: &'a mut Names, uses: &'a Uses, clock: Clock) -> PgTx<'a> {
+    pub(super) fn new(
+        link: &'a mut Link,
+        names: &'a mut Names,
+        own: &'a mut Own,
+        uses: &'a Uses,
+        clock: Clock,
+    ) -> PgTx<'a> {
         PgTx {
             link,
             names,
@@ -60,6 +66,8 @@ impl<'a> PgTx<'a> {
             clock,
             desks: Vec::new(),
             current: 0,
+            own,
+            bodies: FxHashMap::default(),
             orders: Vec::new(),
             begun: false,
             written: 0,
@@ -111,17 +119,18 @@ impl<'a> PgTx<'a> {
         self.enter();
         let desk = Desk::open(self.link, &mut self.orders, name, create)?;
         Ok(desk.map(|desk| {
+            self.own.opened(&desk);
             self.desks.push(desk);
             self.desks.len() - 1
         }))
     }
 
-    fn desk(&mut self, project: ProjectNo) -> Sql<&mut Desk> {
+    pub(super) fn desk(&mut self, project: ProjectNo) -> Sql<&mut Desk> {
         let found = self.desks.iter_mut().find(|desk| desk.number() == project);
         found.ok_or_else(|| corrupt(format!("project number {} was not opened", project.0)))
     }
 
-    fn rows(&mut self, sql: &'static str, params: Params<'_>) -> Sql<Vec<Row>> {
+    pub(super) fn rows(&mut self, sql: &'static str, params: Params<'_>) -> Sql<Vec<Row>> {
         self.enter();
         let orders = std::mem::take(&mut self.orders);
         self.link.ask(&orders, sql, params)
@@ -181,98 +190,14 @@ impl<'a> PgTx<'a> {
         known.add(number, class.clone());
         self.names.unsure = true;
         let params: Vec<Param> = vec![Box::new(no), Box::new(number.0 as i32), Box::new(text)];
-        self.orders.push(Order::Write {
-            sql: CLASS_ADD,
-            params,
-        });
+        self.orders.push(Order::write(CLASS_ADD, params));
         let desk = self.desk(project)?;
         desk.classes = number.0;
         desk.dirty = true;
         Ok(number)
     }
 
-    /// One piece of the lines of these classes, each behind its own place.
-    fn pieces(
-        &mut self,
-        project: ProjectNo,
-        run: Option<RunNo>,
-        lines: &[(ClassNo, Place)],
-        piece: usize,
-    ) -> Sql<Vec<(ClassNo, Place)>> {
-        let no = self.desk(project)?.no;
-        let classes: Vec<i32> = lines.iter().map(|(class, _)| class.0 as i32).collect();
-        let ranks: Vec<i32> = lines.iter().map(|(_, place)| place.rank).collect();
-        let ats: Vec<i64> = lines.iter().map(|(_, place)| place.at.0).collect();
-        let seqs: Vec<i64> = lines.iter().map(|(_, place)| place.seq.0 as i64).collect();
-        let piece = bound(piece);
-        let found = match run {
-            None => self.rows(query::LINE, &[&no, &classes, &ranks, &ats, &seqs, &piece])?,
-            Some(run) => {
-                let run = run.0 as i64;
-                self.rows(
-                    query::LINE_OF_RUN,
-                    &[&no, &classes, &ranks, &ats, &seqs, &piece, &run],
-                )?
-            }
-        };
-        collect(&found, |cells| {
-            let class = cells.class_no()?;
-            let place = Place {
-                rank: cells.count()?,
-                at: cells.time()?,
-                seq: cells.seq()?,
-            };
-            Ok((class, place))
-        })
-    }
-
-    /// The numbers of the best placed tasks of these classes: a merge of one line per class, each read in pieces, so
-    /// that nothing is read of a line beyond what is handed out and one piece.
-    fn first_in_line(
-        &mut self,
-        project: ProjectNo,
-        run: Option<RunNo>,
-        classes: &[ClassNo],
-        limit: usize,
-    ) -> Sql<Vec<Seq>> {
-        const BEFORE_ALL: Place = Place {
-            rank: i32::MIN,
-            at: Timestamp(i64::MIN),
-            seq: Seq(0),
-        };
-        let piece = limit.min((limit / classes.len().max(1)).max(16));
-        let begin: Vec<(ClassNo, Place)> = classes.iter().map(|class| (*class, BEFORE_ALL)).collect();
-        let mut lines: FxHashMap<ClassNo, VecDeque<Place>> = FxHashMap::default();
-        for (class, place) in self.pieces(project, run, &begin, piece)? {
-            lines.entry(class).or_default().push_back(place);
-        }
-        let mut full: FxHashMap<ClassNo, bool> = lines
-            .iter()
-            .map(|(class, line)| (*class, line.len() == piece))
-            .collect();
-        let heads = lines
-            .iter()
-            .filter_map(|(class, line)| Some(Reverse((*line.front()?, *class))));
-        let mut heads: BinaryHeap<_> = heads.collect();
-        let mut found = Vec::with_capacity(limit.min(limits::CLAIM_MAX));
-        while found.len() < limit
-            && let Some(Reverse((place, class))) = heads.pop()
-        {
-            found.push(place.seq);
-            let line = lines.entry(class).or_default();
-            line.pop_front();
-            if line.is_empty() && found.len() < limit && full.get(&class) == Some(&true) {
-                let more = self.pieces(project, run, &[(class, place)], piece)?;
-                full.insert(class, more.len() == piece);
-                lines.insert(class, more.into_iter().map(|(_, place)| place).collect());
-            }
-            let next = lines.get(&class).and_then(|line| line.front());
-            heads.extend(next.map(|place| Reverse((*place, class))));
-        }
-        Ok(found)
-    }
-
-    fn load(&mut self, no: i32, seqs: &[Seq]) -> Sql<Vec<Task>> {
+    pub(super) fn load(&mut self, no: i32, seqs: &[Seq]) -> Sql<Vec<Task>> {
         if seqs.is_empty() {
             return Ok(Vec::new());
         }
@@ -296,7 +221,7 @@ fn in_order<T: Clone>(asked: &[Seq], found: impl Iterator<Item = (Seq, T)>) -> V
     asked.iter().filter_map(|seq| found.get(seq).cloned()).collect()
 }
 
-fn no(project: ProjectNo) -> i32 {
+pub(super) fn no(project: ProjectNo) -> i32 {
     project.0 as i32
 }
 
@@ -356,19 +281,24 @@ impl Tx for PgTx<'_> {
 
     fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>> {
         self.sound()?;
-        let found = self.load(no(project), seqs);
+        let kept = std::mem::take(&mut self.own.kept);
+        let found = kept.or_load(project, seqs, |seqs| self.load(no(project), &seqs));
+        self.own.kept = kept;
         self.got(found)
     }
 
     fn bodies(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<(Seq, Body)>> {
-        if seqs.is_empty() {
-            return Ok(Vec::new());
+        let missing = seqs.iter().filter(|seq| !self.bodies.contains_key(seq));
+        let missing: Vec<Seq> = missing.copied().collect();
+        if !missing.is_empty() {
+            let params: Params<'_> = &[&no(project), &numbers(&missing)];
+            let read = self.ask(&query::BODIES, params, |cells| {
+                Ok((cells.seq()?, rows::body(cells)?))
+            })?;
+            self.bodies.extend(read);
         }
-        let found = self.ask(&query::BODIES, &[&no(project), &numbers(seqs)], |cells| {
-            let seq = cells.seq()?;
-            Ok((seq, (seq, rows::body(cells)?)))
-        })?;
-        Ok(in_order(seqs, found.into_iter()))
+        let found = |seq: &Seq| Some((*seq, self.bodies.get(seq)?.clone()));
+        Ok(seqs.iter().filter_map(found).collect())
     }
 
     fn outcomes(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<(Seq, Outcome)>> {
@@ -438,7 +368,6 @@ impl Tx for PgTx<'_> {
             return Ok(Vec::new());
         }
         let found = self.first_in_line(project, run, classes, limit);
-        let found = found.and_then(|seqs| self.load(no(project), &seqs));
         self.got(found)
     }
 
@@ -624,6 +553,7 @@ impl Tx for PgTx<'_> {
         };
         let rows = self.got(done)?;
         self.written += rows;
+        self.own.kept.follow(writes);
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use super::rows::{self, HeadRow};
 use crate::kernel::tx::Remembered;
 
 type Found<T> = Result<T, Fault>;
+type Bodies = Vec<(Seq, Body)>;
 
 pub(super) struct Base<'a> {
     pub(super) link: &'a mut Link,
@@ -98,6 +99,24 @@ impl Base<'_> {
         read(seqs, found, rows::unpack_task)
     }
 
+    pub(super) fn tasks_and_bodies(&mut self, seqs: &[Seq]) -> Found<(Vec<Task>, Bodies)> {
+        let fields: Vec<_> = seqs.iter().map(|seq| field(seq.0)).collect();
+        let mut batch = Batch::default();
+        let commands = ["t", "b"].map(|hash| batch.put_all(&[b"HMGET", &self.keys.of(hash)], &fields, 1));
+        let mut answers = self.ask(&batch)?;
+        let mut both = Vec::with_capacity(2);
+        for commands in commands {
+            let mut found = Vec::with_capacity(fields.len());
+            for _ in 0..commands {
+                found.extend(answers.list()?);
+            }
+            both.push(found);
+        }
+        let (bodies, tasks) = (both.pop().unwrap_or_default(), both.pop().unwrap_or_default());
+        let bodies = read(seqs, bodies, |seq, bytes| Ok((seq, rows::unpack_body(bytes)?)))?;
+        Ok((read(seqs, tasks, rows::unpack_task)?, bodies))
+    }
+
     /// As `tasks`, for numbers that an index has named.
     pub(super) fn listed(&mut self, seqs: &[Seq]) -> Found<Vec<Task>> {
         let tasks = self.tasks(seqs)?;
@@ -109,7 +128,7 @@ impl Base<'_> {
         Err(corrupt(format!("task number {number} is missing")).into())
     }
 
-    pub(super) fn bodies(&mut self, seqs: &[Seq]) -> Found<Vec<(Seq, Body)>> {
+    pub(super) fn bodies(&mut self, seqs: &[Seq]) -> Found<Bodies> {
         let found = self.numbered("b", seqs)?;
         read(seqs, found, |seq, bytes| Ok((seq, rows::unpack_body(bytes)?)))
     }

@@ -39,6 +39,8 @@ pub(super) struct Desk {
     pub(super) rows: FxHashMap<Seq, Row>,
     pub(super) ids: FxHashMap<TaskId, Seq>,
     pub(super) bodies: FxHashMap<Seq, Body>,
+    /// Stored ones that were read with their rows; they never change.
+    pub(super) seen: FxHashMap<Seq, Body>,
     pub(super) outcomes: FxHashMap<Seq, Outcome>,
     pub(super) edges: BTreeMap<(Seq, Seq), When>,
     /// `None` is a holder that was there and has let go.
@@ -135,6 +137,7 @@ impl Desk {
             rows: FxHashMap::default(),
             ids: FxHashMap::default(),
             bodies: FxHashMap::default(),
+            seen: FxHashMap::default(),
             outcomes: FxHashMap::default(),
             edges: BTreeMap::new(),
             holders: BTreeMap::new(),

@@ -89,12 +89,8 @@ fn resolve<'f>(at: &mut Snapshot<'_>, filter: &'f Filter) -> Found<Option<Fits<'
             None => return Ok(None),
         },
     };
-    let by_class = filter.kind.is_some() || filter.agent.is_some();
-    let fitting = at.classes.iter().filter(|(_, class)| {
-        filter.kind.as_ref().is_none_or(|kind| class.kind == *kind)
-            && (filter.agent.is_none() || class.agent == filter.agent)
-    });
-    let classes = by_class.then(|| fitting.map(|(no, _)| *no).collect());
+    let fitting = at.classes.iter().filter(|(_, class)| filter.wants(class));
+    let classes = filter.is_by_class().then(|| fitting.map(|(no, _)| *no).collect());
     Ok(Some(Fits {
         filter,
         run,

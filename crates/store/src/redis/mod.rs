@@ -2,7 +2,7 @@
 //!
 //! In reading order: the URL and what a server must be (`url`, `open`), how rows and keys look (`rows`, `pack`,
 //! `keys`), the connections (`link`, `batch`, `fault`), a transaction (`writer`, `tx`, `overlay`, `desk`, `send`) over what is
-//! stored (`base`), reading (`read`, `snapshot`, `list`, `check`), and how other processes' commits are noticed
+//! stored (`base`) or kept from the one before (`names`, `own`), reading (`read`, `snapshot`, `list`, `check`), and how other processes' commits are noticed
 //! (`watch`).
 //!
 //! Rules live in the kernel. A transaction reads what it needs, keeps what it writes to itself, and sends all of it
@@ -25,6 +25,7 @@ mod list;
 mod names;
 mod open;
 mod overlay;
+mod own;
 mod pack;
 mod read;
 mod rows;
@@ -48,6 +49,7 @@ use fault::Fault;
 use link::{Link, Place};
 use names::Names;
 use overlay::RedisTx;
+use own::Own;
 use writer::{End, Writer};
 
 #[derive(Clone, Debug)]
@@ -88,6 +90,7 @@ pub enum Clock {
 pub struct RedisDriver {
     writer: Writer,
     names: Names,
+    own: Own,
     place: Place,
     prefix: String,
     info: Info,
@@ -103,6 +106,7 @@ impl RedisDriver {
         Ok(RedisDriver {
             writer: Writer::new(link, found.prefix.clone(), options.clock),
             names: Names::default(),
+            own: Own::default(),
             place: found.place,
             prefix: found.prefix,
             info: found.info,
@@ -116,7 +120,7 @@ impl RedisDriver {
         work: &mut dyn FnMut(&mut dyn Tx) -> Result<()>,
     ) -> std::result::Result<Option<Result<()>>, Fault> {
         let in_doubt = self.writer.in_doubt().cloned();
-        let mut tx = RedisTx::new(&mut self.writer, &mut self.names);
+        let mut tx = RedisTx::new(&mut self.writer, &mut self.names, &self.own);
         if let Some(project) = in_doubt {
             // The head is watched before the number is looked for.
             let opened = tx.open(&project);
@@ -139,10 +143,14 @@ impl RedisDriver {
             desks.iter_mut().for_each(desk::Desk::forget);
         }
         match self.writer.commit(&mut desks) {
-            End::Committed => match done {
-                Ok(answer) => Ok(Some(answer)),
-                Err(panic) => resume_unwind(panic),
-            },
+            End::Committed => {
+                let written = desks.into_iter().filter(desk::Desk::is_dirty);
+                written.for_each(|desk| self.own.committed(desk));
+                match done {
+                    Ok(answer) => Ok(Some(answer)),
+                    Err(panic) => resume_unwind(panic),
+                }
+            }
             End::Conflict => Ok(None),
             End::Fault(fault) => Err(fault),
         }

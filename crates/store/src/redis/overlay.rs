@@ -11,12 +11,14 @@ use super::desk::Desk;
 use super::fault::Fault;
 use super::keys::{self, beyond, from};
 use super::names::Names;
+use super::own::Own;
 use super::writer::Writer;
 use crate::kernel::tx::{Group, ProjectNo};
 
 pub(super) struct RedisTx<'a> {
     pub(super) writer: &'a mut Writer,
     pub(super) names: &'a mut Names,
+    pub(super) own: &'a Own,
     pub(super) desks: Vec<Desk>,
     /// The project that was spoken of last.
     pub(super) current: usize,
@@ -24,10 +26,11 @@ pub(super) struct RedisTx<'a> {
 }
 
 impl<'a> RedisTx<'a> {
-    pub(super) fn new(writer: &'a mut Writer, names: &'a mut Names) -> RedisTx<'a> {
+    pub(super) fn new(writer: &'a mut Writer, names: &'a mut Names, own: &'a Own) -> RedisTx<'a> {
         RedisTx {
             writer,
             names,
+            own,
             desks: Vec::new(),
             current: 0,
             broken: None,
@@ -111,6 +114,19 @@ impl<'a> RedisTx<'a> {
         }
         let row = |seq: &Seq| known.get(seq).cloned().map(|row| (*seq, row));
         Ok(seqs.iter().filter_map(row).collect())
+    }
+
+    /// Tasks in line, and in the same exchange what there is to do: most of them are handed out.
+    pub(super) fn with_bodies(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>> {
+        let mut seen = Vec::new();
+        let own = |desk: &Desk, seq| desk.rows.get(&seq).map(|row| row.now.clone());
+        let rows = self.rows(project, seqs, own, |base, seqs| {
+            let (tasks, bodies) = base.tasks_and_bodies(seqs)?;
+            seen = bodies;
+            Ok(tasks.into_iter().map(|task| (task.seq, task)).collect())
+        })?;
+        self.desk_mut(project).seen.extend(seen);
+        Ok(rows.into_iter().map(|(_, task)| task).collect())
     }
 
     /// Numbers from a sorted set with a score up to `most`, as they are now.

@@ -73,7 +73,11 @@ impl Tx for RedisTx<'_> {
     }
 
     fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>> {
-        let own = |desk: &Desk, seq| desk.rows.get(&seq).map(|row| row.now.clone());
+        let written = self.own;
+        let own = |desk: &Desk, seq| match desk.rows.get(&seq) {
+            Some(row) => Some(row.now.clone()),
+            None => written.get(desk, seq).cloned(),
+        };
         let rows = self.rows(project, seqs, own, |base, seqs| {
             let tasks = base.tasks(seqs)?;
             Ok(tasks.into_iter().map(|task| (task.seq, task)).collect())
@@ -82,7 +86,7 @@ impl Tx for RedisTx<'_> {
     }
 
     fn bodies(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<(Seq, Body)>> {
-        let own = |desk: &Desk, seq| desk.bodies.get(&seq).cloned();
+        let own = |desk: &Desk, seq| desk.bodies.get(&seq).or_else(|| desk.seen.get(&seq)).cloned();
         self.rows(project, seqs, own, |base, seqs| base.bodies(seqs))
     }
 
@@ -192,7 +196,7 @@ impl Tx for RedisTx<'_> {
         let mut places: Vec<Place> = untouched.chain(own.map(Task::place)).collect();
         places.sort_unstable();
         let seqs: Vec<Seq> = places.into_iter().take(limit).map(|place| place.seq).collect();
-        self.tasks(project, &seqs)
+        self.with_bodies(project, &seqs)
     }
 
     fn holders(&mut self, project: ProjectNo, name: &str) -> Result<Vec<(Seq, Mode)>> {

@@ -98,12 +98,9 @@ pub(super) fn compose(snapshot: &mut Snapshot<'_>, filter: &Filter) -> Sql<Optio
     } else {
         " AND t.project = ?1"
     };
-    if filter.kind.is_some() || filter.agent.is_some() {
+    if filter.is_by_class() {
         let classes = snapshot.names.classes(snapshot.conn, snapshot.project)?;
-        let fitting = classes.iter().filter(|(_, class)| {
-            filter.kind.as_ref().is_none_or(|kind| class.kind == *kind)
-                && (filter.agent.is_none() || class.agent == filter.agent)
-        });
+        let fitting = classes.iter().filter(|(_, class)| filter.wants(class));
         let fitting: Vec<String> = fitting.map(|(no, _)| no.0.to_string()).collect();
         write(
             &mut query.sql,

@@ -176,7 +176,7 @@ impl Driver for SqliteDriver {
         let commit = || self.conn.prepare_cached("COMMIT")?.raw_execute();
         commit().map_err(|error| Fault::from(error).refuse(&self.path, Some(&self.conn)))?;
         open.names.keep();
-        open.rows.keep();
+        open.rows.kept.keep();
         if self.conn.total_changes() != before {
             turn.committed();
         }
@@ -243,7 +243,7 @@ impl Drop for Open<'_> {
         }
         // After a commit everything in there is sure, and stays.
         self.names.forget();
-        self.rows.forget();
+        self.rows.kept.forget();
     }
 }
 

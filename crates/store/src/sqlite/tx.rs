@@ -130,20 +130,16 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>> {
-        let known: Vec<Option<Task>> = seqs
-            .iter()
-            .map(|seq| self.rows.get(project, *seq).cloned())
-            .collect();
-        let rest = seqs.iter().zip(&known).filter(|(_, row)| row.is_none());
-        let rest: Vec<Seq> = rest.map(|(seq, _)| *seq).collect();
-        if rest.is_empty() {
-            return Ok(known.into_iter().flatten().collect());
+        if let Some(refusal) = &self.broken {
+            return Err(refusal.clone());
         }
-        let read = self.on(|conn, _| task::load(conn, project, rest))?;
-        let mut read = read.into_iter().peekable();
-        let rows = seqs.iter().zip(known);
-        let rows = rows.filter_map(|(seq, row)| row.or_else(|| read.next_if(|row| row.seq == *seq)));
-        Ok(rows.collect())
+        let (conn, path) = (self.conn, self.path);
+        let load = |seqs| task::load(conn, project, seqs);
+        self.rows.kept.or_load(project, seqs, load).map_err(|fault| {
+            let refusal = fault.refuse(path, Some(conn));
+            self.broken = Some(refusal.clone());
+            refusal
+        })
     }
 
     fn bodies(&mut self, _: ProjectNo, seqs: &[Seq]) -> Result<Vec<(Seq, Body)>> {
@@ -344,7 +340,7 @@ impl Tx for SqliteTx<'_> {
             debug_assert!(!conn.is_autocommit(), "writes happen inside a transaction");
             apply::apply(conn, writes)
         })?;
-        self.rows.follow(writes);
+        self.rows.kept.follow(writes);
         Ok(())
     }
 
