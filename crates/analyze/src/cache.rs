@@ -29,11 +29,20 @@ impl Key {
 
 #[derive(Debug, Default)]
 pub struct Cache {
-    place: Option<PathBuf>,
+    place: Place,
     text: String,
     /// Where the facts of each key stand in the text.
     lines: FxHashMap<String, (usize, usize)>,
     fresh: Option<Vec<u8>>,
+}
+
+/// Where facts are kept.
+#[derive(Clone, Debug, Default)]
+enum Place {
+    #[default]
+    Nowhere,
+    Memory,
+    File(PathBuf),
 }
 
 impl Cache {
@@ -42,9 +51,22 @@ impl Cache {
         Cache::default()
     }
 
+    /// Remembers from one look to the next, and leaves nothing behind.
+    pub fn in_memory() -> Cache {
+        Cache::of(Place::Memory, String::new())
+    }
+
     /// Opens what an earlier look left; a file that is not there, or is broken, is an empty one.
     pub fn open(place: &Path) -> Cache {
         let text = std::fs::read_to_string(place).unwrap_or_default();
+        Cache::of(Place::File(place.to_owned()), text)
+    }
+
+    pub fn is_none(&self) -> bool {
+        matches!(self.place, Place::Nowhere)
+    }
+
+    fn of(place: Place, text: String) -> Cache {
         let mut lines = FxHashMap::default();
         let mut at = 0;
         for line in text.split_inclusive('\n') {
@@ -55,7 +77,7 @@ impl Cache {
             at += line.len();
         }
         Cache {
-            place: Some(place.to_owned()),
+            place,
             text,
             lines,
             fresh: None,
@@ -69,7 +91,7 @@ impl Cache {
 
     /// What the next look shall know: these and no others, so that the file does not grow.
     pub(crate) fn keep<'a>(&mut self, all: impl Iterator<Item = (Key, &'a Facts)>) {
-        if self.place.is_none() {
+        if self.is_none() {
             return;
         }
         let mut entries: Vec<(Key, &Facts)> = all.collect();
@@ -92,8 +114,17 @@ impl Cache {
 
     /// Writes it beside its place and moves it there: a reader sees the old or the new one.
     pub fn save(&mut self) -> io::Result<()> {
-        let (Some(place), Some(fresh)) = (&self.place, self.fresh.take()) else {
+        let Some(fresh) = self.fresh.take() else {
             return Ok(());
+        };
+        let place = match &self.place {
+            Place::Nowhere => return Ok(()),
+            Place::Memory => {
+                let text = String::from_utf8(fresh).map_err(io::Error::other)?;
+                *self = Cache::of(Place::Memory, text);
+                return Ok(());
+            }
+            Place::File(place) => place,
         };
         if let Some(folder) = place.parent() {
             std::fs::create_dir_all(folder)?;
@@ -103,7 +134,7 @@ impl Cache {
         file.write_all(&fresh)?;
         file.into_inner().map_err(io::IntoInnerError::into_error)?;
         std::fs::rename(&beside, place)?;
-        *self = Cache::open(place);
+        *self = Cache::open(&place.clone());
         Ok(())
     }
 }

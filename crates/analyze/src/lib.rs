@@ -3,12 +3,14 @@
 //! In reading order: `walk` finds the files, `lang` takes out of each what it asks for
 //! ([`facts`]), `resolve` turns that into files, [`tree`] puts it together. From the finished [`Tree`] come
 //! its [`order`], its circles ([`cycle`]), what a change touches ([`affected`]), the [`report`], and
-//! a [`plan`] of tasks over its [`units`].
+//! a [`plan`] of tasks over its [`units`]. [`conflict`] looks at plans of any
+//! kind.
 //!
 //! Files are read and nothing else: no clock, no network, no process; the same files give the same answer.
 
 pub mod affected;
 pub mod cache;
+pub mod conflict;
 pub mod cycle;
 pub mod facts;
 mod lang;

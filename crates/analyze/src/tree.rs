@@ -1,14 +1,18 @@
 //! A source tree that has been read: its files and which needs which.
 
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use rayon::prelude::*;
+use rayon::ThreadPool;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use crate::cache::{Cache, Key};
 use crate::facts::{FILE_BYTES_MAX, Facts, Fault, Kind, Language, Problem};
 use crate::resolve::{Files, Need, Target, resolve};
+use crate::walk::Found;
 use crate::{lang, walk};
 
 #[derive(Clone, Debug)]
@@ -78,7 +82,7 @@ pub struct External {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{path} cannot be analysed: {source}", path = path.display())]
-    Root { path: PathBuf, source: std::io::Error },
+    Root { path: PathBuf, source: io::Error },
     #[error("no threads can be started: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
 }
@@ -93,48 +97,39 @@ pub fn analyse(root: &Path, options: &Options, cache: &mut Cache) -> Result<Tree
         .num_threads(options.threads.max(1))
         .stack_size(lang::STACK_BYTES)
         .build()?;
-    Ok(pool.install(|| read(root, options, cache)))
+    let (found, readings) = readings(&pool, &root, options, cache);
+    Ok(pool.install(|| put_together(root, found, readings, cache)))
 }
 
 /// What was read of one file.
 struct Reading {
+    path: String,
+    language: Language,
     key: Key,
     digest: [u8; 32],
     facts: Facts,
     known: bool,
 }
 
-fn read(root: PathBuf, options: &Options, cache: &mut Cache) -> Tree {
-    let found = walk::walk(&root, &options.languages, options.threads);
-    let one = |(path, language): &(String, Language)| reading(&root, path, *language, cache);
-    let readings: Vec<Reading> = found.files.par_iter().map(one).collect();
-    let (mut facts, mut keys, mut digests) = (Vec::new(), Vec::new(), Vec::new());
+fn put_together(root: PathBuf, found: Found, readings: Vec<Reading>, cache: &mut Cache) -> Tree {
     let known = readings.iter().filter(|reading| reading.known).count();
+    let parsed = readings.len() - known;
+    let (mut files, mut facts, mut keys) = (Vec::new(), Vec::new(), Vec::new());
     for reading in readings {
+        files.push(File {
+            path: reading.path,
+            language: reading.language,
+            digest: reading.digest,
+            fault: reading.facts.fault.clone(),
+        });
         facts.push(reading.facts);
         keys.push(reading.key);
-        digests.push(reading.digest);
     }
     let needs = {
-        let paths = found
-            .files
-            .iter()
-            .map(|(path, language)| (path.as_str(), *language));
+        let paths = files.iter().map(|file| (file.path.as_str(), file.language));
         resolve(&Files::new(&root, paths, &found.manifests), &facts)
     };
     cache.keep(keys.into_iter().zip(&facts));
-    let faults = facts.into_iter().map(|facts| facts.fault);
-    let files: Vec<File> = found
-        .files
-        .into_iter()
-        .zip(faults.zip(digests))
-        .map(|((path, language), (fault, digest))| File {
-            path,
-            language,
-            digest,
-            fault,
-        })
-        .collect();
     let mut notes = found.errors;
     if found.more {
         notes.push(format!("only the first {} files were read", walk::FILES_MAX));
@@ -142,7 +137,7 @@ fn read(root: PathBuf, options: &Options, cache: &mut Cache) -> Tree {
     Tree {
         edges: edges(&needs),
         externals: externals(&files, &needs),
-        parsed: files.len() - known,
+        parsed,
         known,
         links: found.links,
         notes,
@@ -151,41 +146,69 @@ fn read(root: PathBuf, options: &Options, cache: &mut Cache) -> Tree {
     }
 }
 
-fn reading(root: &Path, path: &str, language: Language, cache: &Cache) -> Reading {
-    let file = root.join(path);
-    let huge = std::fs::metadata(&file).is_ok_and(|meta| meta.len() > FILE_BYTES_MAX);
-    if huge {
-        // Its size and name stand for its content: reading it is what the bound is there to avoid.
-        let detail = format!("more than {FILE_BYTES_MAX} bytes: not parsed");
-        return unread(path, Problem::Huge, detail);
-    }
-    let bytes = match std::fs::read(&file) {
-        Ok(bytes) => bytes,
-        Err(error) => return unread(path, Problem::Unreadable, error.to_string()),
+/// Files are read while others are still being found. In the order of their paths.
+fn readings(pool: &ThreadPool, root: &Path, options: &Options, cache: &Cache) -> (Found, Vec<Reading>) {
+    let readings = Mutex::new(Vec::new());
+    // To find a file takes a fraction of what it takes to read it.
+    let walkers = options.threads.div_ceil(4);
+    let found = pool.in_place_scope(|scope| {
+        walk::walk(root, &options.languages, walkers, |path, language| {
+            let readings = &readings;
+            scope.spawn(move |_| {
+                let reading = reading(root, path, language, cache);
+                let mut readings = readings.lock().unwrap_or_else(PoisonError::into_inner);
+                readings.push(reading);
+            });
+        })
+    });
+    let mut readings = readings.into_inner().unwrap_or_else(PoisonError::into_inner);
+    readings.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    (found, readings)
+}
+
+fn reading(root: &Path, path: String, language: Language, cache: &Cache) -> Reading {
+    let bytes = match content(&root.join(&path)) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            // Its size and name stand for its content: reading it is what the bound is there to avoid.
+            let detail = format!("more than {FILE_BYTES_MAX} bytes: not parsed");
+            return unread(path, language, Problem::Huge, detail);
+        }
+        Err(error) => return unread(path, language, Problem::Unreadable, error.to_string()),
     };
     let digest = *blake3::hash(&bytes).as_bytes();
-    let key = Key::of(path, &digest);
-    if let Some(facts) = cache.facts(&key) {
-        return Reading {
-            key,
-            digest,
-            facts,
-            known: true,
-        };
-    }
-    let facts = lang::facts(language, path, &bytes);
+    let key = Key::of(&path, &digest);
+    let remembered = cache.facts(&key);
+    let known = remembered.is_some();
+    let facts = remembered.unwrap_or_else(|| lang::facts(language, &path, &bytes));
     Reading {
+        path,
+        language,
         key,
         digest,
         facts,
-        known: false,
+        known,
     }
 }
 
-fn unread(path: &str, problem: Problem, detail: String) -> Reading {
+/// Nothing of a file that is too large.
+fn content(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    if length > FILE_BYTES_MAX {
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(length as usize + 1);
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= FILE_BYTES_MAX).then_some(bytes))
+}
+
+fn unread(path: String, language: Language, problem: Problem, detail: String) -> Reading {
     let digest = *blake3::hash(detail.as_bytes()).as_bytes();
     Reading {
-        key: Key::of(path, &digest),
+        key: Key::of(&path, &digest),
+        path,
+        language,
         digest,
         facts: lang::unread(problem, detail),
         known: false,

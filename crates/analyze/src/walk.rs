@@ -1,7 +1,7 @@
 //! Finds the files of a tree, as version control sees it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
@@ -30,11 +30,11 @@ const LEFT_OUT: [&str; 5] = [
     "CVS",
 ];
 
-/// What a walk finds, sorted by path.
+/// What a walk finds besides sources.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// Sources with their language, by path from the root with `/` between parts.
-    pub(crate) files: Vec<(String, Language)>,
+    sources: usize,
+    /// By path from the root with `/` between parts, sorted.
     pub(crate) manifests: Vec<String>,
     /// Links are not followed, so that no file counts twice and no circle is walked.
     pub(crate) links: usize,
@@ -44,8 +44,14 @@ pub(crate) struct Found {
     pub(crate) more: bool,
 }
 
-/// Walks a folder, or takes a single file for a tree of one. Ignore files count, hidden files do not.
-pub(crate) fn walk(root: &Path, languages: &[Language], threads: usize) -> Found {
+/// Walks a folder and tells each source by its path from the root, with its language. Ignore files count, hidden
+/// files do not.
+pub(crate) fn walk(
+    root: &Path,
+    languages: &[Language],
+    threads: usize,
+    source: impl Fn(String, Language) + Sync,
+) -> Found {
     let found = Mutex::new(Found::default());
     let walker = WalkBuilder::new(root)
         .require_git(false)
@@ -56,42 +62,53 @@ pub(crate) fn walk(root: &Path, languages: &[Language], threads: usize) -> Found
         .build_parallel();
     walker.run(|| {
         Box::new(|entry| {
-            let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            match entry {
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            let told = match entry {
                 Ok(entry) => note(&mut found, root, &entry, languages),
-                Err(error) => found.errors.push(error.to_string()),
-            }
-            if found.files.len() < FILES_MAX {
+                Err(error) => {
+                    found.errors.push(error.to_string());
+                    None
+                }
+            };
+            let Some((path, language)) = told else {
                 return WalkState::Continue;
+            };
+            if found.sources == FILES_MAX {
+                found.more = true;
+                return WalkState::Quit;
             }
-            found.more = true;
-            WalkState::Quit
+            found.sources += 1;
+            drop(found);
+            source(path, language);
+            WalkState::Continue
         })
     });
-    let mut found = found
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    found.files.sort();
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     found.manifests.sort();
     found.errors.sort();
     found
 }
 
-fn note(found: &mut Found, root: &Path, entry: &DirEntry, languages: &[Language]) {
-    let Some(kind) = entry.file_type() else { return };
+/// Notes what an entry is, and returns it if it is a source.
+fn note(
+    found: &mut Found,
+    root: &Path,
+    entry: &DirEntry,
+    languages: &[Language],
+) -> Option<(String, Language)> {
+    let kind = entry.file_type()?;
     if kind.is_symlink() {
         found.links += 1;
-        return;
+        return None;
     }
     if !kind.is_file() {
-        return;
+        return None;
     }
     let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
     let Some(path) = relative.to_str() else {
-        found
-            .errors
-            .push(format!("{}: the name is not UTF-8", relative.display()));
-        return;
+        let error = format!("{}: the name is not UTF-8", relative.display());
+        found.errors.push(error);
+        return None;
     };
     let name = base(path);
     if MANIFESTS.contains(&name) {
@@ -99,11 +116,10 @@ fn note(found: &mut Found, root: &Path, entry: &DirEntry, languages: &[Language]
     }
     // What was packed for browsers imports nothing any more.
     if name.ends_with(".min.js") {
-        return;
+        return None;
     }
-    if let Some(language) = Language::of(name).filter(|language| languages.contains(language)) {
-        found.files.push((path.to_owned(), language));
-    }
+    let language = Language::of(name).filter(|language| languages.contains(language))?;
+    Some((path.to_owned(), language))
 }
 
 fn left_out(entry: &DirEntry) -> bool {

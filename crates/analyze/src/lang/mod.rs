@@ -8,6 +8,8 @@ mod rust;
 mod script;
 mod syntax;
 
+use std::borrow::Cow;
+
 use crate::facts::{FILE_BYTES_MAX, Facts, Fault, Language, Problem};
 
 /// Changes when the same text begins to give different facts.
@@ -50,13 +52,13 @@ pub(crate) fn unread(problem: Problem, detail: String) -> Facts {
 }
 
 /// UTF-8 with or without a mark, UTF-16 with one, anything else with replacements: imports are ASCII in practice.
-fn decode(bytes: &[u8]) -> (String, Option<Fault>) {
+fn decode(bytes: &[u8]) -> (Cow<'_, str>, Option<Fault>) {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes
             .chunks_exact(2)
             .map(|pair| unit([pair[0], pair[1]]))
             .collect();
-        (String::from_utf16_lossy(&units), None)
+        (String::from_utf16_lossy(&units).into(), None)
     };
     match bytes {
         [0xff, 0xfe, rest @ ..] => return wide(rest, u16::from_le_bytes),
@@ -65,7 +67,7 @@ fn decode(bytes: &[u8]) -> (String, Option<Fault>) {
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
-        Ok(text) => (text.to_owned(), None),
+        Ok(text) => (text.into(), None),
         Err(error) => {
             let before = &bytes[..error.valid_up_to()];
             let fault = Fault {
@@ -73,26 +75,37 @@ fn decode(bytes: &[u8]) -> (String, Option<Fault>) {
                 line: 1 + memchr::memchr_iter(b'\n', before).count() as u32,
                 detail: "not UTF-8: read with replacements".to_owned(),
             };
-            (String::from_utf8_lossy(bytes).into_owned(), Some(fault))
+            (String::from_utf8_lossy(bytes), Some(fault))
         }
     }
 }
 
-/// From offsets to lines: offsets are asked for in any order.
-pub(crate) struct Lines(Vec<u32>);
+/// From offsets to lines. Going on from the last place costs the text between, going back all of the text before.
+pub(crate) struct Lines<'a> {
+    text: &'a [u8],
+    offset: usize,
+    line: u32,
+}
 
-impl Lines {
-    pub(crate) fn of(text: &str) -> Lines {
-        Lines(
-            memchr::memchr_iter(b'\n', text.as_bytes())
-                .map(|at| at as u32)
-                .collect(),
-        )
+impl<'a> Lines<'a> {
+    pub(crate) fn of(text: &'a str) -> Lines<'a> {
+        Lines {
+            text: text.as_bytes(),
+            offset: 0,
+            line: 1,
+        }
     }
 
     /// The line of an offset, counted from 1.
-    pub(crate) fn line(&self, offset: u32) -> u32 {
-        1 + self.0.partition_point(|end| *end < offset) as u32
+    pub(crate) fn line(&mut self, offset: u32) -> u32 {
+        let offset = (offset as usize).min(self.text.len());
+        if offset < self.offset {
+            (self.offset, self.line) = (0, 1);
+        }
+        let between = &self.text[self.offset..offset];
+        self.line += memchr::memchr_iter(b'\n', between).count() as u32;
+        self.offset = offset;
+        self.line
     }
 }
 
@@ -100,7 +113,7 @@ impl Lines {
 mod tests {
     use super::*;
 
-    fn decoded(bytes: &[u8]) -> (String, Option<Problem>) {
+    fn decoded(bytes: &[u8]) -> (Cow<'_, str>, Option<Problem>) {
         let (text, fault) = decode(bytes);
         (text, fault.map(|fault| fault.problem))
     }
@@ -161,7 +174,10 @@ mod tests {
 
     #[test]
     fn lines_count_from_one() {
-        let lines = Lines::of("a\nb\n\nc");
-        assert_eq!([0, 1, 2, 4, 5].map(|at| lines.line(at)), [1, 1, 2, 3, 4]);
+        let mut lines = Lines::of("a\nb\n\nc");
+        assert_eq!(
+            [0, 1, 2, 4, 5, 2, 9].map(|at| lines.line(at)),
+            [1, 1, 2, 3, 4, 2, 4]
+        );
     }
 }

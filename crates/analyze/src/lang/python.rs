@@ -14,7 +14,7 @@ pub(super) fn facts(text: &str, path: &str) -> Facts {
         PySourceType::Python
     };
     let parsed = parse_unchecked_source(text, source);
-    let lines = Lines::of(text);
+    let mut lines = Lines::of(text);
     let fault = parsed.errors().first().map(|error| Fault {
         problem: Problem::Syntax,
         line: lines.line(error.location.start().to_u32()),
@@ -33,14 +33,14 @@ pub(super) fn facts(text: &str, path: &str) -> Facts {
     }
 }
 
-struct Collector {
-    lines: Lines,
+struct Collector<'t> {
+    lines: Lines<'t>,
     imports: Vec<Import>,
     /// How binding an import at this place is.
     kind: Kind,
 }
 
-impl Collector {
+impl Collector<'_> {
     fn weaker(&mut self, kind: Kind, visit: impl FnOnce(&mut Self)) {
         let outer = self.kind;
         self.kind = outer.min(kind);
@@ -69,7 +69,7 @@ impl Collector {
     }
 }
 
-impl<'a> StatementVisitor<'a> for Collector {
+impl<'a> StatementVisitor<'a> for Collector<'_> {
     fn visit_stmt(&mut self, stmt: &'a Stmt) {
         match stmt {
             Stmt::Import(import) => {

@@ -30,7 +30,7 @@ pub(super) fn facts(text: &str, path: &str) -> Facts {
     let parsed = Parser::new(&allocator, text, source)
         .with_options(options)
         .parse();
-    let lines = Lines::of(text);
+    let mut lines = Lines::of(text);
     let fault = parsed.diagnostics.first().map(|error| Fault {
         problem: Problem::Syntax,
         line: error.labels.first().map_or(0, |label| lines.line(label.offset())),
@@ -55,13 +55,13 @@ pub(super) fn facts(text: &str, path: &str) -> Facts {
     }
 }
 
-struct Collector {
-    lines: Lines,
+struct Collector<'t> {
+    lines: Lines<'t>,
     imports: Vec<Import>,
     kind: Kind,
 }
 
-impl Collector {
+impl Collector<'_> {
     fn weaker(&mut self, kind: Kind, visit: impl FnOnce(&mut Self)) {
         let outer = self.kind;
         self.kind = outer.min(kind);
@@ -116,7 +116,7 @@ fn constant<'a>(expression: &'a Expression<'_>) -> Option<&'a str> {
     }
 }
 
-impl<'a> Visit<'a> for Collector {
+impl<'a> Visit<'a> for Collector<'_> {
     fn visit_import_declaration(&mut self, import: &ImportDeclaration<'a>) {
         let typed = |specifier: &ImportDeclarationSpecifier<'a>| match specifier {
             ImportDeclarationSpecifier::ImportSpecifier(one) => one.import_kind.is_type(),

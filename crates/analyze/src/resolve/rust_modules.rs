@@ -143,6 +143,10 @@ impl<'a> Modules<'a> {
             },
         };
         for segment in rest {
+            // Whoever asks for the name is being asked for it: another way may know.
+            if been.contains(&(at, segment)) {
+                return None;
+            }
             match self.named(at, segment, been) {
                 Some(Meaning::Module(module)) => at = module,
                 Some(item) => return Some(item),

@@ -79,7 +79,7 @@ fn names_are_followed_to_where_they_are_declared() {
             "src/macros.rs",
             "#[macro_export]\nmacro_rules! shout { () => {} }\n",
         ),
-        // A circle of names that mean nothing.
+        // A circle of names that mean nothing: the trail ends in the file that leads back.
         ("src/round.rs", "pub use crate::one;\npub use super::*;\n"),
         (
             "src/user.rs",
@@ -99,9 +99,32 @@ fn names_are_followed_to_where_they_are_declared() {
             "src/user.rs -> src/deep/inner.rs",
             "src/user.rs -> src/lib.rs",
             "src/user.rs -> src/macros.rs",
+            "src/user.rs -> src/round.rs",
             "src/user.rs -> src/shapes.rs",
             "tests/all.rs -> src/deep/inner.rs",
             "tests/all.rs -> src/deep/mod.rs",
         ]
+    );
+}
+
+#[test]
+fn a_name_that_a_neighbour_takes_from_the_root_is_found_behind_the_next_glob() {
+    let tree = tree(&[
+        ("Cargo.toml", "[package]\nname = \"a\"\n"),
+        (
+            "src/lib.rs",
+            "pub use first::*;\npub use second::*;\nmod first;\nmod second;\nmod user;\n",
+        ),
+        ("src/first.rs", "use crate::Thing;\npub struct Other(Thing);\n"),
+        ("src/second.rs", "pub struct Thing;\n"),
+        ("src/user.rs", "use crate::Thing;\n"),
+    ]);
+    let edges = edges(&tree);
+    for edge in ["src/first.rs -> src/second.rs", "src/user.rs -> src/second.rs"] {
+        assert!(edges.iter().any(|found| found == edge), "{edge}: {edges:?}");
+    }
+    assert!(
+        !edges.iter().any(|found| found.ends_with("-> src/lib.rs")),
+        "{edges:?}"
     );
 }
