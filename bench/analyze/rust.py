@@ -1,4 +1,9 @@
-"""Witnesses for Rust: what the compiler says it read, and what `cargo modules` resolves."""
+"""Witnesses for Rust: which files the compiler reads for each crate, and what `cargo modules` resolves.
+
+Both look at the source archive of one workspace. It is read as it is unpacked: what it needs from elsewhere is not
+compiled, neither for `rustc`, which tells the files of a crate before it looks for others, nor for `cargo modules`,
+which does without build scripts and derived code.
+"""
 
 import json
 import os
@@ -8,28 +13,50 @@ from pathlib import Path
 
 from witnesses import CARGO_MODULES, Package, Witness, run
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+# What is fetched from repositories of others cannot be had from a registry: nearest releases stand in.
+NEAREST = {"lsp-types": "0.95.1", "salsa": "0.24.0"}
+
+# What rust-analyzer would have built before it answers: hundreds of packages, and none of our edges.
+NO_CHECK = """#!/bin/sh
+[ "$1" = check ] && exit 0
+exec cargo "$@"
+"""
+
+DEP_INFO = """
+import json, os, subprocess, sys, tempfile
+cargo = ["cargo", "metadata", "--no-deps", "--offline", "--format-version", "1"]
+for package in json.loads(subprocess.run(cargo, capture_output=True, check=True).stdout)["packages"]:
+    said = {f"CARGO_PKG_{key.upper()}": package.get(key) or "" for key in ("name", "version", "homepage")}
+    env = {**os.environ, **said, "CARGO_MANIFEST_DIR": os.path.dirname(package["manifest_path"]), "RUSTC_BOOTSTRAP": "1"}
+    features = [word for name in package["features"] for word in ("--cfg", f'feature="{name}"')]
+    for target in package["targets"]:
+        with tempfile.TemporaryDirectory() as folder:
+            told = f"{folder}/told.d"
+            # It fails for want of other crates, and has told the files by then.
+            subprocess.run(
+                ["rustc", "--emit=dep-info", "--edition", target["edition"], "--crate-name", "one", "--cfg", "test", *features,
+                 "-Zcrate-attr=recursion_limit=\\"4096\\"", "--cap-lints", "allow", "--error-format", "short", "-o", told,
+                 target["src_path"]],
+                env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            here = os.getcwd() + "/"
+            files = [line.strip()[:-1] for line in open(told) if line.rstrip().endswith(".rs:")]
+            files = [os.path.normpath(file).removeprefix(here) for file in files]
+            print(json.dumps([target["src_path"].removeprefix(here), files]))
+"""
 
 
-def compiled(shelf, target):
-    """The modules of every crate that was compiled for `bell`: the compiler's dep-info names the files of each crate,
-    and `mod` is what leads to them from its root."""
-    metadata = json.loads(run(["cargo", "metadata", "--format-version", "1", "--offline"], REPOSITORY)[0])
-    sources = {str(Path(one["manifest_path"]).parent): f"{one['name']}-{one['version']}" for one in metadata["packages"]}
-    top = shelf.folder / "crates"
-    wanted = {}
-    for told in sorted(target.glob("debug/deps/*.d")):
-        for root, files in dep_info(told.read_text(), sources).items():
-            wanted.setdefault(root, set()).update(files)
-    if not top.exists():
-        names = {name for root, files in wanted.items() for name in [root.split("/")[0]]}
-        for source, name in sources.items():
-            if name in names:
-                left_out = shutil.ignore_patterns("target", ".git")
-                shutil.copytree(source, top / name, ignore=left_out)
-                for hidden in (top / name).rglob(".gitignore"):
-                    hidden.unlink()
-    told = {(root, file) for root, files in wanted.items() for file in files if (top / file).is_file()}
+def modules(shelf, name, version):
+    """Which files belong to which crate: those that `mod` leads to from its root. Tests and all features are on."""
+    top = shelf.sdist(name, version)
+    roots = set()
+
+    def parse(text):
+        pairs = set()
+        for line in text.splitlines():
+            root, files = json.loads(line)
+            roots.add(root)
+            pairs.update((root, file) for file in files if file != root)
+        return pairs
 
     def ours(report):
         below = {}
@@ -37,89 +64,55 @@ def compiled(shelf, target):
             if edge.get("part"):
                 below.setdefault(edge["from"], []).append(edge)
         pairs = {}
-        for root in wanted:
-            open, met = [(root, False)], {root}
+        for root in roots:
+            open, met = [root], {root}
             while open:
-                file, under = open.pop()
-                for edge in below.get(file, []):
+                for edge in below.get(open.pop(), []):
                     if edge["to"] not in met:
                         met.add(edge["to"])
-                        here = under or conditional(top, edge)
-                        pairs[root, edge["to"]] = {**edge, "conditional": here}
-                        open.append((edge["to"], here))
+                        pairs[root, edge["to"]] = edge
+                        open.append(edge["to"])
         return pairs
 
-    title = f"{len(wanted)} crates that `bell` is made of (Rust, modules)"
     return Package(
-        "modules", title, top, "rust",
-        [Witness("dep-info of rustc", ["true"], shelf.folder, lambda _: told, timed=False)],
+        "modules", f"{name} {version} (Rust, files of crates)", top, "rust",
+        [Witness(f"dep-info of {rustc()}", ["python3", "-c", DEP_INFO], top, parse, timed=False)],
         ours=ours,
     )  # fmt: skip
 
 
-def dep_info(text, sources):
-    """Of one file of dep-info: the crate's root, and its other files; all after the package's name."""
-    files = [line[:-1] for line in text.splitlines() if line.endswith(".rs:")]
-    root = re.search(r"^\S+: (\S+\.rs)", text, re.MULTILINE)
-    if not root:
-        return {}
-
-    def named(path):
-        path = path if path.startswith("/") else str(REPOSITORY / path)
-        for source, name in sources.items():
-            if path.startswith(source + "/"):
-                return os.path.normpath(name + path[len(source) :])
-        return None
-
-    top = named(root.group(1))
-    return {top: {file for file in map(named, files) if file and file != top}} if top else {}
-
-
-def conditional(top, edge):
-    """Whether the `mod` of an edge stands under a `cfg`, or in a macro that may leave it out."""
-    to = Path(edge["to"])
-    name = to.parent.name if to.name == "mod.rs" else to.stem
-    text = (top / edge["from"]).read_text(errors="replace")
-    if "#![cfg(" in text or re.search(rf'cfg_attr\([^"]*("[^"]*"[^"]*)*path = "[^"]*{name}\.rs"', text):
-        return True
-    lines = text.split("\n")
-    module = re.compile(rf"\s*(pub(\([^)]*\))?\s+)?mod\s+(r#)?{name}\s*;|.*[{{ ]mod {name};")
-    return any(guarded(lines, at) for at, line in enumerate(lines) if module.match(line))
-
-
-def guarded(lines, at):
-    # In a block: of a macro, or of a module that has its own condition.
-    if lines[at].startswith((" ", "\t")) or "cfg" in lines[at]:
-        return True
-    while at > 0 and re.match(r"\s*(#|//|\)|\]|[a-z_]+ *[=(,]|\"|$)", lines[at - 1]):
-        at -= 1
-        if "cfg" in lines[at]:
-            return True
-    return False
+def rustc():
+    return " ".join(run(["rustc", "--version"])[0].split()[:2])
 
 
 def tool(shelf):
     return shelf.folder / "cargo/bin/cargo-modules"
 
 
-def uses(shelf, name, version):
-    """What modules use of each other, by `cargo modules`, which asks rust-analyzer."""
-    top = shelf.sdist(name, version)
+def uses(shelf, name, version, left_out=()):
+    """What modules of each library use of each other, by `cargo modules`, which asks rust-analyzer."""
+    top = nearest(shelf, name, version)
     program = tool(shelf)
     if not program.exists():
         run(["cargo", "install", "--locked", "--root", shelf.folder / "cargo", f"cargo-modules@{CARGO_MODULES}"])
-    # What is fetched from repositories of others cannot be had from a registry: nearest releases stand in.
-    manifest = top / "Cargo.toml"
-    text = manifest.read_text()
-    text = re.sub(r'git = "[^"]*lsp-types[^"]*", rev = "[^"]*"', 'version = "0.95.1"', text)
-    text = re.sub(r'git = "[^"]*salsa[^"]*", rev = "[^"]*"', 'version = "0.23.0"', text)
-    manifest.write_text(text)
-    (top / "Cargo.lock").unlink(missing_ok=True)
+    cargo = shelf.folder / "no-check/cargo"
+    cargo.parent.mkdir(exist_ok=True)
+    cargo.write_text(NO_CHECK)
+    cargo.chmod(0o755)
+    run(["cargo", "fetch"], top)
     crates = sorted(path.parent.parent.name for path in top.glob("crates/*/src/lib.rs"))
-    # Types in signatures are met by inference too: only what modules use is compared.
+    crates = [crate for crate in crates if crate not in left_out]
     script = "; ".join(
-        f"echo '// {crate}'; {program} modules dependencies -p {crate} --lib --no-externs --no-sysroot 2>/dev/null" for crate in crates
+        f"echo '// {crate}'; {program} modules dependencies -p {crate} --lib --cfg-test --no-externs --no-sysroot 2>/dev/null"
+        for crate in crates
     )
+    env = {**os.environ, "CARGO": str(cargo), "CARGO_NET_OFFLINE": "true"}
+    libraries = {f"crates/{crate}" for crate in crates}
+
+    # It reports all that a glob brings in, used or not: only what a `use` names is compared.
+    def mentions(path, name):
+        named = " ".join(re.findall(r"\buse\s[^;]*;", (top / path).read_text()))
+        return re.search(rf"\b{re.escape(name)}\b", named) is not None
 
     def parse(text):
         edges, crate = set(), None
@@ -128,18 +121,40 @@ def uses(shelf, name, version):
                 crate = line[3:]
             edge = re.match(r'\s*"([^"]+)" -> "([^"]+)" \[label="uses"', line)
             if edge:
-                edges.add((file(top, crate, edge.group(1)), file(top, crate, edge.group(2))))
-        return {(a, b) for a, b in edges if a and b and a != b}
+                pair = (file(top, crate, edge.group(1)), file(top, crate, edge.group(2)))
+                if pair[0] != pair[1] and mentions(pair[0], edge.group(2).split("::")[-1]):
+                    edges.add(pair)
+        return edges
+
+    def ours(report):
+        inside = (edge for edge in report["edges"] if edge["kind"] != "part" and crate_of(edge["from"]) in libraries)
+        return {
+            (edge["from"], edge["to"]): edge
+            for edge in inside
+            if crate_of(edge["from"]) == crate_of(edge["to"])
+            and "/src/" in edge["from"]
+            and not edge["from"].endswith("/src/main.rs")
+        }
 
     return Package(
-        name, f"{name} {version} (Rust, uses inside crates)", top, "rust",
-        [Witness(f"cargo modules {CARGO_MODULES}", ["sh", "-c", script], top, parse, check=False)],
-        ours=lambda report: {
-            (edge["from"], edge["to"]): edge
-            for edge in report["edges"]
-            if edge["kind"] != "part" and crate_of(edge["from"]) == crate_of(edge["to"]) and "/src/" in edge["from"]
-        },
+        "uses", f"{name} {version} (Rust, uses inside {len(crates)} libraries)", top, "rust",
+        [Witness(f"cargo modules {CARGO_MODULES}", ["sh", "-c", script], top, parse, env=env, check=False, once=True)],
+        ours=ours,
     )  # fmt: skip
+
+
+def nearest(shelf, name, version):
+    """A copy of the archive whose packages all come from the registry."""
+    top = shelf.folder / f"{name}-{version}-nearest"
+    if not top.exists():
+        shutil.copytree(shelf.sdist(name, version), top)
+        manifest = top / "Cargo.toml"
+        text = manifest.read_text()
+        for package, release in NEAREST.items():
+            text = re.sub(rf'git = "[^"]*{package}[^"]*", rev = "[^"]*"', f'version = "{release}"', text)
+        manifest.write_text(text)
+        (top / "Cargo.lock").unlink(missing_ok=True)
+    return top
 
 
 def crate_of(path):

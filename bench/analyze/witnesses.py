@@ -50,6 +50,8 @@ class Witness:
     # Whether its time is that of the same work.
     timed: bool = True
     check: bool = True
+    # Whether it takes minutes, and runs once.
+    once: bool = False
 
 
 @dataclass
@@ -147,10 +149,13 @@ def get_requires_for_build_wheel(settings=None):
 
 
 def prepare_metadata_for_build_wheel(into, settings=None):
-    name = "stand_in-0.dist-info"
+    with open("PKG-INFO") as told:
+        text = told.read()
+    said = dict(line.split(": ", 1) for line in text.split("\\n\\n")[0].splitlines() if ": " in line)
+    name = f"{said['Name']}-{said['Version']}.dist-info"
     os.makedirs(f"{into}/{name}")
-    with open("PKG-INFO") as told, open(f"{into}/{name}/METADATA", "w") as file:
-        file.write(told.read())
+    with open(f"{into}/{name}/METADATA", "w") as file:
+        file.write(text)
     return name
 '''
 
