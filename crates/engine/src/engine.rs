@@ -3,8 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
+use domain::book::Edit;
+use domain::code::Code;
 use domain::id::Project;
-use domain::store::{LeaseClock, Store};
+use domain::store::{LeaseClock, Result, Store};
 use domain::task::spec::Json;
 use domain::time::Now;
 
@@ -32,6 +34,16 @@ impl Engine {
                 mono: now.wall.0,
                 ..now
             },
+        }
+    }
+
+    /// Writes what follows by itself, in one step; `false` when somebody else was there first, and nothing was written.
+    pub(crate) async fn write(&self, edits: Vec<Edit>) -> Result<bool> {
+        let written = self.store.edit(&self.project, edits, "system".into(), self.now());
+        match written.await {
+            Ok(()) => Ok(true),
+            Err(refusal) if refusal.code == Code::EntryChanged => Ok(false),
+            Err(refusal) => Err(refusal),
         }
     }
 

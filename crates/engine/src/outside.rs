@@ -124,8 +124,14 @@ fn is_public(address: IpAddr) -> bool {
             .all(|(net, bits)| !shares(IpAddr::V4(*net), IpAddr::V4(address), *bits)),
         IpAddr::V6(address) => match inner(address) {
             Some(inner) => is_public(IpAddr::V4(inner)),
-            // Only global unicast is given out, and its documentation range leads nowhere.
-            None => address.segments()[0] & 0xe000 == 0x2000 && address.segments()[..2] != [0x2001, 0xdb8],
+            // Only global unicast is given out.
+            None => {
+                let start = &address.segments()[..2];
+                // Its documentation ranges lead nowhere, and Teredo leads to an address that is not seen here.
+                start[0] & 0xe000 == 0x2000
+                    && ![[0x2001, 0xdb8], [0x2001, 0]].iter().any(|net| start == net)
+                    && start[0] != 0x3fff
+            }
         },
     }
 }
@@ -181,10 +187,17 @@ impl Trouble {
     }
 }
 
+/// Variables that begin so let this process in elsewhere: they are told to nobody outside.
+const OWN: [&str; 2] = ["BELLWETHER_", "OTEL_EXPORTER_"];
+
 /// A header or an address as it is used: `env:NAME` stands for a variable of this process, so that what is secret need not be stored.
 pub fn secret(value: &str) -> Result<String, Trouble> {
     match value.strip_prefix("env:") {
         None => Ok(value.to_owned()),
+        Some(name) if OWN.iter().any(|own| name.starts_with(own)) => Err(Trouble::hopeless(format!(
+            "`{}` is a variable of Bellwether itself and goes nowhere",
+            name.escape_debug()
+        ))),
         Some(name) => std::env::var(name)
             .map_err(|_| Trouble::new(format!("there is no variable `{}` here", name.escape_debug()))),
     }
@@ -373,6 +386,9 @@ mod tests {
             "64:ff9b::7f00:1",
             "2002:7f00:1::",
             "2001:db8::1",
+            "2001:0:4136:e378::1",
+            "3fff::1",
+            "fd00:ec2::254",
         ] {
             assert!(!admits("", address), "{address}");
         }
@@ -385,6 +401,15 @@ mod tests {
         ] {
             assert!(admits("", address), "{address}");
         }
+    }
+
+    #[test]
+    fn what_lets_us_in_elsewhere_goes_nowhere() {
+        for name in ["env:BELLWETHER_TOKEN", "env:OTEL_EXPORTER_OTLP_HEADERS"] {
+            assert!(secret(name).unwrap_err().hopeless, "{name}");
+        }
+        assert!(!secret("env:NO_SUCH_VARIABLE_HERE").unwrap_err().hopeless);
+        assert_eq!(secret("env").unwrap(), "env");
     }
 
     #[test]

@@ -55,6 +55,13 @@ impl FromStr for Context {
     }
 }
 
+impl Context {
+    /// Puts a task within the trace, unless its environment names one already.
+    pub fn hold(self, env: &mut BTreeMap<String, String>) {
+        env.entry(VARIABLE.to_owned()).or_insert_with(|| self.to_string());
+    }
+}
+
 impl fmt::Display for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use domain::agent::{Agent, Profile};
 use domain::book::{Book, Edit, Entry};
-use domain::code::Code;
 use domain::event::Kind;
 use domain::id::TeamName;
 use domain::limits::PAGE_MAX;
@@ -42,6 +41,11 @@ pub(super) async fn grow(engine: &Engine, learned: u64) -> Result<()> {
     }
     let entry = Entry::new(Book::Cursor, CURSOR, &Cursor { last: learned });
     one(engine, Edit::put(entry).instead_of(found.as_ref())).await
+}
+
+/// Writes one thing. Whoever was there first has seen to it.
+async fn one(engine: &Engine, edit: Edit) -> Result<()> {
+    engine.write(vec![edit]).await.map(drop)
 }
 
 /// Returns whether that was all: a piece of it is bounded.
@@ -107,16 +111,4 @@ async fn learned(engine: &Engine, agent: &Agent) -> Result<()> {
     let put = Edit::put(Entry::new(Book::Agent, agent.name.as_str(), &profile));
     let put = put.instead_of(Some(&entry));
     one(engine, put.with_event(Kind::AgentEdited, &data)).await
-}
-
-/// Writes one thing, unless somebody else has written it meanwhile.
-async fn one(engine: &Engine, edit: Edit) -> Result<()> {
-    let (store, project) = (&engine.store, &engine.project);
-    match store
-        .edit(project, vec![edit], "system".into(), engine.now())
-        .await
-    {
-        Err(refusal) if refusal.code == Code::EntryChanged => Ok(()),
-        written => written,
-    }
 }

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use domain::agent::Profile;
 use domain::agent::profile::Prior;
 use domain::book::{Book, Edit, Entry, Expect};
-use domain::code::Code;
 use domain::event::Kind as Fact;
 use domain::id::{AgentName, EventNo, Kind, TaskId, TeamName};
-use domain::lesson::{End, KIND, Known, Lesson, Practice, Told, Usage, end};
+use domain::lesson::{End, KIND, Known, Lesson, Practice, Told, Usage, Whole, end};
 use domain::limits::PAGE_MAX;
 use domain::store::{Result, Seen};
 use domain::task::state::State;
@@ -26,7 +25,7 @@ use crate::engine::Engine;
 const CURSOR: &str = "lessons";
 /// Where it is kept how routing has gone.
 pub(super) const ROUTING: &str = "all routing";
-/// Where it is kept who has done well in the latest runs.
+/// Where it is kept who has done well together of late.
 const CIRCLES: &str = "all circles";
 /// What is kept of agents, teams and kinds. Budgets keep theirs under the plain names of kinds, which have no spaces.
 pub(super) const AGENT: &str = "agent ";
@@ -104,12 +103,9 @@ async fn page(engine: &Engine) -> Result<bool> {
     let mut edits = learned(engine, &lessons).await?;
     let moved = Entry::new(Book::Cursor, CURSOR, &Cursor { last: last.0 });
     edits.push(Edit::put(moved).instead_of(entry.as_ref()));
-    let (store, project) = (&engine.store, &engine.project);
-    match store.edit(project, edits, "system".into(), engine.now()).await {
-        // Somebody else has learned from this page.
-        Err(refusal) if refusal.code == Code::EntryChanged => Ok(true),
-        written => written.map(|()| events.len() == PAGE_MAX),
-    }
+    // Otherwise somebody else has learned from this page.
+    let own = engine.write(edits).await?;
+    Ok(!own || events.len() == PAGE_MAX)
 }
 
 /// An attempt that has ended in this page.
@@ -236,7 +232,7 @@ pub(super) async fn lessons<'a>(engine: &Engine, events: &'a [Seen]) -> Result<V
                     kind: view.class.kind,
                     needs: view.class.needs,
                     team: view.class.team,
-                    run: view.run,
+                    within: Whole::of(&view.task, view.run),
                     usage: ended.usage,
                 };
                 lessons.push((ended.seen, lesson));

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::agent::route::Strategy;
 use domain::agent::routing::{ROUTING, Routing as Setting};
 use domain::book::{Book, Edit, Entry};
-use domain::code::{self, Code};
+use domain::code;
 use domain::event::Kind as Fact;
 use domain::graph::{Dag, Graph};
 use domain::id::{EventNo, RunId, Seq, TaskId};
@@ -129,14 +129,7 @@ async fn cursor(engine: &Engine) -> Result<(Option<Entry>, Cursor)> {
 async fn move_on(engine: &Engine, before: Option<&Entry>, last: u64) -> Result<()> {
     let entry = Entry::new(Book::Cursor, CURSOR, &Cursor { last });
     let edit = Edit::put(entry).instead_of(before);
-    let (store, project) = (&engine.store, &engine.project);
-    match store
-        .edit(project, vec![edit], "system".into(), engine.now())
-        .await
-    {
-        Err(refusal) if refusal.code == Code::EntryChanged => Ok(()),
-        written => written,
-    }
+    engine.write(vec![edit]).await.map(drop)
 }
 
 /// Gives what one page of the log says has become ready. Returns whether there may be more. Whom nobody can be found for stays

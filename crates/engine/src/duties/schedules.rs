@@ -172,15 +172,8 @@ fn edit(before: &Entry, then: &Schedule) -> Edit {
 }
 
 async fn write(engine: &Engine, edit: Edit) -> Result<()> {
-    let (store, project) = (&engine.store, &engine.project);
-    match store
-        .edit(project, vec![edit], "system".into(), engine.now())
-        .await
-    {
-        // Somebody has changed or removed the schedule meanwhile: what is due by it now is seen in the next round.
-        Err(refusal) if refusal.code == Code::EntryChanged => Ok(()),
-        written => written,
-    }
+    // Where somebody has changed or removed the schedule meanwhile, what is due by it now is seen in the next round.
+    engine.write(vec![edit]).await.map(drop)
 }
 
 /// Stores the work of one firing. The ids follow from name and time, so whoever repeats it names the same.

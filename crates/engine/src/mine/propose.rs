@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::mine::Pattern;
 use domain::plan::{self, Format};
+use domain::task::outside::Awaited;
 use domain::task::spec::{Spec, Work};
 use serde_json::json;
 
@@ -167,8 +168,14 @@ fn body(step: &Step, latest: &Spec, all: &[&Done]) -> Option<String> {
         Work::Prompt(prompt) => line("prompt", json!(prompt)),
         Work::Handler(name) => line("handler", json!(name)),
         Work::Breakpoint(ask) => line("breakpoint", json!(ask)),
-        // They are no steps: see `read`.
-        Work::Http(_) | Work::Wait(_) | Work::Each(_) => return None,
+        // As it is stored is as a plan says it.
+        Work::Http(call) => line("http", json!(call)),
+        Work::Wait(wait) => line(
+            "wait",
+            serde_json::from_str::<Awaited>(wait.get()).ok()?.in_plan(),
+        ),
+        // It is no step: see `read`.
+        Work::Each(_) => return None,
     }
     if latest.kind.as_str() != latest.work.name() {
         line("kind", json!(latest.kind));

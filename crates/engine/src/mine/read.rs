@@ -95,8 +95,6 @@ async fn course(
                 let part = serde_json::from_str::<Each>(each.get());
                 split.extend(part.map(|each| (view.task.seq, labelled(&key, &each.task.kind))));
             }
-            // Calls and waits are about one case.
-            Work::Http(_) | Work::Wait(_) => {}
             _ => named.push((labelled(&key, &spec.kind), key, spec, view)),
         }
     }

@@ -74,6 +74,9 @@ const FRAME_MAX: u32 = 128 * 1024;
 /// No broker may set a lower one.
 const FRAME_MIN: u32 = 4_096;
 
+/// Frames that are passed over before a method: a message that comes back has no more parts.
+const PASSED_OVER: usize = 4_096;
+
 const METHOD: u8 = 1;
 const CONTENT: u8 = 2;
 const BODY: u8 = 3;
@@ -165,7 +168,7 @@ impl Link {
         loop {
             let (method, mut arguments) = self.method().await?;
             match method {
-                RETURN => {
+                RETURN if back.is_none() => {
                     let (code, text) = (arguments.two()?, arguments.short()?);
                     back = Some(format!(
                         "no queue takes it: the broker sent it back ({code} {text})"
@@ -257,7 +260,7 @@ impl Link {
 
     /// The next method. Content that is sent back, and whatever else needs no answer, is passed over.
     async fn method(&mut self) -> Result<(Method, Arguments)> {
-        loop {
+        for _ in 0..=PASSED_OVER {
             let mut head = [0; 7];
             self.stream.read_exact(&mut head).await?;
             if head[..4] == HEADER[..4] {
@@ -282,6 +285,7 @@ impl Link {
                 return Ok((method, arguments));
             }
         }
+        Err(unexpected("frames without end"))
     }
 }
 
@@ -508,6 +512,10 @@ mod tests {
     async fn nonsense_is_told_and_not_believed() {
         let long = [&[METHOD, 0, 0][..], &u32::MAX.to_be_bytes()].concat();
         let endless = [&[METHOD, 0, 0, 0, 0, 0, 4][..], &[0, 10, 0, 10, 7]].concat();
+        let idle = [8, 0, 0, 0, 0, 0, 0, END].repeat(PASSED_OVER + 1);
+        let back = method(CHANNEL, RETURN, |bytes| {
+            bytes.two(312).byte(0);
+        });
         for (says, expected) in [
             (b"AMQP\x00\x01\x00\x00".to_vec(), "another version"),
             (long, "too long"),
@@ -518,6 +526,9 @@ mod tests {
                 "less than it announced",
             ),
             ([greeting(0), confirmed(9)].concat(), "another message"),
+            ([greeting(0), idle.clone()].concat(), "frames without end"),
+            (idle, "frames without end"),
+            ([greeting(0), back.clone(), back].concat(), "method 60.50"),
         ] {
             let Err(Error::Broken(why)) = talk(&says).await.0 else {
                 panic!("{expected}");

@@ -65,7 +65,7 @@ impl Router {
         // The rule was taken away meanwhile.
         if !orphans.is_empty() {
             let edits = orphans.iter().map(|key| Edit::remove(Book::Delivery, key));
-            desk::write(engine, edits.collect(), "system").await?;
+            engine.write(edits.collect()).await?;
             orphans.iter().for_each(|key| drop(owed.remove(key)));
         }
         Ok(())
@@ -181,7 +181,7 @@ async fn note_one(engine: &Engine, rules: &mut [Known], owed: &mut Owed, ended: 
         }
     };
     let rule: RuleName = known.name.clone();
-    if desk::write(engine, edits, "system").await? {
+    if engine.write(edits).await? {
         if known.standing != then {
             known.stood(then);
         }

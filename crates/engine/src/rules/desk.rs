@@ -129,16 +129,6 @@ impl Known {
     }
 }
 
-/// Writes edits in one step; `false` when somebody else was there first.
-pub(super) async fn write(engine: &Engine, edits: Vec<Edit>, actor: &str) -> Result<bool> {
-    let (store, project) = (&engine.store, &engine.project);
-    match store.edit(project, edits, actor.into(), engine.now()).await {
-        Ok(()) => Ok(true),
-        Err(refusal) if refusal.code == Code::EntryChanged => Ok(false),
-        Err(refusal) => Err(refusal),
-    }
-}
-
 /// Makes room for one more letter.
 pub(super) async fn make_room(engine: &Engine) -> Result<Option<Edit>> {
     let letters = letters(engine).await?;

@@ -12,7 +12,7 @@ use domain::time::millis;
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 
-use super::{Owed, Router, desk, facts};
+use super::{Owed, Router, facts};
 use crate::duties::Lead;
 use crate::engine::Engine;
 use crate::rules::desk::Known;
@@ -117,7 +117,7 @@ impl Router {
         }
         edits.extend(found.deliveries.iter().map(|delivery| delivery.put(now)));
         self.ahead.remove(&known.name);
-        if !desk::write(engine, edits, "system").await? {
+        if !engine.write(edits).await? {
             return Ok(false);
         }
         known.stood(then);
@@ -148,7 +148,7 @@ impl Router {
         self.ahead.clear();
         self.written = mono;
         if !edits.is_empty() {
-            desk::write(engine, edits, "system").await?;
+            engine.write(edits).await?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use domain::agent::{Agent, Profile};
 use domain::book::{Book, Entry};
 use domain::code::Code;
 use domain::event::Kind;
-use domain::id::{AgentName, WorkerId};
+use domain::id::{AgentName, Capability, WorkerId};
 use domain::limits;
 use domain::store::{
     Admission, AdmitLimits, Claim, Command, IntoRun, Leased, NewTask, Request, Target, Wants,
@@ -20,16 +20,34 @@ use serde_json::json;
 
 use super::lab::Lab;
 
-fn name(text: &str) -> AgentName {
+/// Longer than any test lets pass with work in hand.
+const LEASE: Duration = Duration::from_secs(3_600);
+
+pub(crate) fn name(text: &str) -> AgentName {
     AgentName::new(text).unwrap()
 }
 
+pub(crate) fn cap(text: &str) -> Capability {
+    Capability::new(text).unwrap()
+}
+
 pub(crate) async fn add(lab: &Lab, ids: impl IntoIterator<Item = String>, change: impl Fn(&mut Spec)) {
+    add_under(lab, None, ids, change).await;
+}
+
+pub(crate) async fn add_under(
+    lab: &Lab,
+    parent: Option<&str>,
+    ids: impl IntoIterator<Item = String>,
+    change: impl Fn(&mut Spec),
+) {
     let now = lab.now();
     let task = |id: String| {
         let mut spec = Spec::new(&id, Work::Prompt("do it".into()));
         change(&mut spec);
-        NewTask::new(id.parse().unwrap(), None, &spec, now)
+        let mut task = NewTask::new(id.parse().unwrap(), None, &spec, now);
+        task.parent = parent.map(|parent| parent.parse().unwrap());
+        task
     };
     let admission = Admission {
         tasks: ids.into_iter().map(task).collect(),
@@ -51,14 +69,20 @@ pub(crate) async fn add(lab: &Lab, ids: impl IntoIterator<Item = String>, change
 }
 
 pub(crate) async fn take(lab: &Lab, agent: &str, max: usize) -> Vec<Leased> {
+    take_with(lab, agent, &[], max).await
+}
+
+/// Takes tasks under a name, offering more than is known of it.
+pub(crate) async fn take_with(lab: &Lab, agent: &str, offers: &[&str], max: usize) -> Vec<Leased> {
     let claim = Claim {
         worker: WorkerId::new(agent).unwrap(),
         wants: Wants {
             agent: Some(name(agent)),
+            capabilities: offers.iter().map(|offer| cap(offer)).collect(),
             ..Wants::default()
         },
         max,
-        ttl: Duration::from_secs(30),
+        ttl: LEASE,
         start: true,
         seed: 7,
     };
@@ -136,7 +160,7 @@ async fn records_follow_the_work() {
     end(&lab, &held[1], completed(None)).await;
     end(&lab, &held[2], failed()).await;
     end(&lab, &held[3], Command::Release).await;
-    lab.pass(60);
+    lab.pass(LEASE.as_secs() + 1);
     let engine = &lab.engine;
     engine.store.tick(&engine.project, engine.now()).await.unwrap();
     assert!(learn::catch_up(engine, 9).await.unwrap());

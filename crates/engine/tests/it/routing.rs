@@ -1,7 +1,6 @@
 //! Work that is given to agents without being asked, and agents that are held ahead of time.
 
 use std::path::Path;
-use std::time::Duration;
 
 use domain::agent::Profile;
 use domain::agent::route::Strategy;
@@ -10,7 +9,7 @@ use domain::book::{Book, Edit, Entry};
 use domain::event::Kind;
 use domain::id::{AgentName, Capability, WorkerId};
 use domain::plan::{self, Format};
-use domain::store::{Claim, Leased, View, Wants};
+use domain::store::View;
 use domain::task::score;
 use domain::task::spec::Spec;
 use domain::task::state::State;
@@ -18,7 +17,7 @@ use engine::agents::{hold, registry};
 use engine::duties::{Duties, Duty, routing};
 use engine::submit::{self, Into, Options};
 
-use super::agents::{add, completed, end, failed};
+use super::agents::{add, completed, end, failed, take};
 use super::lab::Lab;
 
 async fn register(lab: &Lab, agent: &str, skill: &str, capacity: u32) {
@@ -29,26 +28,6 @@ async fn register(lab: &Lab, agent: &str, skill: &str, capacity: u32) {
     };
     let name = AgentName::new(agent).unwrap();
     registry::register(&lab.engine, &name, profile).await.unwrap();
-}
-
-async fn take(lab: &Lab, agent: &str, max: usize) -> Vec<Leased> {
-    let claim = Claim {
-        worker: WorkerId::new(agent).unwrap(),
-        wants: Wants {
-            agent: Some(AgentName::new(agent).unwrap()),
-            ..Wants::default()
-        },
-        max,
-        ttl: Duration::from_secs(3_600),
-        start: true,
-        seed: 7,
-    };
-    let engine = &lab.engine;
-    engine
-        .store
-        .claim(&engine.project, claim, engine.now())
-        .await
-        .unwrap()
 }
 
 async fn set(lab: &Lab, routing: Routing) -> Duties {

@@ -1,30 +1,21 @@
 //! Teams that nobody had to name, and what their members learn from each other.
 
 use std::path::Path;
-use std::time::Duration;
 
 use domain::agent::Profile;
 use domain::agent::route::Strategy;
 use domain::book::Book;
 use domain::event::Kind;
-use domain::id::{AgentName, Capability, TeamName, WorkerId};
+use domain::id::TeamName;
 use domain::plan::{self, Format};
-use domain::store::{Claim, Leased, View, Wants};
+use domain::store::View;
 use domain::task::score;
 use engine::agents::router::Router;
 use engine::agents::{self, learn, registry, teams};
 use engine::submit::{self, Into, Options};
 
-use super::agents::{add, completed, end, failed};
+use super::agents::{add, add_under, cap, completed, end, failed, name, take_with};
 use super::lab::Lab;
-
-fn name(text: &str) -> AgentName {
-    AgentName::new(text).unwrap()
-}
-
-fn cap(text: &str) -> Capability {
-    Capability::new(text).unwrap()
-}
 
 async fn register(lab: &Lab, agent: &str, capacity: u32) {
     let profile = Profile {
@@ -35,28 +26,6 @@ async fn register(lab: &Lab, agent: &str, capacity: u32) {
     registry::register(&lab.engine, &name(agent), profile)
         .await
         .unwrap();
-}
-
-/// Takes one task under a name, offering more than is known of it.
-async fn take(lab: &Lab, agent: &str, offers: &[&str]) -> Vec<Leased> {
-    let claim = Claim {
-        worker: WorkerId::new(agent).unwrap(),
-        wants: Wants {
-            agent: Some(name(agent)),
-            capabilities: offers.iter().map(|offer| cap(offer)).collect(),
-            ..Wants::default()
-        },
-        max: 1,
-        ttl: Duration::from_secs(60),
-        start: true,
-        seed: 7,
-    };
-    let engine = &lab.engine;
-    engine
-        .store
-        .claim(&engine.project, claim, engine.now())
-        .await
-        .unwrap()
 }
 
 /// A run in which each of these does one task well, one after the other.
@@ -75,7 +44,7 @@ async fn run(lab: &Lab, agents: &[&str]) {
         .await
         .unwrap();
     for agent in agents {
-        let held = take(lab, agent, &[]).await;
+        let held = take_with(lab, agent, &[], 1).await;
         lab.pass(1);
         end(lab, &held[0], completed(None)).await;
     }
@@ -132,6 +101,30 @@ async fn who_often_does_well_in_the_same_runs_is_a_team() {
     assert_eq!(members(&lab, "with-ann").await, ["ann", "eve"]);
 }
 
+// proves: DESIGN 9
+#[tokio::test]
+async fn outside_of_runs_a_task_and_its_subtasks_are_done_together() {
+    let lab = Lab::new();
+    for agent in ["ann", "bob"] {
+        register(&lab, agent, 5).await;
+    }
+    for family in 0..2 {
+        let parent = format!("p{family}");
+        add(&lab, [parent.clone()], |_| ()).await;
+        let held = take_with(&lab, "ann", &[], 1).await;
+        let children = [format!("c{family}"), format!("d{family}")];
+        add_under(&lab, Some(&parent), children, |_| ()).await;
+        for _ in 0..2 {
+            let child = take_with(&lab, "bob", &[], 1).await;
+            end(&lab, &child[0], completed(None)).await;
+        }
+        end(&lab, &held[0], completed(None)).await;
+        learn::catch_up(&lab.engine, 9).await.unwrap();
+        assert_eq!(lab.entries(Book::Team).await.len(), family, "once is chance");
+    }
+    assert_eq!(members(&lab, "with-ann").await, ["ann", "bob"]);
+}
+
 // proves: DESIGN 9, SPEC 3.3
 #[tokio::test]
 async fn what_one_has_learned_the_others_try() {
@@ -148,8 +141,11 @@ async fn what_one_has_learned_the_others_try() {
     let ids = ["a", "b", "c", "d", "e"].map(str::to_owned);
     add(&lab, ids, |spec| spec.needs = vec![cap("sql")]).await;
     for _ in 0..2 {
-        assert!(take(&lab, "bob", &[]).await.is_empty(), "he knows nothing of it");
-        let held = take(&lab, "ann", &["sql"]).await;
+        assert!(
+            take_with(&lab, "bob", &[], 1).await.is_empty(),
+            "he knows nothing of it"
+        );
+        let held = take_with(&lab, "ann", &["sql"], 1).await;
         end(&lab, &held[0], completed(None)).await;
         learn::catch_up(engine, 9).await.unwrap();
     }
@@ -157,10 +153,10 @@ async fn what_one_has_learned_the_others_try() {
     assert_eq!(ann.shown, [(cap("sql"), 0.55)].into());
     assert_eq!(profile(&lab, "bob").await.tries, [(cap("sql"), 0.17)].into());
     assert!(
-        take(&lab, "bob", &[]).await.is_empty(),
+        take_with(&lab, "bob", &[], 1).await.is_empty(),
         "what is to be tried is not claimed"
     );
-    let held = take(&lab, "ann", &[]).await;
+    let held = take_with(&lab, "ann", &[], 1).await;
     assert_eq!(held.len(), 1, "what she has shown is hers");
     let mut router = Router::open(engine).await.unwrap();
     let decision = router
@@ -172,7 +168,7 @@ async fn what_one_has_learned_the_others_try() {
         let view = view(&lab, id).await;
         let decision = router.decide(&view, Strategy::Quality, &[]).unwrap();
         router.assign(engine, &view.task.id, &decision).await.unwrap();
-        let held = take(&lab, "bob", &[]).await;
+        let held = take_with(&lab, "bob", &[], 1).await;
         end(&lab, &held[0], completed(None)).await;
     }
     learn::catch_up(engine, 9).await.unwrap();
@@ -198,7 +194,7 @@ async fn a_named_team_has_a_record_of_its_own() {
     .await;
     add(&lab, ["c".to_owned()], |_| ()).await;
     for command in [completed(None), failed(), completed(None)] {
-        let held = take(&lab, "ann", &[]).await;
+        let held = take_with(&lab, "ann", &[], 1).await;
         end(&lab, &held[0], command).await;
     }
     learn::catch_up(engine, 9).await.unwrap();
