@@ -1,6 +1,7 @@
 //! A project as a whole: what it keeps, how far its log is proven, what has gone because it was old.
 
-use domain::id::{EventNo, Project};
+use domain::id::{EventNo, Key, Project};
+use domain::plan::Verdict;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -124,4 +125,41 @@ pub struct Durations {
 pub struct CriticalPath {
     pub tasks: Vec<String>,
     pub seconds: f64,
+}
+
+/// How long a plan will take.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct Forecast {
+    pub workers: usize,
+    pub samples: usize,
+    /// Samples in which everything went well.
+    pub succeeded: usize,
+    pub p50_seconds: f64,
+    pub p90_seconds: f64,
+    /// Busy time over the time of all workers, 0 to 1.
+    pub utilisation: f64,
+    /// Tasks whose durations come from earlier runs.
+    pub learned: usize,
+    /// Tasks whose durations are those of their kind.
+    pub by_kind: usize,
+}
+
+/// What is so of a plan in every order in which it can go.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct Verified {
+    pub sound: bool,
+    pub rules: Vec<Judged>,
+    /// Tasks that can never begin, because what they wait for contradicts itself.
+    pub unreachable: Vec<Key>,
+    /// Every task was looked at for that.
+    pub whole: bool,
+    /// Tasks that stop for a person.
+    pub asks: Vec<Key>,
+}
+
+/// A rule about a plan, and whether it holds.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+pub struct Judged {
+    pub rule: String,
+    pub result: Verdict,
 }

@@ -12,12 +12,12 @@ use domain::id::{AgentName, TaskId, Token};
 use domain::limits::{CLAIM_MAX, RESULT_BYTES, RESULT_FILE_BYTES, TEXT_BYTES};
 use domain::store::{Claim, Command, Leased, Reply, Request, Result, Target, View, Wants};
 use domain::task::record::{Failure, Outcome};
-use domain::task::spec::Json;
+use domain::task::spec::{Json, Spec};
 use domain::task::state::State;
 use engine::engine::Engine;
 use engine::ids;
 use engine::process::output;
-use engine::trace::Place;
+use engine::trace::{Place, VARIABLE};
 
 use crate::{change, find, invalid};
 
@@ -29,17 +29,21 @@ const TTL_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 /// How often a waiting claim looks for what is due by time.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a waiting claim rests that was woken for nothing before: many that wait must not keep the store from those that work.
+const REST_MIN: Duration = Duration::from_millis(1);
+const REST_MAX: Duration = Duration::from_millis(50);
 
 /// Hands out the first tasks in line. With nothing ready it waits as long as was asked.
 pub async fn claim(engine: &Engine, asked: ask::Claim) -> Result<Leases> {
     let wait = asked.wait.map_or(Duration::ZERO, |span| span.0).min(WAIT_MAX);
     let (full, claim) = (asked.full, wanted(asked)?);
     let end = Instant::now() + wait;
-    let mut moment = 0;
+    let (mut moment, mut looked, mut rest) = (0, None::<Instant>, Duration::ZERO);
     loop {
         let changed = engine.store.changed(moment);
         let mut taken = take(engine, &claim).await?;
-        if taken.is_empty() {
+        if taken.is_empty() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            looked = Some(Instant::now());
             find::catch_up(engine).await?;
             taken = take(engine, &claim).await?;
         }
@@ -49,6 +53,9 @@ pub async fn claim(engine: &Engine, asked: ask::Claim) -> Result<Leases> {
         }
         if let Ok(now) = tokio::time::timeout(left.min(LOOK), changed).await {
             moment = now;
+            // Who is woken again and again for what others do looks less and less often.
+            tokio::time::sleep(rest.min(left)).await;
+            rest = (rest * 2).clamp(REST_MIN, REST_MAX);
         }
     }
 }
@@ -102,14 +109,24 @@ async fn leases(engine: &Engine, taken: &[Leased], full: bool) -> Result<Leases>
     let mut leases = Vec::with_capacity(taken.len());
     for leased in taken {
         let spec = find::spec(&leased.body, &leased.task.id)?;
-        let place = Place::of(&engine.project, &leased.task.id, leased.task.run, &spec.env);
-        let attempt = place.attempt(&engine.project, &leased.task.id, leased.task.attempt());
+        let traceparent = traceparent(engine, leased, &spec);
         let mut lease = Lease::new(leased, spec, now);
-        lease.traceparent = place.outer.map(|_| attempt.to_string());
+        lease.traceparent = traceparent;
         lease.full = find::full(engine, &lease.task, full).await?;
         leases.push(lease);
     }
     Ok(Leases { leases })
+}
+
+/// The attempt in its trace, when the task was handed in from within one.
+fn traceparent(engine: &Engine, leased: &Leased, spec: &Spec) -> Option<String> {
+    if !spec.env.contains_key(VARIABLE) {
+        return None;
+    }
+    let (project, task) = (&engine.project, &leased.task);
+    let place = Place::of(project, &task.id, task.run, &spec.env);
+    let attempt = place.attempt(project, &task.id, task.attempt());
+    place.outer.map(|_| attempt.to_string())
 }
 
 /// Carries out a command of the holder of a lease, in the name of the worker that has it.

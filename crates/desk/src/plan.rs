@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use api::project::{Analysis, CriticalPath, Durations};
-use domain::plan::{self, Format, Plan, analyse};
+use api::project::{Analysis, CriticalPath, Durations, Forecast, Judged, Verified};
+use domain::id::Key;
+use domain::plan::{self, Format, Never, Plan, Verdict, analyse};
 use domain::store::Result;
 use domain::task::spec::{Json, Spec, When};
 use domain::time::{Timestamp, show_duration};
 use draw::{Edge, Graph, Node, Style};
 use engine::engine::Engine;
 use engine::expect::{Expected, Sources};
+use engine::simulate;
 use engine::submit::identity;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -59,6 +61,45 @@ pub fn told(plan: &Plan, analysis: &plan::Analysis, sources: Sources) -> Analysi
         },
         warnings: report.warnings.to_vec(),
     }
+}
+
+/// A forecast in words.
+pub fn foretold(workers: usize, forecast: &simulate::Forecast) -> Forecast {
+    Forecast {
+        workers,
+        samples: forecast.samples,
+        succeeded: forecast.succeeded,
+        p50_seconds: forecast.p50.as_secs_f64(),
+        p90_seconds: forecast.p90.as_secs_f64(),
+        utilisation: (forecast.utilisation * 1_000.0).round() / 1_000.0,
+        learned: forecast.learned,
+        by_kind: forecast.by_kind,
+    }
+}
+
+/// Judges rules about a plan, and looks for tasks that can never begin along so many edges.
+pub fn verify(plan: &Plan, never: &[Never], edges: usize) -> Result<Verified> {
+    let mut rules = Vec::with_capacity(never.len());
+    for rule in never {
+        let before: Vec<&str> = rule.before.iter().map(Key::as_str).collect();
+        rules.push(Judged {
+            rule: format!("never {} before {}", rule.task, before.join(" and ")),
+            result: plan::verify(plan, rule)?,
+        });
+    }
+    let (found, whole) = plan::unreachable(plan, edges);
+    let unreachable: Vec<Key> = found
+        .into_iter()
+        .map(|v| plan.tasks[v as usize].key.clone())
+        .collect();
+    let holds = |rule: &Judged| matches!(rule.result, Verdict::Holds | Verdict::NeverBegins);
+    Ok(Verified {
+        sound: unreachable.is_empty() && rules.iter().all(holds),
+        rules,
+        unreachable,
+        whole,
+        asks: plan::asks(plan).cloned().collect(),
+    })
 }
 
 /// The plan as a drawing knows it, its critical path marked.

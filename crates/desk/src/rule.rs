@@ -64,12 +64,11 @@ pub async fn show(engine: &Engine, name: &RuleName) -> Result<Rule> {
     Ok(Sight::of(engine).await?.rule(&found))
 }
 
-/// Adds rules as a file of rules has them.
-pub async fn add(engine: &Engine, asked: &ask::Rules) -> Result<AddedRules> {
+/// Rules of a request, as a file of rules has them.
+pub fn read(engine: &Engine, asked: &ask::Rules) -> Result<Vec<(RuleName, rule::Rule)>> {
     let text = format!(r#"{{"rules":{}}}"#, asked.rules.get());
     let folder = run::folder(engine)?.display().to_string();
-    let rules = read_rules(text.as_bytes(), Format::Json, "the request", &folder)?;
-    add_read(engine, rules, asked.after.map(EventNo), asked.replace).await
+    Ok(read_rules(text.as_bytes(), Format::Json, "the request", &folder)?)
 }
 
 /// Adds rules one after the other; those before a refused one stay.

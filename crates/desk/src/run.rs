@@ -15,7 +15,7 @@ use domain::task::state::{Reason, State};
 use engine::engine::Engine;
 use engine::recover;
 use engine::submit::{self, Into, Submitted};
-use engine::trace::{Context, VARIABLE};
+use engine::trace::Context;
 
 use crate::{find, invalid, limit, task};
 
@@ -32,12 +32,19 @@ pub fn plan(asked: &ask::Submit, folder: &Path) -> Result<(Plan, PathBuf)> {
     Ok((plan, folder.join(file)))
 }
 
+/// Puts all tasks of a plan within a trace. What they are is not changed by it: only those that are new learn of it.
+pub fn within(plan: &mut Plan, trace: Context) {
+    for task in &mut plan.tasks {
+        trace.hold(&mut task.spec.env);
+    }
+}
+
 /// Stores a plan as a new run, or continues the newest one of it that has not succeeded.
 pub async fn submit(engine: &Engine, asked: &ask::Submit, folder: &Path) -> Result<(Run, Submitted)> {
     submit_within(engine, asked, folder, None).await
 }
 
-/// The same from within a trace. What tasks are is not changed by it: only those that are new learn of it.
+/// The same from within a trace.
 pub async fn submit_within(
     engine: &Engine,
     asked: &ask::Submit,
@@ -45,9 +52,8 @@ pub async fn submit_within(
     trace: Option<Context>,
 ) -> Result<(Run, Submitted)> {
     let (mut plan, file) = plan(asked, folder)?;
-    for task in plan.tasks.iter_mut().filter(|_| trace.is_some()) {
-        let place = task.spec.env.entry(VARIABLE.to_owned());
-        place.or_insert_with(|| trace.map(|context| context.to_string()).unwrap_or_default());
+    if let Some(trace) = trace {
+        within(&mut plan, trace);
     }
     let into = match (asked.new, asked.resume) {
         (true, Some(_)) => return Err(invalid("`new` and `resume` exclude each other")),

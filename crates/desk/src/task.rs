@@ -12,7 +12,8 @@ use domain::id::{Key, Seq, TaskId};
 use domain::limits::{self, PAGE_MAX};
 use domain::plan::Asked;
 use domain::store::{Admission, AdmitLimits, Admitted, Filter, IntoRun, NewEdge, NewTask, On, Result, View};
-use domain::task::spec::{Json, Source};
+use domain::task::spec::{Json, Source, Spec};
+use domain::time::Timestamp;
 use engine::engine::Engine;
 use engine::ids;
 use engine::order::order;
@@ -45,13 +46,7 @@ pub async fn add(engine: &Engine, asked: Vec<Asked>, idempotency_key: Option<Str
             limits = limits_for(task.spec.source);
         }
         let id = task.id.unwrap_or_else(ids::task);
-        let mut new = NewTask::new(id, task.key, &task.spec, now.wall);
-        if task.spec.env.contains_key(VARIABLE) {
-            // The same request from within another trace is the same request.
-            let mut plain = task.spec.clone();
-            plain.env.remove(VARIABLE);
-            new.digest = NewTask::new(new.id.clone(), None, &plain, now.wall).digest;
-        }
+        let mut new = fresh(id, task.key, &task.spec, now.wall);
         for after in task.after {
             let on = match index.get(&after.task) {
                 Some(at) => On::Batch(*at),
@@ -73,6 +68,17 @@ pub async fn add(engine: &Engine, asked: Vec<Asked>, idempotency_key: Option<Str
         idempotency_key,
     };
     engine.store.admit(&engine.project, admission, now).await
+}
+
+/// A task that was not there before. The same one from within another trace is the same one.
+pub fn fresh(id: TaskId, key: Option<Key>, spec: &Spec, now: Timestamp) -> NewTask {
+    let mut new = NewTask::new(id, key, spec, now);
+    if spec.env.contains_key(VARIABLE) {
+        let mut plain = spec.clone();
+        plain.env.remove(VARIABLE);
+        new.digest = NewTask::new(new.id.clone(), None, &plain, now).digest;
+    }
+    new
 }
 
 /// A prerequisite by id, else by key. One that nobody knows goes on to the store, which names all that are missing.
@@ -134,6 +140,7 @@ pub async fn list(engine: &Engine, asked: ask::Tasks) -> Result<Tasks> {
         kind: asked.kind,
         source: asked.source,
         agent: asked.agent,
+        team: asked.team,
         parent,
         ..Filter::default()
     };
@@ -164,8 +171,9 @@ pub async fn page(engine: &Engine, views: Vec<View>, limit: usize) -> Result<Tas
 }
 
 pub async fn show(engine: &Engine, text: &str) -> Result<Task> {
-    let view = find::view(engine, text).await?;
-    find::whole(engine, view).await
+    // Two looks at the same time, and not one after the other.
+    let (view, order) = tokio::try_join!(find::view(engine, text), order(engine))?;
+    find::whole_in(engine, view, &order).await
 }
 
 /// Why a task stands where it stands: what it waits for, its score in parts, its place in line, who could take it.

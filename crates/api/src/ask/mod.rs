@@ -3,7 +3,7 @@
 mod agent;
 mod project;
 
-use domain::id::{AgentName, Capability, Kind, PoolName, RunId, Token as LeaseToken, WorkerId};
+use domain::id::{AgentName, Capability, Kind, PoolName, RunId, TeamName, Token as LeaseToken, WorkerId};
 use domain::limits;
 use domain::task::spec::{Json, Source};
 use domain::task::state::{Reason, State};
@@ -15,7 +15,8 @@ use crate::time::{Moment, Span};
 
 pub use agent::{Agent, AgentEdit, Agents, Learn, Performance, Prior, Rebalance, Report, Route, Team};
 pub use project::{
-    Break, Check, Payload, Prune, RuleLetters, Rules, ScheduleEdit, Settings, Since, WhichLetters,
+    Break, Check, Payload, Prune, RuleLetters, Rules, ScheduleEdit, Settings, Simulate, Since, Verify,
+    WhichLetters,
 };
 
 /// Nothing can be asked beside the path.
@@ -83,6 +84,8 @@ pub struct Tasks {
     pub run: Option<String>,
     /// Only tasks pinned to this agent.
     pub agent: Option<AgentName>,
+    /// Only tasks for the members of this team.
+    pub team: Option<TeamName>,
     /// Only subtasks of this task.
     pub parent: Option<String>,
     #[schemars(range(min = 1, max = 1000))]

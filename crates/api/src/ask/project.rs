@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use domain::id::RuleName;
+use domain::id::{Key, RuleName};
+use domain::task::score::Profile;
 use domain::task::spec::Json;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -99,6 +100,46 @@ pub struct Check {
     pub text: Option<String>,
     /// The path of its file, for what is said about it.
     pub file: Option<String>,
+}
+
+/// A plan that is played through.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Simulate {
+    /// The plan as an object.
+    pub plan: Option<Json>,
+    /// The plan as the text of its file: YAML, JSON or TOML.
+    pub text: Option<String>,
+    /// The path of its file: earlier runs from there are learned from.
+    pub file: Option<String>,
+    /// So many tasks at the same time, 10 by default.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub workers: Option<usize>,
+    /// These fail with every try.
+    pub fail: Vec<Key>,
+    /// These are taken for done.
+    pub without: Vec<Key>,
+    /// Play it through so many times, 100 by default; a large plan fewer times.
+    #[schemars(range(min = 1, max = 1000))]
+    pub samples: Option<usize>,
+    /// The same numbers are drawn again, 1 by default.
+    pub seed: Option<u64>,
+    pub profile: Profile,
+}
+
+/// A plan about which something is to be proved.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Verify {
+    /// The plan as an object.
+    pub plan: Option<Json>,
+    /// The plan as the text of its file: YAML, JSON or TOML.
+    pub text: Option<String>,
+    /// The path of its file, for what is said about it.
+    pub file: Option<String>,
+    /// What must never be: `TASK before TASK [and TASK]…`.
+    #[schemars(length(max = 100))]
+    pub never: Vec<String>,
 }
 
 /// What of a schedule is changed; what is absent stays as it is.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::answer::Moved;
 use domain::code::{Code, Refusal};
-use domain::id::{AgentName, Capability, Key, Kind, TaskId};
+use domain::id::{AgentName, Capability, Key, Kind, TaskId, TeamName};
 use domain::limits::{AGENT_PREREQUISITES, AGENT_SUBTASKS};
 use domain::store::{Admission, AdmitLimits, Children, Command, IntoRun, NewEdge, NewTask, On, Result};
 use domain::task::lock::{Lock, Mode};
@@ -48,6 +48,7 @@ pub(crate) const ADD: Tool = Tool {
         LOCKS,
         INPUTS,
         may("agent", Form::Text, "Only for this agent"),
+        may("team", Form::Text, ""),
         may("parent", Form::Text, "Make it a subtask"),
         may("deadline", Form::Text, "Such as 2h"),
         may("idempotency_key", Form::Text, ""),
@@ -140,6 +141,7 @@ fn spec(args: &Args) -> Result<Spec> {
     let mut spec = Spec::new(name, Work::Prompt(prompt.to_owned()));
     spec.source = Source::AgentImplementation;
     spec.agent = args.named::<AgentName>("agent")?;
+    spec.team = args.named::<TeamName>("team")?;
     spec.needs = args.all::<Capability>("needs")?;
     spec.needs.sort_unstable();
     spec.needs.dedup();
