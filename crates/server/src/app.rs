@@ -7,11 +7,13 @@ use engine::engine::Engine;
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Auth;
+use crate::body::Bodies;
 use crate::keep::Keepers;
 use crate::measure::Answered;
 use crate::options::Options;
 use crate::stream::Streams;
 use crate::ticket::Tickets;
+use crate::toil::Toil;
 use crate::trace::Tracer;
 
 #[derive(Clone, Debug)]
@@ -23,12 +25,14 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) auth: Auth,
     pub(crate) tickets: Tickets,
+    pub(crate) toil: Toil,
     pub(crate) keepers: Keepers,
     pub(crate) streams: Streams,
     pub(crate) tracer: Option<Arc<Tracer>>,
     pub(crate) answered: Answered,
     /// One permit for each connection.
     pub(crate) connections: Arc<Semaphore>,
+    pub(crate) bodies: Bodies,
     /// One permit for each request under way.
     pub(crate) room: Semaphore,
     /// The description of the interface, made once.

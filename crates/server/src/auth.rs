@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use desk::token::{Kept, Role, Secret};
 use domain::code::{Code, Refusal};
 use domain::id::Project;
+use domain::rule::Rule;
 use domain::store::Result;
 use engine::engine::Engine;
 use rustc_hash::FxHashMap;
@@ -53,6 +54,18 @@ impl Caller {
         Err(Refusal::new(Code::Forbidden, detail))
     }
 
+    /// Who has commands started on the server's machine, or its variables sent out, is as good as its user.
+    pub(crate) fn may_keep(&self, rule: &Rule) -> Result<()> {
+        match rule.action.uses_machine() {
+            true => self.needs(Role::Admin).map_err(|refusal| {
+                refusal.help(
+                    "rules that start commands, or use variables, of the server's machine need a token with the role admin",
+                )
+            }),
+            false => Ok(()),
+        }
+    }
+
     pub(crate) fn sees(&self, project: &Project) -> Result<()> {
         if self.projects.is_empty() || self.projects.contains(project) {
             return Ok(());
@@ -67,14 +80,38 @@ impl Caller {
 #[derive(Debug)]
 pub(crate) struct Auth {
     engine: Engine,
-    known: tokio::sync::Mutex<Known>,
+    known: Arc<Known>,
     failures: Mutex<FxHashMap<IpAddr, Failures>>,
 }
 
+type Tokens = Arc<[(String, Kept)]>;
+
+/// The tokens of the store, and when they were asked for.
 #[derive(Debug, Default)]
 struct Known {
-    tokens: Arc<[(String, Kept)]>,
-    read: Option<Instant>,
+    tokens: Mutex<Option<(Tokens, Instant)>>,
+    /// Held by whoever reads them anew.
+    reading: tokio::sync::Mutex<()>,
+}
+
+impl Known {
+    fn since(&self, believed: Duration) -> Option<Tokens> {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = tokens.as_ref().filter(|(_, read)| read.elapsed() <= believed);
+        fresh.map(|(tokens, _)| Arc::clone(tokens))
+    }
+
+    async fn read(&self, engine: &Engine, believed: Duration) -> Result<Tokens> {
+        let _turn = self.reading.lock().await;
+        if let Some(tokens) = self.since(believed) {
+            return Ok(tokens);
+        }
+        let begun = Instant::now();
+        let tokens: Tokens = desk::token::all(engine).await?.into();
+        let mut known = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((Arc::clone(&tokens), begun));
+        Ok(tokens)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +134,7 @@ impl Auth {
     pub(crate) fn new(engine: Engine) -> Auth {
         Auth {
             engine,
-            known: tokio::sync::Mutex::default(),
+            known: Arc::default(),
             failures: Mutex::default(),
         }
     }
@@ -152,14 +189,21 @@ impl Auth {
         })
     }
 
-    /// The tokens of the store, read anew when they were read longer ago than `believed`.
-    async fn tokens(&self, believed: Duration) -> Result<Arc<[(String, Kept)]>> {
-        let mut known = self.known.lock().await;
-        if known.read.is_none_or(|at| at.elapsed() > believed) {
-            known.tokens = desk::token::all(&self.engine).await?.into();
-            known.read = Some(Instant::now());
+    /// The tokens of the store, read anew when they were read longer ago than `believed`. In half of that time they are read
+    /// beside, so that nobody waits for them as long as there are requests.
+    async fn tokens(&self, believed: Duration) -> Result<Tokens> {
+        let Some(tokens) = self.known.since(believed) else {
+            return self.known.read(&self.engine, believed).await;
+        };
+        if self.known.since(believed / 2).is_none() && self.known.reading.try_lock().is_ok() {
+            let (known, engine) = (Arc::clone(&self.known), self.engine.clone());
+            tokio::spawn(async move {
+                if let Err(refusal) = known.read(&engine, believed / 2).await {
+                    tracing::warn!(error = %refusal, "the tokens could not be read");
+                }
+            });
         }
-        Ok(Arc::clone(&known.tokens))
+        Ok(tokens)
     }
 
     fn check_wait(&self, peer: IpAddr) -> Result<()> {

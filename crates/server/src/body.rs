@@ -6,53 +6,78 @@ use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use domain::code::{Code, Refusal};
 use domain::store::Result;
+use futures_util::StreamExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How deep a document may be: what anybody writes, and far from what a stack holds.
 const DEPTH: usize = 64;
 
-/// The whole body, as far as it is not too large and arrives in time.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, max: usize, arrival: Duration) -> Result<Vec<u8>> {
-    let too_large = || {
-        Refusal::new(
-            Code::RequestTooLarge,
-            format!("the body has more than {max} bytes"),
-        )
-        .help("send it in parts")
-    };
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
-    if announced
-        .and_then(|text| text.parse::<usize>().ok())
-        .is_some_and(|bytes| bytes > max)
-    {
-        return Err(too_large());
-    }
-    let read = tokio::time::timeout(arrival, axum::body::to_bytes(body, max)).await;
-    match read {
-        Ok(Ok(bytes)) => Ok(bytes.into()),
-        Ok(Err(error)) if is_limit(&error) => Err(too_large()),
-        Ok(Err(error)) => Err(Refusal::new(
-            Code::InvalidArgument,
-            format!("the body broke off: {error}"),
-        )),
-        Err(_) => {
-            let detail = format!("the body did not arrive within {} s", arrival.as_secs());
-            Err(Refusal::new(Code::RequestTimeout, detail))
-        }
-    }
+/// Bodies up to this size are read at once; of larger ones some at the same time, so that they cannot take all memory.
+const SMALL: usize = 64 * 1024;
+
+/// What a body may cost.
+#[derive(Debug)]
+pub(crate) struct Bodies {
+    /// Bytes of one.
+    max: usize,
+    /// How long one may take to arrive.
+    arrival: Duration,
+    /// One permit for each large one, until it has been dealt with.
+    large: Semaphore,
 }
 
-/// Whether it is the bound that was met; the crate behind it is not ours to name.
-fn is_limit(error: &axum::Error) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if error.to_string().contains("length limit exceeded") {
-            return true;
+impl Bodies {
+    pub(crate) fn new(max: usize, arrival: Duration, large: usize) -> Bodies {
+        Bodies {
+            max,
+            arrival,
+            large: Semaphore::new(large),
         }
-        cause = error.source();
     }
-    false
+
+    /// The whole body, as far as it is not too large and arrives in time; and the room that it takes.
+    pub(crate) async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>)> {
+        let announced = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        if announced.is_some_and(|bytes| bytes > self.max) {
+            return Err(self.too_large());
+        }
+        let read = self.gather(body, announced.unwrap_or_default());
+        let read = tokio::time::timeout(self.arrival, read).await;
+        read.unwrap_or_else(|_| {
+            let detail = format!("the body did not arrive within {} s", self.arrival.as_secs());
+            Err(Refusal::new(Code::RequestTimeout, detail))
+        })
+    }
+
+    async fn gather(&self, body: Body, announced: usize) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>)> {
+        let mut bytes = Vec::with_capacity(announced.min(SMALL));
+        let (mut parts, mut room) = (body.into_data_stream(), None);
+        while let Some(part) = parts.next().await {
+            let part = part.map_err(|error| {
+                Refusal::new(Code::InvalidArgument, format!("the body broke off: {error}"))
+            })?;
+            if part.len() > self.max - bytes.len() {
+                return Err(self.too_large());
+            }
+            if room.is_none() && bytes.len() + part.len() > SMALL {
+                room = self.large.acquire().await.ok();
+                bytes.reserve(announced.saturating_sub(bytes.len()));
+            }
+            bytes.extend_from_slice(&part);
+        }
+        Ok((bytes, room))
+    }
+
+    fn too_large(&self) -> Refusal {
+        let detail = format!("the body has more than {} bytes", self.max);
+        Refusal::new(Code::RequestTooLarge, detail).help("send it in parts")
+    }
 }
 
 /// Refuses a body that names itself something else than JSON.

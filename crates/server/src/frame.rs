@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, WebSocketUpgrade};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 use desk::token::Role;
 use domain::code::{Code, Refusal};
@@ -23,8 +23,9 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::mount::Mount;
 use crate::op::{Call, Op};
-use crate::stream::socket::{self, MESSAGE_BYTES, Peer};
+use crate::stream::socket::{self, BUFFER_BYTES, MESSAGE_BYTES, Peer};
 use crate::ticket::PROTOCOL;
+use crate::version::{self, Version};
 use crate::{body, problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -89,9 +90,13 @@ fn route(app: App, op: Op) -> MethodRouter {
         move |path: axum::extract::RawPathParams, request: Request| {
             let (app, op) = (app.clone(), op.clone());
             let path = path.iter().map(|(_, value)| value.to_owned()).collect();
+            let is_conditional = op.versioned.is_some() && version::is_conditional(request.headers());
             async move {
                 let answered = answer(app, &op, path, request).await;
-                answered.unwrap_or_else(|refusal| problem::answer(&refusal))
+                answered.unwrap_or_else(|refusal| match refusal.code {
+                    Code::EntryChanged if is_conditional => problem::unmet(&refusal),
+                    _ => problem::answer(&refusal),
+                })
             }
         },
     )
@@ -111,26 +116,38 @@ async fn answer(app: App, op: &Op, path: Vec<String>, request: Request) -> Resul
     let (project, query) = project(parts.uri.query().unwrap_or_default())?;
     let project = project.unwrap_or_else(|| app.engine.project.clone());
     caller.sees(&project)?;
-    let bytes = match op.body {
-        None => Vec::new(),
+    let (bytes, _bulk) = match op.body {
+        None => (Vec::new(), None),
         Some(_) => {
-            let bytes = body::read(&parts.headers, body, app.options.body, app.options.arrival).await?;
+            let (bytes, bulk) = app.bodies.read(&parts.headers, body).await?;
             if !bytes.is_empty() {
                 body::check_type(&parts.headers)?;
                 body::check_depth(&bytes)?;
             }
-            bytes
+            (bytes, bulk)
         }
     };
     if !op.open {
         app.keepers.keep(&project);
         app.trace(&project);
     }
+    let mut engine = app.engine(project, caller.actor.clone());
+    let version = match op.versioned {
+        None => None,
+        Some(versioned) => {
+            let name = path.first().map_or("", String::as_str);
+            Some(Version::of(&engine, versioned, name).await?)
+        }
+    };
+    if let Some(version) = version.as_ref().filter(|_| op.method != Method::GET) {
+        version.check(&parts.headers)?;
+        engine = version.guard(engine);
+    }
     let call = Call {
-        engine: app.engine(project, caller.actor.clone()),
+        engine,
         idempotency_key: idempotency_key(&parts.headers)?,
         authorization: parts.headers.get(header::AUTHORIZATION).cloned(),
-        version: version(&parts.headers),
+        version: spoken(&parts.headers),
         trace: trace(&parts.headers),
         caller,
         path,
@@ -140,7 +157,13 @@ async fn answer(app: App, op: &Op, path: Vec<String>, request: Request) -> Resul
     };
     let patience = app.options.patience + WAIT_MAX;
     match tokio::time::timeout(patience, (op.run)(call)).await {
-        Ok(answered) => answered,
+        Ok(Ok(mut answer)) => {
+            if let Some(tag) = version.and_then(|version| version.header()) {
+                answer.headers_mut().insert(header::ETAG, tag);
+            }
+            Ok(answer)
+        }
+        Ok(Err(refusal)) => Err(refusal),
         Err(_) => Err(Refusal::new(
             Code::RequestTimeout,
             format!("no answer within {} s", patience.as_secs()),
@@ -181,6 +204,8 @@ async fn stream(app: App, request: Request) -> Result<Response<Body>> {
         .protocols([PROTOCOL])
         .max_message_size(MESSAGE_BYTES)
         .max_frame_size(MESSAGE_BYTES)
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
         .on_failed_upgrade(move |_| failed.streams.leave())
         .on_upgrade(move |ws| socket::serve(app, stream, ws, peer)))
 }
@@ -205,7 +230,7 @@ fn project(query: &str) -> Result<(Option<Project>, String)> {
     Ok((project, rest.join("&")))
 }
 
-fn version(headers: &HeaderMap) -> Option<u32> {
+fn spoken(headers: &HeaderMap) -> Option<u32> {
     headers.get(VERSION_HEADER)?.to_str().ok()?.parse().ok()
 }
 

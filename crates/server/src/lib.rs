@@ -2,7 +2,7 @@
 //!
 //! In reading order: what it is told (`options`) and what it holds (`app`); one operation (`op`) and all of them
 //! (`http`); what every request goes through (`frame`: who asks (`auth`, `ticket`), how much (`body`), in what words it
-//! is refused (`problem`)) and what others put beside them (`mount`); their description (`openapi`); what is done besides (`keep`), what is measured (`measure`)
+//! is refused (`problem`)), versions of what is changed (`version`), what computes for long (`toil`) and what others put beside them (`mount`); their description (`openapi`); what is done besides (`keep`), what is measured (`measure`)
 //! and told as it happens (`stream`) and when it is over (`trace`); and the listener around it all (`listen`) with its
 //! door (`door`).
 
@@ -22,10 +22,12 @@ mod options;
 mod problem;
 mod stream;
 mod ticket;
+mod toil;
 mod trace;
+mod version;
 
 pub use http::operations;
 pub use listen::{Renew, Server, serve};
 pub use mount::{Mount, Serve, Who};
-pub use options::{Options, Tls};
+pub use options::{Fresh, Options, Tls};
 pub use trace::Collector;

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::app::{App, Inner};
 use crate::auth::Auth;
+use crate::body::Bodies;
 use crate::door::Door;
 use crate::keep::Keepers;
 use crate::measure::Answered;
@@ -20,6 +21,7 @@ use crate::mount::Mount;
 use crate::options::{Options, Tls};
 use crate::stream::Streams;
 use crate::ticket::Tickets;
+use crate::toil::Toil;
 use crate::trace::Tracer;
 use crate::{frame, http, openapi};
 
@@ -67,10 +69,12 @@ impl Server {
         let app = App::new(Inner {
             auth: Auth::new(engine.clone()),
             tickets: Tickets::default(),
+            toil: Toil::new(options.toil),
             keepers: Keepers::new(engine.clone(), workers, pace.clone()),
             streams: Streams::new(engine.clone(), leaving.clone(), tracer.clone()),
             tracer,
             answered: Answered::default(),
+            bodies: Bodies::new(options.body, options.arrival, options.bulk),
             room: Semaphore::new(options.requests),
             connections: Arc::new(Semaphore::new(options.connections)),
             description: openapi::describe(&http::ops()).to_string(),

@@ -41,8 +41,7 @@ impl Mount {
         let (mut parts, content) = request.into_parts();
         let caller = app.auth.caller(&parts.headers, frame::peer(&parts)).await?;
         caller.sees(&app.engine.project)?;
-        let (most, arrival) = (app.options.body, app.options.arrival);
-        let bytes = body::read(&parts.headers, content, most, arrival).await?;
+        let (bytes, _bulk) = app.bodies.read(&parts.headers, content).await?;
         body::check_depth(&bytes)?;
         // Host and token have been looked at; names that others know us by mean nothing further inside.
         parts

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Response, StatusCode, header};
 use desk::token::Role;
+use domain::book::Book;
 use domain::code::{Code, Refusal, nearest};
 use domain::store::Result;
 use engine::engine::Engine;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::version::Versioned;
 
 /// A request that was let in.
 pub(crate) struct Call {
@@ -111,6 +113,8 @@ pub(crate) struct Op {
     pub(crate) also: Option<StatusCode>,
     /// Anybody may ask, without a token.
     pub(crate) open: bool,
+    /// What it is about has a version.
+    pub(crate) versioned: Option<Versioned>,
     pub(crate) run: Run,
 }
 
@@ -151,6 +155,7 @@ where
         answer: Answer::Json(SchemaGenerator::subschema_for::<A>),
         also: None,
         open: false,
+        versioned: None,
         run: Arc::new(run),
     }
 }
@@ -187,6 +192,7 @@ where
         answer: Answer::Json(SchemaGenerator::subschema_for::<A>),
         also: None,
         open: false,
+        versioned: None,
         run: Arc::new(run),
     }
 }
@@ -236,6 +242,18 @@ impl Op {
         Op { open: true, ..self }
     }
 
+    /// It is about the entry of a book that the path names.
+    pub(crate) fn versioned(self, book: Book) -> Op {
+        self.versioned_as(Versioned { book, keys: &[] })
+    }
+
+    pub(crate) fn versioned_as(self, versioned: Versioned) -> Op {
+        Op {
+            versioned: Some(versioned),
+            ..self
+        }
+    }
+
     pub(crate) fn also(self, status: StatusCode) -> Op {
         Op {
             also: Some(status),
@@ -265,6 +283,7 @@ impl Op {
             answer,
             also: None,
             open: false,
+            versioned: None,
             run: Arc::new(run),
         }
     }

@@ -1,7 +1,7 @@
 //! The description of the interface, OpenAPI 3.1, made of the operations themselves.
 
 use api::problem::Problem;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use schemars::SchemaGenerator;
 use schemars::generate::{Contract, SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -134,6 +134,18 @@ fn parameters(op: &Op, asked: &mut SchemaGenerator) -> Vec<Value> {
             "schema": { "type": "string", "minLength": 1, "maxLength": 512, "pattern": "^[!-~]+$" },
         }));
     }
+    if op.versioned.is_some() && op.method != Method::GET {
+        for (name, about) in [
+            (
+                "If-Match",
+                "Only while this is its version: an `ETag`, or `*` for any.",
+            ),
+            ("If-None-Match", "`*`: only if it is not there yet."),
+        ] {
+            let schema = json!({ "type": "string", "minLength": 1, "maxLength": 512, "pattern": "^[!-~]+$" });
+            parameters.push(json!({ "name": name, "in": "header", "description": about, "schema": schema }));
+        }
+    }
     parameters
 }
 
@@ -178,7 +190,8 @@ fn responses(op: &Op, answered: &mut SchemaGenerator, refused: &Value) -> Value 
         responses.insert(status.as_str().to_owned(), answer(status, &content));
     }
     let refusal = json!({ problem::CONTENT_TYPE: { "schema": refused } });
-    for status in REFUSALS {
+    let is_changed = op.versioned.is_some() && op.method != Method::GET;
+    for status in REFUSALS.iter().chain(is_changed.then_some(&UNMET)) {
         let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let code = status.as_str().to_owned();
         responses.entry(code).or_insert_with(|| answer(status, &refusal));
@@ -188,6 +201,8 @@ fn responses(op: &Op, answered: &mut SchemaGenerator, refused: &Value) -> Value 
 
 /// How any operation may be refused.
 const REFUSALS: &[u16] = &[400, 401, 403, 404, 405, 408, 409, 413, 415, 429, 503];
+/// And one that makes a change depend on a version.
+const UNMET: u16 = 412;
 
 fn answer(status: StatusCode, content: &Value) -> Value {
     json!({ "description": status.canonical_reason().unwrap_or("Answer"), "content": content })

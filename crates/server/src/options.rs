@@ -2,9 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use domain::store::{Result, Store};
+
 use crate::trace::Collector;
+
+/// Makes an empty store in memory: forecasts play plans through in it.
+pub type Fresh = fn() -> Result<Arc<dyn Store>>;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -12,6 +18,8 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// Bytes of one request's body.
     pub body: usize,
+    /// Bodies over 64 KiB that are read at the same time; further ones wait.
+    pub bulk: usize,
     /// How long a body may take to arrive.
     pub arrival: Duration,
     /// How long the head of a request may take to arrive.
@@ -32,6 +40,9 @@ pub struct Options {
     pub drain: Duration,
     /// Who is told of traces.
     pub collector: Option<Collector>,
+    /// How long a forecast or a proof may take.
+    pub toil: Duration,
+    pub fresh: Fresh,
 }
 
 /// A certificate chain and its key, as PEM files.
@@ -41,12 +52,13 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
-impl Default for Options {
-    fn default() -> Options {
+impl Options {
+    pub fn new(fresh: Fresh) -> Options {
         Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 7717)),
             tls: None,
             body: 64 * 1024 * 1024,
+            bulk: 8,
             arrival: Duration::from_secs(30),
             head: Duration::from_secs(10),
             patience: Duration::from_secs(30),
@@ -57,6 +69,8 @@ impl Default for Options {
             silence: Duration::from_secs(60),
             drain: Duration::from_secs(10),
             collector: None,
+            toil: Duration::from_secs(20),
+            fresh,
         }
     }
 }

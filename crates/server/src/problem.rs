@@ -8,12 +8,22 @@ use domain::code::{Code, Refusal};
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 
 pub(crate) fn answer(refusal: &Refusal) -> Response<Body> {
+    told(refusal, &Problem::from(refusal))
+}
+
+/// The answer to a request whose own condition did not hold.
+pub(crate) fn unmet(refusal: &Refusal) -> Response<Body> {
     let problem = Problem::from(refusal);
+    let status = StatusCode::PRECONDITION_FAILED.as_u16();
+    told(refusal, &Problem { status, ..problem })
+}
+
+fn told(refusal: &Refusal, problem: &Problem) -> Response<Body> {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if status == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(error = %refusal, "a request met a defect");
     }
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let body = serde_json::to_vec(problem).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

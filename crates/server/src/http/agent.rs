@@ -6,6 +6,7 @@ use api::performance::{Advised, Performance};
 use axum::http::{Method, StatusCode};
 use desk::token::Role;
 use desk::{agent, find, performance};
+use domain::book::Book;
 use domain::store::Result;
 
 use crate::op::{Call, Op, get, post, send};
@@ -26,21 +27,21 @@ pub(super) fn ops() -> Vec<Op> {
         )
         .role(Role::Worker)
         .status(StatusCode::CREATED),
-        get("/v1/agents/{name}", "showAgent", "Show an agent", show),
+        get("/v1/agents/{name}", "showAgent", "Show an agent", show).versioned(Book::Agent),
         send(
             Method::PATCH,
             "/v1/agents/{name}",
             "editAgent",
             "Change what is said about an agent",
             edit,
-        ),
+        ).versioned(Book::Agent),
         send(
             Method::DELETE,
             "/v1/agents/{name}",
             "deregisterAgent",
             "Let an agent go, and hand its work back",
             deregister,
-        )
+        ).versioned(Book::Agent)
         .bodiless(),
         get(
             "/v1/agents/{name}/health",

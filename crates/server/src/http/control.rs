@@ -8,6 +8,7 @@ use api::schedule::{Schedule, Schedules, Times};
 use api::worker::{Pool, Pools};
 use axum::http::{Method, StatusCode};
 use desk::{change, curb, pool, schedule};
+use domain::book::Book;
 use domain::store::Result;
 
 use crate::op::{Call, Op, get, post, send};
@@ -27,7 +28,8 @@ pub(super) fn ops() -> Vec<Op> {
             "setBreaker",
             "Set up a breaker, or change one",
             set_breaker,
-        ),
+        )
+        .versioned(Book::Breaker),
         post(
             "/v1/breakers/{name}/reset",
             "resetBreaker",
@@ -41,6 +43,7 @@ pub(super) fn ops() -> Vec<Op> {
             "Take a breaker away",
             remove_breaker,
         )
+        .versioned(Book::Breaker)
         .bodiless(),
         get(
             "/v1/limits",
@@ -54,7 +57,8 @@ pub(super) fn ops() -> Vec<Op> {
             "setLimit",
             "Set a limit, or change one",
             set_limit,
-        ),
+        )
+        .versioned(Book::Limit),
         send(
             delete(),
             "/v1/limits/{name}",
@@ -62,6 +66,7 @@ pub(super) fn ops() -> Vec<Op> {
             "Take a limit away",
             remove_limit,
         )
+        .versioned(Book::Limit)
         .bodiless(),
         get(
             "/v1/budgets",
@@ -75,7 +80,8 @@ pub(super) fn ops() -> Vec<Op> {
             "setBudget",
             "Set a budget, or raise one",
             set_budget,
-        ),
+        )
+        .versioned(Book::Budget),
         send(
             delete(),
             "/v1/budgets/{name}",
@@ -83,6 +89,7 @@ pub(super) fn ops() -> Vec<Op> {
             "Take a budget away",
             remove_budget,
         )
+        .versioned(Book::Budget)
         .bodiless(),
         get(
             "/v1/breakpoints",
@@ -114,14 +121,16 @@ pub(super) fn ops() -> Vec<Op> {
             "showSchedule",
             "Show a schedule",
             show_schedule,
-        ),
+        )
+        .versioned(Book::Schedule),
         send(
             Method::PATCH,
             "/v1/schedules/{name}",
             "editSchedule",
             "Change a schedule",
             edit_schedule,
-        ),
+        )
+        .versioned(Book::Schedule),
         get(
             "/v1/schedules/{name}/times",
             "nextTimes",
@@ -135,6 +144,7 @@ pub(super) fn ops() -> Vec<Op> {
             "Remove a schedule",
             remove_schedule,
         )
+        .versioned(Book::Schedule)
         .bodiless(),
         get(
             "/v1/pools",
@@ -148,7 +158,8 @@ pub(super) fn ops() -> Vec<Op> {
             "setPool",
             "Make a pool, or change one while it works",
             set_pool,
-        ),
+        )
+        .versioned(Book::Pool),
     ]
 }
 

@@ -6,6 +6,7 @@ mod health;
 mod lease;
 mod look;
 mod observe;
+mod plan;
 mod project;
 mod rule;
 mod run;
@@ -21,6 +22,7 @@ pub(crate) fn ops() -> Vec<Op> {
         task::ops(),
         lease::ops(),
         run::ops(),
+        plan::ops(),
         look::ops(),
         control::ops(),
         rule::ops(),

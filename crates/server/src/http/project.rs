@@ -1,21 +1,27 @@
-//! A project as a whole: what it keeps, what goes because it is old, how its log is proven; and plans that are only looked at.
+//! A project as a whole: what it keeps, what goes because it is old, how its log is proven.
 
 use api::answer::Signalled;
-use api::ask::{self, Picture};
+use api::ask;
 use api::explain::{Page, Pages};
 use api::list::Broken;
-use api::project::{Analysis, Anchors, Checked, Proofs, Pruned, Settings};
+use api::project::{Anchors, Checked, Proofs, Pruned, Settings};
 use api::stats::Stats;
-use axum::body::Body;
-use axum::http::{Method, Response, StatusCode};
+use axum::http::Method;
 use desk::token::Role;
-use desk::{audit, explain, lock, plan, prune, setting, signal, stats};
+use desk::{audit, explain, lock, prune, setting, signal, stats};
+use domain::book::Book;
 use domain::store::Result;
-use schemars::{JsonSchema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::run::picture;
-use crate::op::{Answer, Call, Op, get, json, post, send};
+use crate::op::{Call, Op, get, post, send};
+use crate::version::Versioned;
+
+/// What a project keeps, as one.
+const SETTINGS: Versioned = Versioned {
+    book: Book::Setting,
+    keys: &["order", "retention", "retry", "routing"],
+};
 
 pub(super) fn ops() -> Vec<Op> {
     vec![
@@ -24,14 +30,14 @@ pub(super) fn ops() -> Vec<Op> {
             "listSettings",
             "List what the project keeps for all who work in it",
             settings,
-        ),
+        ).versioned_as(SETTINGS),
         send(
             Method::PATCH,
             "/v1/settings",
             "changeSettings",
             "Change how the project orders its line, how often it tries, and how long it keeps what has ended",
             set,
-        ),
+        ).versioned_as(SETTINGS),
         post(
             "/v1/signals/{name}",
             "sendSignal",
@@ -76,33 +82,6 @@ pub(super) fn ops() -> Vec<Op> {
             check_store,
         )
         .role(Role::Operator),
-        post(
-            "/v1/plans/check",
-            "checkPlan",
-            "Check a plan and tell what it will be like",
-            check,
-        )
-        .role(Role::Reader),
-        Op {
-            body: Some(SchemaGenerator::subschema_for::<Drawn>),
-            body_needed: false,
-            ..Op::raw(
-                Method::POST,
-                "/v1/plans/graph",
-                "drawPlan",
-                "Draw a plan: who waits for whom, and which way decides how long it takes",
-                Answer::Other(&["application/json", "text/plain", "image/svg+xml"]),
-                |call| Box::pin(draw_plan(call)),
-            )
-        },
-        Op::raw(
-            Method::GET,
-            "/v1/plans/schema",
-            "showPlanSchema",
-            "Show what a plan may be, as JSON Schema",
-            Answer::Other(&["application/json"]),
-            |_| Box::pin(async { json(StatusCode::OK, &domain::plan::schema()) }),
-        ),
         get(
             "/v1/errors",
             "listErrors",
@@ -161,40 +140,6 @@ async fn anchor(call: Call, _: ask::Nothing) -> Result<Anchors> {
 
 async fn check_store(call: Call, _: ask::Nothing) -> Result<Checked> {
     audit::check(&call.engine, vec![call.engine.project.clone()]).await
-}
-
-fn read(asked: &ask::Check) -> Result<domain::plan::Plan> {
-    let file = asked.file.as_deref().unwrap_or("plan");
-    plan::read(asked.plan.as_ref(), asked.text.as_deref(), file)
-}
-
-async fn check(call: Call, asked: ask::Check) -> Result<Analysis> {
-    let file = asked.file.as_deref().unwrap_or("plan");
-    plan::check(&call.engine, &read(&asked)?, file).await
-}
-
-/// A plan, and how it is drawn.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-struct Drawn {
-    plan: Option<domain::task::spec::Json>,
-    text: Option<String>,
-    file: Option<String>,
-    format: Picture,
-}
-
-async fn draw_plan(call: Call) -> Result<Response<Body>> {
-    let asked: Drawn = call.body()?;
-    let file = asked.file.clone();
-    let plan = read(&ask::Check {
-        plan: asked.plan,
-        text: asked.text,
-        file: asked.file,
-    })?;
-    let file = file.as_deref().unwrap_or("plan");
-    let expected = plan::expected(&call.engine, &plan, file).await?;
-    let graph = plan::graph(&plan, &expected, call.engine.now().wall);
-    Ok(picture(&graph, asked.format))
 }
 
 async fn errors(_: Call, _: ask::Nothing) -> Result<Pages> {

@@ -4,6 +4,8 @@ use api::ask;
 use api::rule::{AddedRules, ChangedLetters, Letters, RemovedRule, Rule, Rules};
 use axum::http::Method;
 use desk::rule;
+use domain::book::Book;
+use domain::id::EventNo;
 use domain::store::Result;
 
 use crate::op::{Call, Op, get, post, send};
@@ -22,7 +24,7 @@ pub(super) fn ops() -> Vec<Op> {
             "Add rules, as a file of rules has them",
             add,
         ),
-        get("/v1/rules/{name}", "showRule", "Show a rule", show),
+        get("/v1/rules/{name}", "showRule", "Show a rule", show).versioned(Book::Rule),
         send(
             Method::DELETE,
             "/v1/rules/{name}",
@@ -30,6 +32,7 @@ pub(super) fn ops() -> Vec<Op> {
             "Remove a rule, with all that it still owes",
             remove,
         )
+        .versioned(Book::Rule)
         .bodiless(),
         get(
             "/v1/rule-letters",
@@ -57,7 +60,11 @@ async fn list(call: Call, _: ask::Nothing) -> Result<Rules> {
 }
 
 async fn add(call: Call, asked: ask::Rules) -> Result<AddedRules> {
-    rule::add(&call.engine, &asked).await
+    let rules = rule::read(&call.engine, &asked)?;
+    for (_, rule) in &rules {
+        call.caller.may_keep(rule)?;
+    }
+    rule::add_read(&call.engine, rules, asked.after.map(EventNo), asked.replace).await
 }
 
 async fn show(call: Call, _: ask::Nothing) -> Result<Rule> {

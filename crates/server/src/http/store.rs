@@ -12,9 +12,10 @@ use desk::token::Role;
 use domain::book::{Book, Edit};
 use domain::code::{Code, Refusal};
 use domain::limits::{CLAIM_MAX, EACH_ITEMS, PAGE_MAX};
+use domain::rule::Rule;
 use domain::store::{Admission, Command, LeaseClock, NewTask, Request, Result, Target};
 use domain::task::record;
-use domain::task::spec::{Spec, Work};
+use domain::task::spec::{Json, Spec, Work};
 use engine::engine::Engine;
 use serde_json::{Value, json};
 
@@ -292,8 +293,20 @@ fn may_edit(call: &Call, edit: &Edit) -> Result<()> {
             let detail = "the lead is taken, not written";
             Err(Refusal::new(Code::Forbidden, detail))
         }
+        Book::Rule => {
+            call.caller.needs(Role::Operator)?;
+            let rule = edit.to.as_ref().map(|(value, _)| value);
+            rule.map_or(Ok(()), |rule| may_keep(call, rule))
+        }
         _ => call.caller.needs(Role::Operator),
     }
+}
+
+/// A rule that cannot be read is none, and is not kept.
+fn may_keep(call: &Call, rule: &Json) -> Result<()> {
+    let rule: Rule = serde_json::from_str(rule.get())
+        .map_err(|e| Refusal::new(Code::InvalidArgument, format!("the rule cannot be read: {e}")))?;
+    call.caller.may_keep(&rule)
 }
 
 fn may_read(call: &Call, book: Book) -> Result<()> {

@@ -4,6 +4,7 @@ use api::ask;
 use api::team::{Team, Teams};
 use axum::http::Method;
 use desk::team;
+use domain::book::Book;
 use domain::store::Result;
 
 use crate::op::{Call, Op, get, send};
@@ -16,14 +17,15 @@ pub(super) fn ops() -> Vec<Op> {
             "List the teams: members, skills, load and record",
             list,
         ),
-        get("/v1/teams/{name}", "showTeam", "Show a team", show),
+        get("/v1/teams/{name}", "showTeam", "Show a team", show).versioned(Book::Team),
         send(
             Method::PUT,
             "/v1/teams/{name}",
             "setTeam",
             "Make a team of agents, or change who is in it",
             set,
-        ),
+        )
+        .versioned(Book::Team),
         send(
             Method::DELETE,
             "/v1/teams/{name}",
@@ -31,6 +33,7 @@ pub(super) fn ops() -> Vec<Op> {
             "Take a team away; what is for it waits",
             remove,
         )
+        .versioned(Book::Team)
         .bodiless(),
     ]
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::metric::{Metric, MetricType};
 
 /// Of one type.
-const WINDOW: usize = 100;
+pub(super) const WINDOW: usize = 100;
 const RETENTION: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug, Default)]

@@ -9,12 +9,15 @@ use domain::id::{EventNo, TaskId};
 use domain::limits::PAGE_MAX;
 use domain::store::{Result, Seen, View};
 use domain::task::state::State;
+use domain::time::Timestamp;
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::Stream;
+use super::marks::{Mark, Marks};
 use super::metric::{Metric, MetricType};
+use super::tail::Told;
 use crate::trace::What;
 
 /// How often the queue and its workers are looked at while something changes.
@@ -22,6 +25,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The log is read no more often than this: what is told comes so much later at the most, and a busy store is read in
 /// pages, not commit by commit.
 const REST: Duration = Duration::from_millis(20);
+/// The same while nobody listens.
+const REST_ALONE: Duration = Duration::from_millis(100);
 /// How often the stream tells about itself.
 const HEALTH: Duration = Duration::from_secs(30);
 /// How long a store that fails is left alone.
@@ -31,6 +36,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) async fn follow(stream: Arc<Stream>, mut leaving: watch::Receiver<bool>) {
     let work = async {
         let mut after = None;
+        let mut marks = Marks::default();
         let mut looked = None;
         let mut health = tokio::time::interval(HEALTH);
         let mut pulse = Pulse::begin(&stream);
@@ -39,7 +45,7 @@ pub(super) async fn follow(stream: Arc<Stream>, mut leaving: watch::Receiver<boo
             let changed = stream.engine.store.changed(moment);
             let begun = Instant::now();
             let mut pause = HEALTH;
-            match turn(&stream, &mut after).await {
+            match turn(&stream, &mut marks, &mut after).await {
                 Ok(true) if looked.is_none_or(|at: Instant| at.elapsed() >= LOOK) => {
                     looked = Some(Instant::now());
                     if let Err(refusal) = look(&stream).await {
@@ -57,7 +63,11 @@ pub(super) async fn follow(stream: Arc<Stream>, mut leaving: watch::Receiver<boo
                 _ = health.tick() => stream.publish(&health_of(&stream, &mut pulse).await),
                 () = tokio::time::sleep(pause) => {}
             }
-            tokio::time::sleep(REST.saturating_sub(begun.elapsed())).await;
+            let rest = match stream.tail.is_followed() {
+                true => REST,
+                false => REST_ALONE,
+            };
+            tokio::time::sleep(rest.saturating_sub(begun.elapsed())).await;
         }
     };
     tokio::select! {
@@ -67,7 +77,7 @@ pub(super) async fn follow(stream: Arc<Stream>, mut leaving: watch::Receiver<boo
 }
 
 /// Reads what is new. Tells whether there was anything.
-async fn turn(stream: &Stream, after: &mut Option<EventNo>) -> Result<bool> {
+async fn turn(stream: &Stream, marks: &mut Marks, after: &mut Option<EventNo>) -> Result<bool> {
     let (store, project) = (&stream.engine.store, &stream.engine.project);
     let mut from = match *after {
         Some(from) => from,
@@ -81,27 +91,36 @@ async fn turn(stream: &Stream, after: &mut Option<EventNo>) -> Result<bool> {
         let Some(last) = page.last() else { return Ok(new) };
         new = true;
         from = last.event.no;
+        let whole = page.len() == PAGE_MAX;
+        let page: Vec<Arc<Told>> = page.into_iter().map(Told::new).collect();
         stream.tail.grow(&page);
         *after = Some(from);
-        measure(stream, &page).await?;
-        if page.len() < PAGE_MAX {
+        measure(stream, marks, &page).await?;
+        if !whole {
             return Ok(new);
         }
     }
 }
 
-async fn measure(stream: &Stream, page: &[Seen]) -> Result<()> {
-    let ended = |seen: &&Seen| {
-        matches!(
-            seen.event.fact.kind,
-            Kind::TaskEntered(State::Completed | State::Failed | State::Retrying)
-        )
+/// Ends of attempts among states that were entered.
+fn ended(state: State) -> bool {
+    matches!(state, State::Completed | State::Failed | State::Retrying)
+}
+
+async fn measure(stream: &Stream, marks: &mut Marks, page: &[Arc<Told>]) -> Result<()> {
+    let known: Vec<Option<Mark>> = page.iter().map(|told| marks.note(&told.seen)).collect();
+    let entered = |told: &Told| match told.seen.event.fact.kind {
+        Kind::TaskEntered(state) => Some(state),
+        _ => None,
     };
-    let mut ids: Vec<TaskId> = page
-        .iter()
-        .filter(ended)
-        .filter_map(|seen| seen.task.clone())
-        .collect();
+    let mut ids: Vec<TaskId> = Vec::new();
+    for (told, known) in page.iter().zip(&known) {
+        // A task whose beginning was seen is looked up only for the time that was set for it, and for why it failed.
+        let is_known = known.is_some_and(|mark| mark.straight);
+        let asked =
+            entered(told).is_some_and(|state| ended(state) && (!is_known || state != State::Completed));
+        ids.extend(told.seen.task.clone().filter(|_| asked));
+    }
     ids.sort_unstable();
     ids.dedup();
     let mut views = FxHashMap::default();
@@ -113,25 +132,46 @@ async fn measure(stream: &Stream, page: &[Seen]) -> Result<()> {
                 .filter_map(|(id, view)| Some((id, view?))),
         );
     }
-    for seen in page {
+    let states = || page.iter().filter_map(|told| entered(told));
+    let (mut progresses, mut ends) = (states().count(), states().filter(|state| ended(*state)).count());
+    for (told, known) in page.iter().zip(known) {
+        let seen = &told.seen;
         stream.measured.event(seen.event.fact.kind);
-        trace(stream, seen);
-        let Some(task) = &seen.task else { continue };
-        if let Kind::TaskEntered(state) = seen.event.fact.kind {
-            stream.publish(&progress(seen, task, state));
-            if let Some(view) = views.get(task) {
-                judge(stream, seen, view, state);
-            }
+        trace(stream, seen, known);
+        let (Some(task), Some(state)) = (&seen.task, entered(told)) else {
+            continue;
+        };
+        progresses -= 1;
+        stream.publish_unless_lost(MetricType::TaskProgress, progresses, || {
+            progress(seen, task, state)
+        });
+        if !ended(state) {
+            continue;
+        }
+        ends -= 1;
+        let view = views.get(task);
+        let straight = known.filter(|mark| mark.straight);
+        if let Some(times) = straight.map(Times::of_mark).or_else(|| view.map(Times::of_view)) {
+            judge(stream, seen, task, &times, ends);
+        }
+        if let Some(view) = view.filter(|_| state != State::Completed) {
+            stream.publish(&failure(seen, view, state));
         }
     }
     Ok(())
 }
 
-/// What is over is told to the collector of traces, if there is one.
-fn trace(stream: &Stream, seen: &Seen) {
+/// What is over is told to the collector of traces, if there is one: attempts, and tasks and runs as a whole.
+fn trace(stream: &Stream, seen: &Seen, known: Option<Mark>) {
     let Some(tracer) = &stream.tracer else { return };
     let ended = match (seen.event.fact.kind, &seen.task, seen.run) {
-        (Kind::TaskEntered(state), Some(task), _) if state.is_terminal() => What::Task(task.clone()),
+        (Kind::TaskEntered(State::Assigned | State::Running), ..) => return,
+        // Without a lease no attempt was under way.
+        (Kind::TaskEntered(state), Some(task), _)
+            if state.is_terminal() || known.is_none_or(|mark| mark.leased) =>
+        {
+            What::Task(task.clone(), seen.event.no)
+        }
         (Kind::RunFinished | Kind::RunCancelled, _, Some(run)) => What::Run(run),
         _ => return,
     };
@@ -159,40 +199,60 @@ fn progress(seen: &Seen, task: &TaskId, state: State) -> Metric {
     Metric::new(MetricType::TaskProgress, fact.at, data)
 }
 
-/// How an attempt went, of a task as it stands now.
-fn judge(stream: &Stream, seen: &Seen, view: &View, state: State) {
-    let (task, at) = (&view.task, seen.event.fact.at);
-    let (success, over) = match state {
-        State::Completed => (true, true),
-        State::Failed => (false, true),
-        State::Retrying => (false, false),
-        _ => return,
-    };
-    if let Some(started) = task.started_at.filter(|started| *started <= at) {
-        let run = at.since(started);
-        let details = json!({ "task_id": task.id });
-        stream.publish(&Metric::performance(
-            at,
-            run.as_secs_f64() * 1e3,
-            success,
-            &details,
-        ));
-        stream.measured.run.observe(run);
-        if over {
-            let ready = task
-                .run_at
-                .map_or(task.submitted_at, |at| at.max(task.submitted_at));
-            stream.measured.wait.observe(started.since(ready));
-            stream.measured.end_to_end.observe(at.since(task.submitted_at));
+/// When a task came, when it might run, and when its last attempt began.
+struct Times {
+    submitted: Timestamp,
+    ready: Timestamp,
+    started: Option<Timestamp>,
+}
+
+impl Times {
+    fn of_mark(mark: Mark) -> Times {
+        Times {
+            submitted: mark.submitted,
+            ready: mark.submitted,
+            started: mark.started,
         }
     }
-    if !success {
-        let failure = view.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
-        let kind = failure.and_then(|failure| failure.class.as_deref());
-        let message = failure.map_or("", |failure| &failure.message);
-        let context = json!({ "task_id": task.id, "attempt": task.attempt(), "status": state });
-        stream.publish(&Metric::error(at, kind.unwrap_or("failure"), message, &context));
+
+    fn of_view(view: &View) -> Times {
+        let task = &view.task;
+        let ready = task.run_at.map(|at| at.max(task.submitted_at));
+        Times {
+            submitted: task.submitted_at,
+            ready: ready.unwrap_or(task.submitted_at),
+            started: task.started_at,
+        }
     }
+}
+
+/// How long an attempt took, and the task if it is over.
+fn judge(stream: &Stream, seen: &Seen, task: &TaskId, times: &Times, later: usize) {
+    let at = seen.event.fact.at;
+    let Some(started) = times.started.filter(|started| *started <= at) else {
+        return;
+    };
+    let run = at.since(started);
+    let entered = |state| seen.event.fact.kind == Kind::TaskEntered(state);
+    stream.publish_unless_lost(MetricType::Performance, later, || {
+        let details = json!({ "task_id": task });
+        Metric::performance(at, run.as_secs_f64() * 1e3, entered(State::Completed), &details)
+    });
+    stream.measured.run.observe(run);
+    if !entered(State::Retrying) {
+        stream.measured.wait.observe(started.since(times.ready));
+        stream.measured.end_to_end.observe(at.since(times.submitted));
+    }
+}
+
+/// Why an attempt failed, of a task as it stands now.
+fn failure(seen: &Seen, view: &View, state: State) -> Metric {
+    let task = &view.task;
+    let failure = view.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
+    let kind = failure.and_then(|failure| failure.class.as_deref());
+    let message = failure.map_or("", |failure| &failure.message);
+    let context = json!({ "task_id": task.id, "attempt": task.attempt(), "status": state });
+    Metric::error(seen.event.fact.at, kind.unwrap_or("failure"), message, &context)
 }
 
 /// How the queue stands, and who works.

@@ -1,13 +1,14 @@
 //! The live stream: what happens and how it goes, pushed over WebSocket to whoever has asked for it.
 //!
 //! In reading order: one measurement (`metric`) and those of the last hour (`collect`), who listens (`listeners`), the
-//! log as it grows (`tail`), what is measured because of it (`feed`), and one connection (`socket`). Events are pulled
+//! log as it grows (`tail`), what is known of tasks from it (`marks`) and measured because of it (`feed`), and one connection (`socket`). Events are pulled
 //! by each connection in its own pace and by their numbers, so none is lost or told twice; measurements are
 //! pushed, and who is too slow for them is told how many were left out.
 
 mod collect;
 mod feed;
 mod listeners;
+mod marks;
 pub(crate) mod metric;
 pub(crate) mod socket;
 mod tail;
@@ -23,7 +24,7 @@ use engine::engine::Engine;
 use tokio::sync::watch;
 
 pub(crate) use collect::Aggregate;
-use collect::Collector;
+use collect::{Collector, WINDOW};
 pub(crate) use listeners::Connection;
 use listeners::Listeners;
 use metric::Metric;
@@ -138,6 +139,18 @@ impl Stream {
         self.collected().keep(metric.clone());
         if let Some(text) = text {
             self.listeners.send(metric.metric_type, &text.into());
+        }
+    }
+
+    /// The same of what may be too much to be kept: `later` more of its type follow at once.
+    fn publish_unless_lost(
+        &self,
+        metric_type: metric::MetricType,
+        later: usize,
+        metric: impl FnOnce() -> Metric,
+    ) {
+        if later < WINDOW || self.listeners.wanted(metric_type) {
+            self.publish(&metric());
         }
     }
 

@@ -23,6 +23,9 @@ use crate::app::App;
 /// Bytes of one message of a client: it only says what it wants.
 pub(crate) const MESSAGE_BYTES: usize = 64 * 1024;
 
+/// What a connection keeps for reading, and gathers before it writes: listeners say little, and each message is sent at once.
+pub(crate) const BUFFER_BYTES: usize = 4 * 1024;
+
 /// Who is connected, so that a token that is revoked ends the stream as well.
 pub(crate) struct Peer {
     pub(crate) headers: HeaderMap,
@@ -210,13 +213,13 @@ impl Socket {
         for told in due {
             let takes = match &mut self.following {
                 Some(following) => {
-                    following.after = told.number;
-                    following.types.takes_kind(told.kind)
+                    following.after = told.number();
+                    following.types.takes_kind(told.kind())
                 }
                 None => return Ok(()),
             };
             if takes {
-                self.send(told.text.clone()).await?;
+                self.send(told.text()).await?;
             }
         }
         Ok(())

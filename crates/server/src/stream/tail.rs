@@ -1,7 +1,7 @@
 //! The log as it grows. The newest events are kept, so that many connections cost one reader.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use api::event::Event;
 use axum::extract::ws::Utf8Bytes;
@@ -16,12 +16,36 @@ const RECENT: usize = 4_096;
 /// Events that a connection is given at once.
 const BATCH: usize = 256;
 
-/// An event as it is sent.
+/// An event as it is sent. Its words are made when somebody wants them.
 #[derive(Debug)]
 pub(crate) struct Told {
-    pub(crate) number: u64,
-    pub(crate) kind: &'static str,
-    pub(crate) text: Utf8Bytes,
+    pub(crate) seen: Seen,
+    text: OnceLock<Utf8Bytes>,
+}
+
+impl Told {
+    pub(crate) fn new(seen: Seen) -> Arc<Told> {
+        Arc::new(Told {
+            seen,
+            text: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.seen.event.no.0
+    }
+
+    pub(crate) fn kind(&self) -> &'static str {
+        self.seen.event.fact.kind.as_str()
+    }
+
+    pub(crate) fn text(&self) -> Utf8Bytes {
+        let text = self.text.get_or_init(|| {
+            let told = json!({ "type": "event", "event": Event::from(self.seen.clone()) });
+            told.to_string().into()
+        });
+        text.clone()
+    }
 }
 
 #[derive(Debug)]
@@ -45,14 +69,23 @@ impl Tail {
         self.last.subscribe()
     }
 
-    pub(super) fn grow(&self, page: &[Seen]) {
+    /// Whether anybody listens.
+    pub(super) fn is_followed(&self) -> bool {
+        self.last.receiver_count() > 0
+    }
+
+    pub(super) fn grow(&self, page: &[Arc<Told>]) {
         let Some(newest) = page.last() else { return };
         let mut recent = self.lock();
-        recent.extend(page.iter().map(|seen| Arc::new(told(seen.clone()))));
+        match self.is_followed() {
+            true => recent.extend(page.iter().cloned()),
+            // Who comes next begins in the store, and what is kept from then on has no gap.
+            false => recent.clear(),
+        }
         let over = recent.len().saturating_sub(RECENT);
         recent.drain(..over);
         drop(recent);
-        self.last.send_replace(newest.event.no.0);
+        self.last.send_replace(newest.number());
     }
 
     /// Some events after a number, in order and without a gap: kept ones, else from the store.
@@ -64,27 +97,17 @@ impl Tail {
             .store
             .events(&engine.project, EventNo(after), BATCH)
             .await?;
-        Ok(page.into_iter().map(|seen| Arc::new(told(seen))).collect())
+        Ok(page.into_iter().map(Told::new).collect())
     }
 
     fn kept(&self, after: u64) -> Option<Vec<Arc<Told>>> {
         let recent = self.lock();
-        let first = recent.front()?.number;
+        let first = recent.front()?.number();
         let from = usize::try_from((after + 1).checked_sub(first)?).ok()?;
         Some(recent.iter().skip(from).take(BATCH).cloned().collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Told>>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn told(seen: Seen) -> Told {
-    let (number, kind) = (seen.event.no.0, seen.event.fact.kind.as_str());
-    let text = json!({ "type": "event", "event": Event::from(seen) }).to_string();
-    Told {
-        number,
-        kind,
-        text: text.into(),
     }
 }

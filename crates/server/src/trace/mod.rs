@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::code::{Code, Refusal};
-use domain::id::{RunId, TaskId};
+use domain::id::{EventNo, RunId, TaskId};
 use domain::store::Result;
 use engine::engine::Engine;
 use engine::outside::{Call, Outside};
@@ -111,7 +111,8 @@ fn decoded(text: &str) -> String {
 
 #[derive(Debug)]
 pub(crate) enum What {
-    Task(TaskId),
+    /// What this event has ended: an attempt, the task, or both.
+    Task(TaskId, EventNo),
     Run(RunId),
 }
 
@@ -198,7 +199,7 @@ async fn send_all(collector: Collector, mut queued: mpsc::Receiver<Ended>, count
 
 async fn spans_of(ended: &Ended) -> Result<Vec<Span>> {
     match &ended.what {
-        What::Task(task) => span::of_task(&ended.engine, task).await,
+        What::Task(task, at) => span::of_task(&ended.engine, task, *at).await,
         What::Run(run) => span::of_run(&ended.engine, *run).await,
     }
 }

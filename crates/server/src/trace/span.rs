@@ -2,7 +2,7 @@
 
 use api::attempt::{Attempt, Outcome, attempts};
 use domain::event::Kind;
-use domain::id::{RunId, Seq, TaskId};
+use domain::id::{EventNo, RunId, Seq, TaskId};
 use domain::limits::PAGE_MAX;
 use domain::run::RunState;
 use domain::store::{Filter, Result, Seen, View};
@@ -32,27 +32,40 @@ pub(super) struct Span {
     pub(super) error: Option<String>,
 }
 
-/// The task, and what its attempts did: how long each was waited for, leased and worked on. Nothing of a task that is gone.
-pub(super) async fn of_task(engine: &Engine, id: &TaskId) -> Result<Vec<Span>> {
+/// What an event has ended: an attempt, with how long it was waited for, leased and worked on, and the task itself when it is
+/// over. Each attempt ends once, so it is told once, also by a server that was started in between. Nothing of a task that is gone.
+pub(super) async fn of_task(engine: &Engine, id: &TaskId, at: EventNo) -> Result<Vec<Span>> {
     let (store, project) = (&engine.store, &engine.project);
-    let Some(view) = store
-        .views(project, std::slice::from_ref(id))
-        .await?
-        .pop()
-        .flatten()
-    else {
+    let history = store.history(project, id, PAGE_MAX).await?;
+    let Some(end) = history.iter().position(|seen| seen.event.no == at) else {
         return Ok(Vec::new());
     };
-    let history = store.history(project, id, PAGE_MAX).await?;
+    let history = &history[..=end];
+    let under_way = |attempts: &[Attempt]| attempts.last().is_some_and(|last| last.outcome.is_none());
+    let told = attempts(history);
+    let ended = under_way(&attempts(&history[..end])) && !under_way(&told);
+    let over = matches!(history[end].event.fact.kind, Kind::TaskEntered(state) if state.is_terminal());
+    if !ended && !over {
+        return Ok(Vec::new());
+    }
+    let view = store.views(project, std::slice::from_ref(id)).await?.pop();
+    let Some(view) = view.flatten() else {
+        return Ok(Vec::new());
+    };
     let place = place(engine, &view)?;
-    let mut spans = vec![task(engine, &view, &history, &place)];
+    let mut spans = Vec::new();
+    if over {
+        spans.push(task(engine, &view, history, &place));
+    }
     let mut before = view.task.submitted_at;
-    for attempt in attempts(&history) {
+    for (number, attempt) in told.iter().enumerate() {
         let context = place.attempt(project, id, attempt.number);
-        let taken = taken(&history, before, &attempt);
-        if let Some(parts) = parts(&place, context, before, taken, &attempt) {
+        let taken = taken(history, before, attempt);
+        if let Some(parts) = parts(&place, context, before, taken, attempt) {
             before = parts.last().map_or(before, |span| span.to);
-            spans.extend(parts);
+            if ended && number + 1 == told.len() {
+                spans.extend(parts);
+            }
         }
     }
     Ok(spans)

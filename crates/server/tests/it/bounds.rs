@@ -8,13 +8,13 @@ use server::Options;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::lab::{Lab, refused, told};
+use crate::lab::{Lab, options, refused, told};
 
 #[tokio::test]
 async fn bodies_are_bounded_in_size_depth_and_kind() {
     let lab = Lab::with(Options {
         body: 10_000,
-        ..Options::default()
+        ..options()
     })
     .await;
     let post = |body: String, kind: &'static str| {
@@ -51,6 +51,43 @@ async fn bodies_are_bounded_in_size_depth_and_kind() {
 }
 
 #[tokio::test]
+async fn large_bodies_take_turns() {
+    let lab = Lab::with(Options {
+        bulk: 1,
+        arrival: Duration::from_secs(2),
+        ..options()
+    })
+    .await;
+    let large = json!({"name": "a", "inputs": "x".repeat(100_000)}).to_string();
+    let mut slow = TcpStream::connect(lab.address).await.unwrap();
+    let head = format!(
+        "POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        large.len()
+    );
+    let (most, rest) = large.split_at(90_000);
+    slow.write_all([head.as_str(), most].concat().as_bytes())
+        .await
+        .unwrap();
+    // Small ones pass; a large one waits until the slow one has come or is given up.
+    let post = |body: String| told(lab.request(Method::POST, "/v1/tasks").body(body));
+    assert_eq!(
+        post(r#"{"name": "small"}"#.to_owned()).await.0,
+        StatusCode::CREATED
+    );
+    let next = post(large.clone());
+    let ended = async {
+        slow.write_all(rest.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        slow.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let ((status, _), answer) = tokio::join!(next, ended);
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    assert_eq!(status, StatusCode::CREATED);
+    assert_eq!(lab.see("/v1/queue").await["total_tasks"], 3);
+}
+
+#[tokio::test]
 async fn answers_carry_the_number_of_their_request() {
     let lab = Lab::new().await;
     let answer = lab
@@ -76,7 +113,7 @@ async fn whoever_dawdles_is_hung_up_on_and_hurts_nobody() {
     let lab = Lab::with(Options {
         head: Duration::from_millis(300),
         arrival: Duration::from_millis(300),
-        ..Options::default()
+        ..options()
     })
     .await;
     let mut slow = TcpStream::connect(lab.address).await.unwrap();
@@ -115,7 +152,7 @@ async fn answers_are_compressed_for_those_who_want_it() {
 async fn connections_beyond_the_bound_are_hung_up_on_until_others_leave() {
     let lab = Lab::with(Options {
         connections: 3,
-        ..Options::default()
+        ..options()
     })
     .await;
     let mut guests = Vec::new();
@@ -143,7 +180,7 @@ async fn who_takes_nothing_is_given_up() {
     let lab = Lab::with(Options {
         connections: 2,
         silence: Duration::from_millis(300),
-        ..Options::default()
+        ..options()
     })
     .await;
     let mut greedy = TcpStream::connect(lab.address).await.unwrap();

@@ -24,6 +24,14 @@ pub(crate) struct Lab {
     _folder: TempDir,
 }
 
+fn fresh() -> domain::store::Result<Arc<dyn domain::store::Store>> {
+    store::open("memory:", store::Options::default())
+}
+
+pub(crate) fn options() -> Options {
+    Options::new(fresh)
+}
+
 pub(crate) fn engine() -> (Engine, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine {
@@ -38,7 +46,7 @@ pub(crate) fn engine() -> (Engine, TempDir) {
 
 impl Lab {
     pub(crate) async fn new() -> Lab {
-        Lab::with(Options::default()).await
+        Lab::with(options()).await
     }
 
     pub(crate) async fn with(options: Options) -> Lab {

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, refused, told};
+use crate::lab::{Lab, options, refused, told};
 
 fn ids(list: &Value, of: &str, name: &str) -> Vec<String> {
     let items = list[of].as_array().unwrap().iter();
@@ -311,4 +311,176 @@ async fn the_server_tells_how_it_is_and_what_it_offers() {
     );
     let wrong = told(lab.request(Method::PATCH, "/v1/tasks")).await;
     assert_eq!(refused(wrong), ("method-not-allowed".to_owned(), 405));
+}
+
+// proves: DESIGN 13
+#[tokio::test]
+async fn plans_are_played_through_and_proved() {
+    let lab = Lab::with(server::Options {
+        toil: std::time::Duration::from_secs(60),
+        ..options()
+    })
+    .await;
+    let plan = json!({"tasks": {
+        "test": {"prompt": "x", "estimate": "2m"},
+        "ship": {"prompt": "y", "estimate": "1m", "after": ["test"]},
+    }});
+    let told = lab
+        .ok(
+            "/v1/plans/simulate",
+            &json!({"plan": plan, "samples": 5, "workers": 2}),
+        )
+        .await;
+    assert_eq!(
+        (
+            &told["samples"],
+            &told["succeeded"],
+            &told["workers"],
+            &told["p50_seconds"]
+        ),
+        (&json!(5), &json!(5), &json!(2), &json!(180.0))
+    );
+    let failing = json!({"plan": plan, "samples": 3, "fail": ["test"], "profile": "critical-path"});
+    assert_eq!(lab.ok("/v1/plans/simulate", &failing).await["succeeded"], 0);
+    assert_eq!(
+        lab.see("/v1/queue").await["total_tasks"],
+        0,
+        "nothing of it is kept"
+    );
+
+    let never = json!({"plan": plan, "never": ["ship before test", "test before ship"]});
+    let told = lab.ok("/v1/plans/verify", &never).await;
+    assert_eq!(
+        (&told["sound"], &told["rules"][0]["result"]["verdict"]),
+        (&json!(false), &json!("holds"))
+    );
+    assert_eq!(
+        told["rules"][1]["result"]["course"],
+        json!([{"task": "test", "what": "begins"}])
+    );
+    for (path, bad) in [
+        ("simulate", json!({"plan": plan, "samples": 1_001})),
+        ("simulate", json!({"plan": plan, "workers": 0})),
+        ("simulate", json!({"plan": plan, "without": ["tset"]})),
+        (
+            "simulate",
+            json!({"plan": {"tasks": {"a": {"prompt": "x", "after": ["a"]}}}}),
+        ),
+        ("simulate", json!({})),
+        ("verify", json!({"plan": plan, "never": ["ship first"]})),
+        (
+            "verify",
+            json!({"plan": plan, "never": vec!["ship before test"; 101]}),
+        ),
+    ] {
+        let (status, problem) = lab.post(&format!("/v1/plans/{path}"), &bad).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{bad}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn what_computes_for_long_is_given_up() {
+    let lab = Lab::with(server::Options {
+        toil: std::time::Duration::ZERO,
+        ..options()
+    })
+    .await;
+    let tasks: serde_json::Map<String, Value> = (0..2_000)
+        .map(|n| (format!("t{n}"), json!({"prompt": "x", "estimate": "1m"})))
+        .collect();
+    let plan = json!({"plan": {"tasks": tasks}, "samples": 100});
+    let (code, status) = refused(lab.post("/v1/plans/simulate", &plan).await);
+    assert_eq!((code.as_str(), status), ("request-timeout", 408));
+}
+
+type Condition = Option<(&'static str, String)>;
+
+/// Status, version and document of an answer.
+async fn asked(
+    lab: &Lab,
+    method: Method,
+    path: &str,
+    condition: Condition,
+    body: Value,
+) -> (u16, Option<String>, Value) {
+    let mut request = lab.request(method, path).json(&body);
+    if let Some((name, value)) = condition {
+        request = request.header(name, value);
+    }
+    let answer = request.send().await.unwrap();
+    let tag = answer
+        .headers()
+        .get("etag")
+        .map(|tag| tag.to_str().unwrap().to_owned());
+    (answer.status().as_u16(), tag, answer.json().await.unwrap())
+}
+
+// proves: DESIGN 13
+#[tokio::test]
+async fn changes_may_depend_on_a_version() {
+    let lab = Lab::new().await;
+    let ask = |method, path, condition, body| asked(&lab, method, path, condition, body);
+    let matching = |tag: &str| Some(("if-match", tag.to_owned()));
+    let new = || Some(("if-none-match", "*".to_owned()));
+    let (path, size) = (
+        "/v1/pools/build",
+        |max: u32| json!({"kinds": ["build"], "min": 1, "max": max}),
+    );
+    assert_eq!(
+        ask(Method::PUT, path, matching("*"), size(2)).await.0,
+        412,
+        "there is none"
+    );
+    let (status, first, _) = ask(Method::PUT, path, new(), size(2)).await;
+    assert_eq!(status, 200);
+    let first = first.unwrap();
+    assert_eq!(ask(Method::PUT, path, new(), size(2)).await.0, 412, "it is there");
+    let (status, second, _) = ask(Method::PUT, path, matching(&first), size(3)).await;
+    assert_eq!(status, 200);
+    assert_ne!(second.as_deref(), Some(&*first));
+    let (status, _, problem) = ask(Method::PUT, path, matching(&first), size(4)).await;
+    assert_eq!(
+        (status, &problem["status"], &problem["code"]),
+        (412, &json!(412), &json!("entry-changed"))
+    );
+    let either = format!("{first}, {}", second.unwrap());
+    assert_eq!(ask(Method::PUT, path, matching(&either), size(5)).await.0, 200);
+
+    lab.ok(
+        "/v1/schedules",
+        &json!({"name": "s", "every": "1h", "task": {"name": "x", "prompt": "x"}}),
+    )
+    .await;
+    let (_, tag, _) = ask(Method::GET, "/v1/schedules/s", None, json!({})).await;
+    let edit = json!({"every": "2h"});
+    let (status, then, told) = ask(Method::PATCH, "/v1/schedules/s", matching(&tag.unwrap()), edit).await;
+    assert_eq!(status, 200, "{told}");
+    let (_, now, _) = ask(Method::GET, "/v1/schedules/s", None, json!({})).await;
+    assert_eq!(then, now);
+    let gone = |tag: &str| ask(Method::DELETE, "/v1/schedules/s", matching(tag), json!({}));
+    assert_eq!(gone(&first).await.0, 412);
+    assert_eq!(gone(&now.unwrap()).await.0, 200);
+
+    let (_, tag, _) = ask(Method::GET, "/v1/settings", None, json!({})).await;
+    let tag = tag.unwrap();
+    let keep = |days: &str| json!({"retention": days});
+    assert_eq!(
+        ask(Method::PATCH, "/v1/settings", matching(&tag), keep("10d"))
+            .await
+            .0,
+        200
+    );
+    assert_eq!(
+        ask(Method::PATCH, "/v1/settings", matching(&tag), keep("20d"))
+            .await
+            .0,
+        412
+    );
+    let limit = json!({"concurrency": 2});
+    let (status, tag, told) = ask(Method::PUT, "/v1/limits/kind:build", new(), limit.clone()).await;
+    assert_eq!((status, tag.is_some()), (200, true), "{told}");
+    assert_eq!(
+        ask(Method::PUT, "/v1/limits/kind:build", new(), limit).await.0,
+        412
+    );
 }

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::{Error, http};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::lab::{Lab, refused};
+use crate::lab::{Lab, options, refused};
 
 struct Client(WebSocketStream<TcpStream>);
 
@@ -62,7 +62,7 @@ async fn browse(lab: &Lab, ticket: &str) -> Result<(Client, String), Error> {
 async fn a_browser_comes_with_a_ticket_that_is_good_once() {
     let lab = Lab::with(Options {
         ping: Duration::from_millis(50),
-        ..Options::default()
+        ..options()
     })
     .await;
     let asked = json!({"name": "page", "role": "reader"});
@@ -327,7 +327,7 @@ async fn the_silent_are_hung_up_on_and_the_rest_asked() {
     let lab = Lab::with(Options {
         ping: Duration::from_millis(100),
         silence: Duration::from_millis(400),
-        ..Options::default()
+        ..options()
     })
     .await;
     let (mut silent, mut awake) = (client(&lab).await, client(&lab).await);
@@ -351,7 +351,7 @@ async fn streams_have_roles_bounds_and_an_end() {
     let lab = Lab::with(Options {
         streams: 1,
         ping: Duration::from_millis(100),
-        ..Options::default()
+        ..options()
     })
     .await;
     let asked = json!({"name": "r", "role": "reader", "projects": ["default"]});

