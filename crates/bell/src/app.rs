@@ -33,9 +33,15 @@ pub(crate) fn main(argv: Vec<OsString>) -> ExitCode {
 
 fn start(cli: Cli) -> Exit {
     let json = cli.globals.json;
-    let context = match Context::new(&cli.globals) {
-        Ok(context) => context,
-        Err(error) => return tell(&error, &Ui::plain(json)),
+    let context = match (Context::new(&cli.globals), &cli.command) {
+        (Ok(context), _) => context,
+        // What is wrong with the settings can be asked about under them.
+        (Err(_), Some(Command::Explain(args))) => {
+            return args
+                .tell(&Ui::plain(json))
+                .unwrap_or_else(|error| tell(&error, &Ui::plain(json)));
+        }
+        (Err(error), _) => return tell(&error, &Ui::plain(json)),
     };
     logs::start(&context);
     let ended = match cli.command {

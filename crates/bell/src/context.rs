@@ -12,10 +12,11 @@ use engine::clock::{Clock, SystemClock};
 use engine::engine::Engine;
 use engine::home::{DATABASE, Home};
 use engine::process::output;
+use engine::trace;
 use store::Scheme;
 
 use crate::args::Globals;
-use crate::discover::{Ground, upwards};
+use crate::discover::{Ground, Trust, upwards};
 use crate::error::Result;
 use crate::output::{Kept, Ui};
 use crate::settings::{Settings, Sources, files};
@@ -94,6 +95,9 @@ impl Context {
             return Ok((shared_home(url), url.to_owned()));
         }
         let Some(url) = self.settings.store() else {
+            if let Some(found) = &self.ground.found {
+                Trust::of_process().check(found)?;
+            }
             let folder = self.ground.folder().clone();
             let url = format!("sqlite:{}", folder.join(DATABASE).display());
             return Ok((folder, url));
@@ -194,6 +198,26 @@ impl Context {
         Ok(client::Link::new(url, self.settings.token())?)
     }
 
+    /// The trace from within which the command was called, as `TRACEPARENT` says it. One that cannot be read counts for nothing, as
+    /// the standard asks. What another process asks of this one was not called from here.
+    pub(crate) fn trace(&self) -> Result<Option<trace::Context>> {
+        let told = std::env::var(trace::VARIABLE)
+            .ok()
+            .filter(|text| !text.is_empty());
+        let Some(told) = told.filter(|_| self.given.is_none()) else {
+            return Ok(None);
+        };
+        let context = told.parse().ok();
+        if context.is_none() {
+            self.ui.hint(&format!(
+                "{} is no W3C traceparent and was ignored: {}",
+                trace::VARIABLE,
+                told.chars().take(80).collect::<String>().escape_debug()
+            ))?;
+        }
+        Ok(context)
+    }
+
     fn no_store(&self) -> Refusal {
         Refusal::new(
             Code::StoreNotFound,
@@ -225,8 +249,14 @@ fn resolve(
     ground: &Ground,
     flags: &[(&'static str, &'static str, String)],
 ) -> std::result::Result<Settings, Refusal> {
+    let trust = Trust::of_process();
+    let team = upwards(cwd, "bell.toml");
+    team.iter().try_for_each(|file| trust.check(file))?;
+    // A store that cannot be believed is refused where it is used; its settings never count.
+    let machine = ground.found.as_deref();
+    let machine = machine.filter(|folder| trust.check(folder).is_ok());
     Settings::resolve(&Sources {
-        files: files(upwards(cwd, "bell.toml"), ground.found.as_deref()),
+        files: files(team, machine),
         variables: std::env::vars_os().collect(),
         flags: flags.to_vec(),
     })

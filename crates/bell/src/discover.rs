@@ -1,8 +1,10 @@
 //! Where the store is when nobody says: the nearest `.bellwether` folder, as git finds `.git`.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use domain::code::{Code, Refusal};
 use engine::home::FOLDER;
 
 /// Where the search begins and where a new folder would be made.
@@ -29,6 +31,56 @@ impl Ground {
         Ground {
             found,
             fresh: root.join(FOLDER),
+        }
+    }
+}
+
+/// Whose files are believed when nobody has named them. Tasks of a store and command lines of a settings file are carried out
+/// with the rights of whoever finds them, so what anybody might have left in a folder above is not used.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust {
+    owners: Vec<u32>,
+    folders: Vec<PathBuf>,
+}
+
+/// Folders, separated by colons, in which other people's files are believed.
+const TRUST_VAR: &str = "BELLWETHER_TRUST";
+
+impl Trust {
+    /// This user, the superuser, and who became the superuser by `sudo`.
+    pub(crate) fn of_process() -> Trust {
+        let own = rustix::process::geteuid().as_raw();
+        let before = std::env::var("SUDO_UID").ok().filter(|_| own == 0);
+        let before = before.and_then(|uid| uid.parse().ok());
+        Trust {
+            owners: [own, 0].into_iter().chain(before).collect(),
+            folders: std::env::var_os(TRUST_VAR)
+                .map(|folders| std::env::split_paths(&folders).collect())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Refuses what belongs to somebody else, be it a link or what the link leads to.
+    pub(crate) fn check(&self, path: &Path) -> Result<(), Refusal> {
+        let owner = |data: fs::Metadata| data.uid();
+        let owners = [fs::symlink_metadata(path), fs::metadata(path)];
+        let foreign = owners
+            .into_iter()
+            .filter_map(|data| data.ok().map(owner))
+            .find(|owner| !self.owners.contains(owner));
+        match foreign {
+            Some(owner) if !self.folders.iter().any(|folder| path.starts_with(folder)) => {
+                let detail = format!("{} belongs to the user with the number {owner}", path.display());
+                let folder = path.parent().unwrap_or(path).display();
+                let other = match path.file_name().is_some_and(|name| name == FOLDER) {
+                    true => "name a store of yours with --store, or ",
+                    false => "",
+                };
+                Err(Refusal::new(Code::ForeignFolder, detail).help(format!(
+                    "{other}believe what lies there with {TRUST_VAR}={folder}"
+                )))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -72,6 +124,26 @@ mod tests {
         assert_eq!(Ground::of(&deep).fresh, deep.join(FOLDER));
         let store = folder(&temp.path().join("a").join(FOLDER));
         assert_eq!(Ground::of(&deep).found, Some(store));
+    }
+
+    #[test]
+    fn what_others_left_is_not_believed() {
+        let temp = tempfile::tempdir().unwrap();
+        let store = folder(&temp.path().join(FOLDER));
+        let trust = |owners: &[u32], folders: &[&Path]| Trust {
+            owners: owners.to_vec(),
+            folders: folders.iter().map(|folder| (*folder).to_owned()).collect(),
+        };
+        assert!(Trust::of_process().check(&store).is_ok());
+        let refusal = trust(&[u32::MAX], &[]).check(&store).unwrap_err();
+        assert_eq!(refusal.code, Code::ForeignFolder);
+        let root = temp.path().canonicalize().unwrap();
+        assert!(trust(&[u32::MAX], &[&root]).check(&store).is_ok());
+        let own = rustix::process::geteuid().as_raw();
+        let link = root.join("link");
+        std::os::unix::fs::symlink("/proc/self", &link).unwrap();
+        assert!(trust(&[own], &[]).check(&link).is_ok());
+        assert!(trust(&[own], &[]).check(&root.join("missing")).is_ok());
     }
 
     #[test]

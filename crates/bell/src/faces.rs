@@ -16,8 +16,6 @@ use Face::{None, Op};
 const TERMINAL: &str = "it is about the terminal";
 const MACHINE: &str = "it works on the machine where it is called";
 const FILES: &str = "it reads the files of whoever calls";
-const LONG: &str =
-    "it computes for long, and needs nothing but the plan and the history that is read with --server";
 
 const FACES: &[(&str, Face)] = &[
     ("run", None(MACHINE)),
@@ -29,8 +27,9 @@ const FACES: &[(&str, Face)] = &[
     ("plan check", Op(&["checkPlan"])),
     ("plan graph", Op(&["drawPlan"])),
     ("plan schema", Op(&["showPlanSchema"])),
-    ("plan simulate", None(LONG)),
-    ("plan verify", None(LONG)),
+    ("plan simulate", Op(&["simulatePlan"])),
+    ("plan verify", Op(&["verifyPlan"])),
+    ("plan conflicts", None(FILES)),
     ("analyze", None(FILES)),
     ("task add", Op(&["addTasks"])),
     ("task list", Op(&["listTasks"])),

@@ -5,6 +5,7 @@ use api::explain::{Page, Pages};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::output::Ui;
 use crate::output::table::{Table, fields};
 use crate::output::theme::{self, paint};
 
@@ -17,14 +18,16 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    pub(crate) fn run(self, context: &Context) -> Result {
-        let Some(name) = self.code else {
-            let pages = Pages::all();
-            context.ui.answer(&pages, list)?;
-            return Ok(Exit::DONE);
-        };
-        let page = desk::explain::page(&name)?;
-        context.ui.answer(&page, people)?;
+    pub(crate) fn run(&self, context: &Context) -> Result {
+        self.tell(&context.ui)
+    }
+
+    /// Needs no settings.
+    pub(crate) fn tell(&self, ui: &Ui) -> Result {
+        match &self.code {
+            None => ui.answer(&Pages::all(), list)?,
+            Some(name) => ui.answer(&desk::explain::page(name)?, people)?,
+        }
         Ok(Exit::DONE)
     }
 }

@@ -74,7 +74,7 @@ fn tools(setup: Setup) -> Mount {
 /// As many as this process may have open, less what it needs itself.
 fn connections() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    let most = Options::default().connections;
+    let most = Options::new(fresh).connections;
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     // Where it cannot be raised, what holds now is what there is.
@@ -82,6 +82,10 @@ fn connections() -> usize {
     let open = getrlimit(Resource::Nofile).current;
     let open = open.map_or(most, |open| usize::try_from(open).unwrap_or(most));
     most.min(open.saturating_sub(open / 4))
+}
+
+fn fresh() -> domain::store::Result<Arc<dyn domain::store::Store>> {
+    store::open("memory:", store::Options::default())
 }
 
 fn workers(text: &str) -> std::result::Result<usize, String> {
@@ -124,7 +128,7 @@ impl Args {
             tls,
             connections: connections(),
             collector: context.settings.collector()?,
-            ..Options::default()
+            ..Options::new(fresh)
         };
         let workers = worker::Options {
             jobs: self.workers,
@@ -139,7 +143,7 @@ impl Args {
             capabilities: Vec::new(),
             ttl: context.settings.claim_ttl(),
             rights: Rights::Read,
-            extra: Some(Arc::new(Verbs::new(context.clone(), false))),
+            extra: Some(Arc::new(Verbs::far(context.clone()))),
         };
         let server = server::Server::open(engine, options, workers, signals::pace()?).await?;
         let server = server.mount(tools(setup));

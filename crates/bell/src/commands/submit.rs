@@ -38,7 +38,10 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
-        let loaded = load(context, &self.plan)?;
+        let mut loaded = load(context, &self.plan)?;
+        if let Some(trace) = context.trace()? {
+            desk::run::within(&mut loaded.plan, trace);
+        }
         let engine = context.open(Access::Create).await?;
         let options = submit::Options {
             into: into(&engine, self.new, self.resume.as_deref()).await?,

@@ -1,8 +1,9 @@
 //! `bell analyze` on small trees.
 
+use std::io::{BufRead, BufReader};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bench::Bench;
 
@@ -91,6 +92,39 @@ fn a_plan_of_a_tree_runs_and_the_second_look_parses_nothing() {
 }
 
 #[test]
+fn a_tree_that_is_watched_is_told_again_when_it_changes() {
+    let bench = Bench::new();
+    tree(&bench);
+    let mut watching = bench.spawn(&["analyze", "src", "--watch", "--json"]);
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    let parsed = |report: &Value| {
+        (
+            report["statistics"]["total_files"].clone(),
+            report["statistics"]["parsed"].clone(),
+        )
+    };
+    next();
+    bench.write("src/app/models.py", "from .views import x\n");
+    assert_eq!(
+        parsed(&next()),
+        (json!(4), json!(0)),
+        "parsed when it was seen to differ"
+    );
+    std::fs::remove_file(bench.path().join("src/app/views.py")).unwrap();
+    let mut left = next();
+    while parsed(&left).0 != 3 {
+        left = next();
+    }
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+    assert!(
+        !bench.path().join(".bellwether").exists(),
+        "it leaves nothing behind"
+    );
+}
+
+#[test]
 fn changes_are_told_by_git() {
     let bench = Bench::new();
     tree(&bench);
@@ -121,6 +155,29 @@ fn changes_are_told_by_git() {
     );
 }
 
+// proves: DESIGN 11
+#[test]
+fn what_needed_a_file_that_is_gone_is_affected() {
+    let bench = Bench::new();
+    tree(&bench);
+    let git = |args: &[&str]| {
+        let own = ["-c", "user.name=ann", "-c", "user.email=ann@localhost"];
+        let mut command = Command::new("git");
+        command.args(own).args(args).current_dir(bench.path());
+        assert!(command.output().unwrap().status.success(), "{args:?}");
+    };
+    git(&["init", "-q"]);
+    git(&["add", "src"]);
+    git(&["commit", "-qm", "before"]);
+    std::fs::remove_file(bench.path().join("src/app/config.py")).unwrap();
+    let report = bench.json(&["analyze", "src", "--changed-since", "HEAD"]);
+    assert_eq!(report["affected"]["changed"], json!(["app/models.py"]));
+    assert_eq!(
+        report["affected"]["files"],
+        json!(["app/models.py", "app/views.py"])
+    );
+}
+
 #[test]
 fn what_cannot_be_used_is_refused_with_a_cure() {
     let bench = Bench::new();
@@ -136,4 +193,47 @@ fn what_cannot_be_used_is_refused_with_a_cure() {
     assert!(refused(&["analyze", "src", "--plan", "check.yaml"]).contains("did you mean `run`?"));
     bench.write("check.yaml", "- x\n");
     refused(&["analyze", "src", "--plan", "check.yaml"]);
+}
+
+fn forecast(bench: &Bench, args: &[&str]) -> Value {
+    let said = bench.bell(&[args, &["--json"]].concat());
+    assert_eq!(said.exit, 1, "{said:?}");
+    serde_json::from_str(&said.out).unwrap()
+}
+
+// proves: DESIGN 11
+#[test]
+fn tasks_of_any_plan_that_would_meet_are_told() {
+    let bench = Bench::new();
+    tree(&bench);
+    bench.write(
+        "plan.yaml",
+        "tasks:
+  a: { run: 'true', inputs: { files: [src/app/config.py] } }
+  b: { run: 'true', cwd: src/app }
+  c: { run: 'true', locks: ['path:src/app/views.py'], after: [b] }
+",
+    );
+    let shown = bench.shown(&["plan", "conflicts", "plan.yaml"]);
+    assert!(
+        shown.contains("exit 1") && shown.contains("such as a and b"),
+        "{shown}"
+    );
+    let told = forecast(&bench, &["plan", "conflicts", "plan.yaml"]);
+    assert_eq!(told["open"], 1);
+    assert_eq!(told["conflicts"][0]["component"], "src/app/config.py");
+
+    // `models.py` needs `config.py`; the source says so and the plan does not.
+    bench.write(
+        "plan.yaml",
+        "tasks:
+  a: { run: 'true', locks: ['path:app/config.py'] }
+  b: { run: 'true', locks: ['path:app/models.py'] }
+",
+    );
+    let safe = bench.shown(&["plan", "conflicts", "plan.yaml"]);
+    assert!(safe.contains("exit 0"), "{safe}");
+    let told = forecast(&bench, &["plan", "conflicts", "plan.yaml", "--source", "src"]);
+    assert_eq!(told["conflicts"][0]["kind"], "needs");
+    assert_eq!(told["conflicts"][0]["tasks"], json!(["a", "b"]));
 }

@@ -129,6 +129,8 @@ fn settings_tell_where_they_come_from() {
     error[config-invalid]: DIR/bell.toml: there is no option `projct`
     help: did you mean `project`?
     ");
+    let explained = bench.bell(&["explain", "config-invalid"]);
+    assert_eq!(explained.exit, 0, "{explained:?}");
 }
 
 #[test]

@@ -230,6 +230,30 @@ fn a_breakpoint_has_an_owner_and_a_default() {
     assert_eq!(bench.problem(&["plan", "check", "wrong.yaml"]).1, 2);
 }
 
+// proves: SPEC 3.6
+#[test]
+fn calls_and_waits_are_mined_as_plans_say_them() {
+    let bench = Bench::new();
+    bench.write("there", "");
+    bench.json(&["task", "add", "whatever makes the store"]);
+    for n in 0..3 {
+        let text = format!(
+            "name: job-{n}\ntasks:\n  see: {{ wait: {{ file: there, stable: 1ms }} }}\n  come: {{ wait: {{ signal: go, earlier: true }}, after: [see] }}\n  own-{}: {{ run: \"true\", after: [come] }}\n",
+            ["a", "b", "c"][n]
+        );
+        bench.write("plan.yaml", &text);
+        bench.json(&["task", "signal", "go"]);
+        assert_eq!(bench.bell(&["run", "plan.yaml"]).exit, 0);
+    }
+    let said = bench.bell(&["runs", "mine", "--limit", "1"]);
+    assert!(
+        said.out.contains(r#"wait: {"file":"there","stable":"1ms"}"#),
+        "{said:?}"
+    );
+    bench.write("mined.yaml", &said.out);
+    assert_eq!(bench.bell(&["run", "mined.yaml"]).exit, 0, "{said:?}");
+}
+
 // proves: SPEC 3.6, DESIGN 6
 #[test]
 fn plans_are_mined_from_what_went_well() {

@@ -41,7 +41,7 @@ impl Served {
     }
 
     /// The whole answer to a call of the tools for agents.
-    fn tools(&self, headers: &[(&str, &str)], body: &Value) -> String {
+    pub(crate) fn tools(&self, headers: &[(&str, &str)], body: &Value) -> String {
         let body = body.to_string();
         let headers: String = headers
             .iter()
@@ -107,7 +107,7 @@ impl Served {
     }
 }
 
-fn hello() -> Value {
+pub(crate) fn hello() -> Value {
     json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "probe", "version": "1"},
     }})
@@ -305,5 +305,51 @@ fn a_prune_by_way_of_a_server_takes_out_what_is_beside_it() {
     assert_eq!(bench.json(&[&prune[..], &["--yes"]].concat())["tasks"], 1);
     assert_eq!(outputs(), 0);
     assert_eq!(bench.problem(&["task", "show", "a"]).0, "task-not-found");
+    end(served.child);
+}
+
+// proves: DESIGN 13
+#[test]
+fn tools_for_agents_elsewhere_read_no_files_of_the_server() {
+    let bench = Bench::new();
+    let make = |role: &str| {
+        let said = bench.bell(&["token", "create", role, "--role", role]);
+        format!("Bearer {}", said.out.trim())
+    };
+    let (reader, operator) = (make("reader"), make("operator"));
+    bench.write("p.yaml", "tasks:\n  hidden: { run: x }\n");
+    bench.write("secret.json", "{\"hidden\": 1}");
+    let served = Served::new(&bench, &["--tools", "all"]);
+    let call = |token: &str, tool: &str, arguments: &Value| {
+        served.call(token, &served.session(token), tool, arguments)
+    };
+    let plan = json!({"plan": bench.path().join("p.yaml")});
+    for tool in [
+        "bell_plan_check",
+        "bell_plan_graph",
+        "bell_plan_simulate",
+        "bell_plan_verify",
+        "bell_analyze",
+        "bell_submit",
+        "bell_rule_add",
+    ] {
+        for token in [&reader, &operator] {
+            let said = call(token, tool, &plan);
+            assert!(
+                said.contains("tool-not-found") && !said.contains("hidden"),
+                "{tool}: {said}"
+            );
+        }
+    }
+    let file = format!("@{}", bench.path().join("secret.json").display());
+    let said = call(&operator, "bell_task_add", &json!({"name": "a", "input": file}));
+    assert!(
+        said.contains("invalid-argument") && !said.contains("hidden"),
+        "{said}"
+    );
+    let anchors = json!({"anchor": [bench.path().join("p.yaml")]});
+    let said = call(&operator, "bell_audit_verify", &anchors);
+    assert!(said.contains("there is no argument `anchor`"), "{said}");
+    assert_eq!(bench.json(&["queue", "status"])["total_tasks"], 0);
     end(served.child);
 }

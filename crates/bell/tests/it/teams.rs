@@ -34,6 +34,10 @@ fn a_team_is_named_and_does_its_work() {
     bench.json(&["task", "add", "make it faster", "--id", "fast", "--team", "web"]);
     let answer = bench.json(&["task", "claim", "--worker", "eve"]);
     assert_eq!(answer["leases"], json!([]), "eve is in no team");
+    bench.json(&["task", "add", "something else"]);
+    let listed = bench.json(&["task", "list", "--team", "web"]);
+    assert_eq!(texts(&listed["tasks"], "id"), ["fast"]);
+    bench.json(&["task", "claim", "--worker", "eve"]);
     let why = bench.json(&["task", "why", "fast"]);
     assert_eq!(why["takers"]["team"], "web");
     assert!(

@@ -285,3 +285,93 @@ fn a_call_carries_the_place_of_its_attempt() {
     end(worker);
     end(served.child);
 }
+
+// proves: DESIGN 13
+#[test]
+fn commands_are_called_from_within_a_trace() {
+    let bench = Bench::new();
+    let outer = format!("00-{TRACE}-{OUTER}-01");
+    let call = |traceparent: &str, args: &[&str]| {
+        let said = bench
+            .command(args)
+            .env("TRACEPARENT", traceparent)
+            .output()
+            .unwrap();
+        assert!(said.status.success(), "{said:?}");
+        String::from_utf8(said.stderr).unwrap()
+    };
+    let told = "printf %s \"$TRACEPARENT\" >";
+    let plan =
+        |name: &str| format!("name: {name}\ntasks:\n  x: {{ run: 'printf %s \"$TRACEPARENT\" > {name}' }}\n");
+    bench.write("run.yaml", &plan("by-run"));
+    bench.write("submit.yaml", &plan("by-submit"));
+    let add = ["task", "add", "a", "--run", &format!("{told} by-add")];
+    assert!(!call(&outer, &add).contains("traceparent"));
+    call(&outer, &["submit", "submit.yaml"]);
+    // The same plan from within another trace is the same plan.
+    let again = outer.replace('4', "5");
+    call(&again, &["submit", "submit.yaml"]);
+    assert_eq!(bench.json(&["runs", "list"])["count"], 1);
+    call(&outer, &["run", "run.yaml"]);
+    let nobody = ["task", "add", "b", "--run", &format!("{told} by-nobody")];
+    let hints = call("00-not-a-trace", &nobody);
+    assert!(
+        hints.contains("hint: TRACEPARENT is no W3C traceparent"),
+        "{hints}"
+    );
+    let worker = bench.spawn(&["worker"]);
+    until("the work", || bench.json(&["queue", "status"])["completed"] == 4);
+    end(worker);
+    for name in ["by-add", "by-submit", "by-run"] {
+        let place = std::fs::read_to_string(bench.path().join(name)).unwrap();
+        assert!(
+            place.starts_with(&format!("00-{TRACE}-")) && place.ends_with("-01") && place != outer,
+            "{name}: {place}"
+        );
+    }
+    assert_eq!(
+        std::fs::read_to_string(bench.path().join("by-nobody")).unwrap(),
+        ""
+    );
+    let key = ["task", "add", "c", "--idempotency-key", "k"];
+    call(&outer, &key);
+    call(&again, &key);
+    assert_eq!(bench.json(&["queue", "status"])["ready"], 1);
+}
+
+// proves: DESIGN 13
+#[test]
+fn an_attempt_is_told_when_it_ends_and_once() {
+    let (bench, collector) = (Bench::new(), Collector::new());
+    let (server, address) = served(&bench, &collector.url);
+    let outer = format!("00-{TRACE}-{OUTER}-01");
+    let task = json!({"id": "a", "prompt": "think"});
+    assert_eq!(post(&address, "/v1/tasks", &outer, &task), 201);
+    let token = |bench: &Bench| {
+        let lease = bench.json(&["task", "claim", "--worker", "w"]);
+        lease["leases"][0]["token"].as_str().unwrap().to_owned()
+    };
+    let count = |name: &str| {
+        let spans = collector.spans.lock().unwrap();
+        spans.iter().filter(|span| span["name"] == name).count()
+    };
+    let first = token(&bench);
+    bench.json(&["task", "release", "a", "--token", &first]);
+    until("the first attempt", || count("attempt") == 1);
+    assert_eq!(count("task agent"), 0, "the task is not over");
+    // Another server tells the rest, and nothing again.
+    end(server);
+    let (server, _) = served(&bench, &collector.url);
+    let second = token(&bench);
+    bench.json(&["task", "complete", "a", "--token", &second]);
+    until("the task", || count("task agent") == 1 && count("attempt") == 2);
+    let spans = collector.spans.lock().unwrap().clone();
+    let mut ids: Vec<&str> = spans
+        .iter()
+        .map(|span| span["spanId"].as_str().unwrap())
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), spans.len(), "{spans:?}");
+    end(server);
+}

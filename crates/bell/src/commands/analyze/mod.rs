@@ -6,7 +6,7 @@ mod plan;
 mod text;
 mod watch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ::analyze::cache::Cache;
 use ::analyze::facts::Language;
@@ -93,7 +93,10 @@ fn language(text: &str) -> std::result::Result<Language, String> {
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result {
-        let mut cache = self.cache(context);
+        let mut cache = match self.no_cache {
+            true => Cache::none(),
+            false => remembered(context, &self.path),
+        };
         if self.watch {
             return watch::watch(&self, context, &mut cache);
         }
@@ -135,20 +138,8 @@ impl Args {
         } else {
             self.language.clone()
         };
-        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-        let options = Options {
-            languages,
-            threads: self.jobs.unwrap_or_else(processors),
-        };
-        let tree = ::analyze::analyse(&self.path, &options, cache).map_err(|error| {
-            let refusal = Refusal::new(Code::InvalidArgument, error.to_string());
-            refusal.help("name a folder that can be read")
-        })?;
-        // Without what was remembered the next look takes longer, and that is all.
-        if let Err(error) = cache.save() {
-            tracing::warn!("what was read cannot be kept: {error}");
-        }
-        Ok(tree)
+        let threads = self.jobs.unwrap_or_else(processors);
+        look(&self.path, &Options { languages, threads }, cache)
     }
 
     fn changed(&self, tree: &Tree) -> Result<Option<Vec<u32>>> {
@@ -166,18 +157,42 @@ impl Args {
         changed.dedup();
         Ok(Some(changed))
     }
+}
 
-    /// In the project's folder, one file for each tree that is looked at; without such a folder nothing is kept.
-    fn cache(&self, context: &Context) -> Cache {
-        let root = self.path.canonicalize().ok();
-        match (self.no_cache, context.home_folder(), root) {
-            (false, Some(home), Some(root)) => {
-                let name = blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex();
-                Cache::open(&home.join("analyze").join(&name[..16]))
-            }
-            _ => Cache::none(),
-        }
+/// The tree below a folder, whatever its languages.
+pub(super) fn tree(context: &Context, path: &Path) -> Result<Tree> {
+    let options = Options {
+        languages: Language::ALL.to_vec(),
+        threads: processors(),
+    };
+    look(path, &options, &mut remembered(context, path))
+}
+
+fn look(path: &Path, options: &Options, cache: &mut Cache) -> Result<Tree> {
+    let tree = ::analyze::analyse(path, options, cache).map_err(|error| {
+        let refusal = Refusal::new(Code::InvalidArgument, error.to_string());
+        refusal.help("name a folder that can be read")
+    })?;
+    // Without what was remembered the next look takes longer, and that is all.
+    if let Err(error) = cache.save() {
+        tracing::warn!("what was read cannot be kept: {error}");
     }
+    Ok(tree)
+}
+
+/// In the project's folder, one file for each tree that is looked at; without such a folder nothing is kept.
+fn remembered(context: &Context, path: &Path) -> Cache {
+    match (context.home_folder(), path.canonicalize().ok()) {
+        (Some(home), Some(root)) => {
+            let name = blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex();
+            Cache::open(&home.join("analyze").join(&name[..16]))
+        }
+        _ => Cache::none(),
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn report<'a>(tree: &'a Tree, order: &Order, units: &'a Units, changed: Option<&[u32]>) -> Report<'a> {

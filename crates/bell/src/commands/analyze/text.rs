@@ -86,10 +86,11 @@ pub(super) fn people(report: &Report<'_>) -> String {
 fn circles(report: &Report<'_>) -> String {
     let mut text = String::new();
     for cycle in report.cycles.iter().take(LINES) {
+        let count = cycle.cuts.len();
         let head = format!(
-            "circle of {} files, in order after {} cuts",
+            "circle of {} files, in order after {count} {}",
             cycle.files.len(),
-            cycle.cuts.len()
+            if count == 1 { "cut" } else { "cuts" }
         );
         let cuts = cycle
             .cuts

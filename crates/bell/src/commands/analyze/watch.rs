@@ -12,6 +12,9 @@ use crate::error::Result;
 const EVERY: Duration = Duration::from_millis(500);
 
 pub(super) fn watch(args: &Args, context: &Context, cache: &mut Cache) -> Result {
+    if cache.is_none() {
+        *cache = Cache::in_memory();
+    }
     let mut last = None;
     loop {
         let tree = args.read(cache)?;

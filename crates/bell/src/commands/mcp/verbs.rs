@@ -3,7 +3,9 @@
 //! Left out is what never ends, what belongs to the terminal or to the machine, and, unless it was allowed when the session
 //! was started, whatever would let an agent choose a command that is run.
 
+use std::any::TypeId;
 use std::fmt;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use clap::{Arg, ArgAction, Command, Parser};
@@ -37,10 +39,32 @@ const COMMANDS: &[&str] = &["submit", "rule add"];
 /// Flags of no use here, or that never end; of commands, `run` is one as well.
 const FLAGS: &[&str] = &["follow", "wait", "help", "version"];
 const COMMAND_FLAGS: &[&str] = &["run", "env", "cwd"];
+/// What reads the files of this machine.
+const FILES: &[&str] = &["analyze"];
+/// Flags that take a path or something else.
+const PATHS: &[&str] = &["anchor"];
 /// Last words of commands that change nothing.
 const LOOKS: &[&str] = &[
-    "list", "show", "why", "history", "logs", "status", "problems", "groups", "check", "graph", "simulate",
-    "verify", "schema", "next", "explain", "events", "mine", "export", "advise",
+    "list",
+    "show",
+    "why",
+    "history",
+    "logs",
+    "status",
+    "problems",
+    "groups",
+    "check",
+    "graph",
+    "simulate",
+    "verify",
+    "schema",
+    "next",
+    "explain",
+    "events",
+    "mine",
+    "export",
+    "advise",
+    "conflicts",
 ];
 /// Bytes of one answer.
 const ANSWER_MAX: usize = 4 * 1024 * 1024;
@@ -64,6 +88,8 @@ struct Flag {
     long: Option<String>,
     sort: Sort,
     needed: bool,
+    /// No file of this machine is read for it.
+    far: bool,
     about: String,
 }
 
@@ -75,39 +101,77 @@ enum Sort {
 }
 
 impl Verbs {
+    /// For whoever works on this machine.
     pub(in crate::commands) fn new(context: Context, may_run_commands: bool) -> Verbs {
+        Verbs::with(
+            context,
+            Leave {
+                may_run_commands,
+                far: false,
+            },
+        )
+    }
+
+    /// For whoever is elsewhere: the files of this machine are none of theirs.
+    pub(in crate::commands) fn far(context: Context) -> Verbs {
+        Verbs::with(
+            context,
+            Leave {
+                may_run_commands: false,
+                far: true,
+            },
+        )
+    }
+
+    fn with(context: Context, leave: Leave) -> Verbs {
         let mut verbs = Vec::new();
-        collect(&args::command(), &[], may_run_commands, &mut verbs);
+        collect(&args::command(), &[], leave, &mut verbs);
         Verbs { context, verbs }
     }
 }
 
+/// What callers may do.
+#[derive(Clone, Copy, Debug)]
+struct Leave {
+    may_run_commands: bool,
+    /// They are on another machine.
+    far: bool,
+}
+
 /// The commands that have none below them.
-fn collect(command: &Command, path: &[String], may_run: bool, verbs: &mut Vec<Verb>) {
+fn collect(command: &Command, path: &[String], leave: Leave, verbs: &mut Vec<Verb>) {
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         let path = [path, &[sub.get_name().to_owned()]].concat();
         let words = path.join(" ");
-        if LEFT_OUT.contains(&path[0].as_str()) || !may_run && COMMANDS.contains(&words.as_str()) {
+        let needs_file = || {
+            sub.get_arguments()
+                .any(|arg| arg.is_required_set() && names_file(arg))
+        };
+        if LEFT_OUT.contains(&path[0].as_str())
+            || !leave.may_run_commands && COMMANDS.contains(&words.as_str())
+            || leave.far && (needs_file() || FILES.contains(&path[0].as_str()))
+        {
             continue;
         }
         if sub.has_subcommands() {
-            collect(sub, &path, may_run, verbs);
+            collect(sub, &path, leave, verbs);
         } else {
-            verbs.push(Verb::new(sub, path, may_run));
+            verbs.push(Verb::new(sub, path, leave));
         }
     }
 }
 
 impl Verb {
-    fn new(command: &Command, path: Vec<String>, may_run: bool) -> Verb {
+    fn new(command: &Command, path: Vec<String>, leave: Leave) -> Verb {
         let wanted = |arg: &&Arg| {
             let name = arg.get_id().as_str();
             // A schedule's plan file may hold commands; a plan that is only looked at stands by its place.
             let chooses = COMMAND_FLAGS.contains(&name) || name == "plan" && arg.get_long().is_some();
-            let runs = chooses && !may_run;
+            let runs = chooses && !leave.may_run_commands || leave.far && names_file(arg);
             !(arg.is_hide_set() || arg.is_global_set() || FLAGS.contains(&name) || runs)
         };
-        let flags: Vec<Flag> = command.get_arguments().filter(wanted).map(Flag::new).collect();
+        let flags = command.get_arguments().filter(wanted);
+        let flags: Vec<Flag> = flags.map(|arg| Flag::new(arg, leave.far)).collect();
         let last = path.last().map_or("", String::as_str);
         let rights = match LOOKS.contains(&last) {
             true => Rights::Read,
@@ -156,8 +220,13 @@ impl Verb {
     }
 }
 
+/// Whether its value is a path, or may be one.
+fn names_file(arg: &Arg) -> bool {
+    arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() || PATHS.contains(&arg.get_id().as_str())
+}
+
 impl Flag {
-    fn new(arg: &Arg) -> Flag {
+    fn new(arg: &Arg, far: bool) -> Flag {
         let sort = match arg.get_action() {
             ArgAction::SetTrue | ArgAction::SetFalse | ArgAction::Count => Sort::Switch,
             ArgAction::Append => Sort::Many,
@@ -170,6 +239,7 @@ impl Flag {
             long,
             sort,
             needed: arg.is_required_set(),
+            far,
             about: arg.get_help().map(ToString::to_string).unwrap_or_default(),
         }
     }
@@ -179,6 +249,9 @@ impl Flag {
         let one = |value: &Value| match value {
             // Stdin is the client's.
             Value::String(text) if text == "-" => Err(self.wrong("`-` means stdin, which is not there")),
+            Value::String(text) if self.far && text.starts_with('@') => {
+                Err(self.wrong("files are not read for callers from elsewhere; write the value itself"))
+            }
             Value::String(text) if text.contains('\0') => Err(self.wrong("a zero byte")),
             Value::String(text) => Ok(text.clone()),
             other => Ok(other.to_string()),

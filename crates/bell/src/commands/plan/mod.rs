@@ -1,6 +1,7 @@
 //! `bell plan`: what a plan says, before anything of it runs. Needs no store; how long things take is learned from one.
 
 mod check;
+mod conflicts;
 pub(super) mod file;
 mod graph;
 mod schema;
@@ -23,6 +24,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
+    Conflicts(conflicts::Args),
     Graph(graph::Args),
     Schema(schema::Args),
     Simulate(simulate::Args),
@@ -33,6 +35,7 @@ impl Args {
     pub(crate) fn run(self, context: &Context) -> Result {
         match self.command {
             Command::Check(args) => wait(args.run(context)),
+            Command::Conflicts(args) => args.run(context),
             Command::Graph(args) => wait(args.run(context)),
             Command::Schema(args) => args.run(context),
             Command::Simulate(args) => wait(args.run(context)),

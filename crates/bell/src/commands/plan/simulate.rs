@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use api::project::Forecast as Told;
 use domain::id::Key;
 use domain::task::score::Profile;
 use domain::time::show_duration;
 use engine::expect::Expected;
 use engine::simulate::{Forecast, Options, simulate};
 use engine::submit::identity;
-use serde::Serialize;
 
 use super::file::{Loaded, load};
 use crate::context::Context;
@@ -49,22 +49,6 @@ pub(crate) struct Args {
     profile: Profile,
 }
 
-#[derive(Debug, Serialize)]
-struct Told {
-    workers: usize,
-    samples: usize,
-    /// Samples in which everything went well.
-    succeeded: usize,
-    p50_seconds: f64,
-    p90_seconds: f64,
-    /// Busy time over the time of all workers, 0 to 1.
-    utilisation: f64,
-    /// Tasks whose durations come from earlier runs.
-    learned: usize,
-    /// Tasks whose durations are those of their kind.
-    by_kind: usize,
-}
-
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let loaded = load(context, &self.plan)?;
@@ -80,7 +64,7 @@ impl Args {
         let expected = known(context, &loaded).await?;
         let fresh = || store::open("memory:", store::Options::default());
         let forecast = simulate(&loaded.plan, &expected, &options, &fresh).await?;
-        let told = told(workers, &forecast);
+        let told = desk::plan::foretold(workers, &forecast);
         context
             .ui
             .answer(&told, |told| people(told, &forecast, loaded.plan.tasks.len()))?;
@@ -96,19 +80,6 @@ async fn known(context: &Context, loaded: &Loaded) -> Result<Expected> {
             Ok(Expected::default())
         }
         Err(error) => Err(error),
-    }
-}
-
-fn told(workers: usize, forecast: &Forecast) -> Told {
-    Told {
-        workers,
-        samples: forecast.samples,
-        succeeded: forecast.succeeded,
-        p50_seconds: forecast.p50.as_secs_f64(),
-        p90_seconds: forecast.p90.as_secs_f64(),
-        utilisation: (forecast.utilisation * 1_000.0).round() / 1_000.0,
-        learned: forecast.learned,
-        by_kind: forecast.by_kind,
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use api::project::{Judged, Verified};
 use domain::id::Key;
-use domain::plan::{Happening, Never, Plan, Verdict, What, asks, unreachable, verify};
-use serde::Serialize;
+use domain::plan::{Happening, Never, Verdict, What};
 
 use super::file::load;
 use crate::context::Context;
@@ -34,63 +34,21 @@ pub(crate) struct Args {
 /// Edges looked at for tasks that can never begin: some seconds of work.
 const EDGES: usize = 200_000_000;
 
-#[derive(Debug, Serialize)]
-struct Told {
-    sound: bool,
-    rules: Vec<Rule>,
-    /// Tasks that can never begin, because what they wait for contradicts itself.
-    unreachable: Vec<Key>,
-    /// Every task was looked at for that.
-    whole: bool,
-    /// Tasks that stop for a person.
-    asks: Vec<Key>,
-}
-
-#[derive(Debug, Serialize)]
-struct Rule {
-    rule: String,
-    result: Verdict,
-}
-
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result {
         let plan = load(context, &self.plan)?.plan;
-        let told = told(&plan, &self.never)?;
+        let told = desk::plan::verify(&plan, &self.never, EDGES)?;
         context.ui.answer(&told, people)?;
         Ok(if told.sound { Exit::DONE } else { Exit::NO })
     }
 }
 
-fn told(plan: &Plan, never: &[Never]) -> Result<Told> {
-    let mut rules = Vec::with_capacity(never.len());
-    for rule in never {
-        let before: Vec<&str> = rule.before.iter().map(Key::as_str).collect();
-        rules.push(Rule {
-            rule: format!("never {} before {}", rule.task, before.join(" and ")),
-            result: verify(plan, rule)?,
-        });
-    }
-    let (found, whole) = unreachable(plan, EDGES);
-    let unreachable: Vec<Key> = found
-        .into_iter()
-        .map(|v| plan.tasks[v as usize].key.clone())
-        .collect();
-    let holds = |rule: &Rule| matches!(rule.result, Verdict::Holds | Verdict::NeverBegins);
-    Ok(Told {
-        sound: unreachable.is_empty() && rules.iter().all(holds),
-        rules,
-        unreachable,
-        whole,
-        asks: asks(plan).cloned().collect(),
-    })
-}
-
 /// Happenings shown of a course; the last ones matter most.
 const SHOWN: usize = 30;
 
-fn people(told: &Told) -> String {
+fn people(told: &Verified) -> String {
     let mut text = String::new();
-    for Rule { rule, result } in &told.rules {
+    for Judged { rule, result } in &told.rules {
         match result {
             Verdict::Holds => text += &format!("proved    {rule}\n"),
             Verdict::NeverBegins => text += &format!("proved    {rule}, since it never begins\n"),

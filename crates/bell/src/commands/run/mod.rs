@@ -58,7 +58,10 @@ const REFRESH: Duration = Duration::from_millis(50);
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result {
-        let loaded = load(context, &self.plan)?;
+        let mut loaded = load(context, &self.plan)?;
+        if let Some(trace) = context.trace()? {
+            desk::run::within(&mut loaded.plan, trace);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Refusal::new(Code::Internal, format!("no runtime: {e}")))?;
         let ended = runtime.block_on(self.work(context, &loaded));

@@ -68,7 +68,7 @@ impl Args {
         }
         if mined.proposals.is_empty() {
             context.ui.hint(&format!(
-                "nothing new came again in {} runs that succeeded; --support 2 and --known ask for less",
+                "nothing new came again among runs that succeeded ({}); --support 2 and --known ask for less",
                 mined.runs
             ))?;
         } else {

@@ -3,7 +3,7 @@
 use desk::find;
 use domain::id::{AgentName, Capability, Kind, TaskId, TeamName};
 use domain::limits;
-use domain::store::{Admission, IntoRun, NewEdge, NewTask, On};
+use domain::store::{Admission, IntoRun, NewEdge, On};
 use domain::task::lock::{Lock, Mode};
 use domain::task::retry::Retry;
 use domain::task::spec::{Json, Moment, Priority, Source, Spec, Work};
@@ -113,9 +113,12 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.open(Access::Create).await?;
         let now = engine.now();
-        let spec = self.asked.spec(&self.name, context)?;
+        let mut spec = self.asked.spec(&self.name, context)?;
+        if let Some(trace) = context.trace()? {
+            trace.hold(&mut spec.env);
+        }
         let id = self.id.clone().unwrap_or_else(ids::task);
-        let mut task = NewTask::new(id, None, &spec, now.wall);
+        let mut task = desk::task::fresh(id, None, &spec, now.wall);
         for after in &self.after {
             let on = On::Task(find::typed_prerequisite(&engine, &after.task).await?);
             task.after.push(NewEdge { on, when: after.when });
@@ -144,8 +147,11 @@ impl Args {
         let view = find::typed(&engine, &id).await?;
         let task = find::whole(&engine, view).await?;
         context.ui.answer(&task, show::line)?;
-        context.ui.hint(&match task.state {
-            State::Ready => "`bell task claim --worker NAME` takes the first in line".to_owned(),
+        context.ui.hint(&match (task.state, &spec.team) {
+            (State::Ready, Some(team)) => {
+                format!("`bell task claim --worker NAME` takes it for a member of {team}")
+            }
+            (State::Ready, None) => "`bell task claim --worker NAME` takes the first in line".to_owned(),
             _ => format!("`bell task why {id}` tells what it waits for"),
         })?;
         Ok(Exit::DONE)

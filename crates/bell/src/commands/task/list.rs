@@ -2,7 +2,7 @@
 
 use api::task::score_in;
 use desk::find;
-use domain::id::{AgentName, Kind, Seq};
+use domain::id::{AgentName, Kind, Seq, TeamName};
 use domain::limits::PAGE_MAX;
 use domain::store::{Filter, View};
 use domain::task::order::Order;
@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Only tasks pinned to this agent
     #[arg(long, value_parser = parse::name::<AgentName>)]
     agent: Option<AgentName>,
+    /// Only tasks for the members of this team
+    #[arg(long, value_parser = parse::name::<TeamName>)]
+    team: Option<TeamName>,
     /// Only subtasks of this task
     #[arg(long, value_name = "ID")]
     parent: Option<String>,
@@ -78,6 +81,7 @@ impl Args {
             kind: self.kind,
             source: self.source,
             agent: self.agent,
+            team: self.team,
             parent,
             ..Filter::default()
         })

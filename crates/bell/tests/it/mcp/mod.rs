@@ -4,6 +4,7 @@ mod classic;
 mod client;
 mod core;
 mod events;
+mod far;
 mod race;
 mod reading;
 mod service;

@@ -1,53 +1,73 @@
-//! Many agents on one store at once; `cargo xtask soak` does the same with thirty and thousands of tasks.
+//! Thirty agents on one store at once, by pipes and over HTTP; `cargo xtask soak` does the same for longer.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::Client;
+use super::far::Far;
 use crate::bench::Bench;
+use crate::serve::Served;
 
-const AGENTS: usize = 6;
-const EACH: usize = 20;
+const AGENTS: usize = 30;
+const EACH: usize = 100;
+/// One in so many speaks HTTP.
+const FAR: usize = 5;
+
+/// Some agent has failed: the others would wait for ever for what it has not done.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+struct Tells;
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        FAILED.fetch_or(std::thread::panicking(), Ordering::Relaxed);
+    }
+}
 
 /// Adds its share, then takes whatever is there until all is done. Returns what it took.
-fn work(bench: &Bench, agent: usize) -> Vec<String> {
-    let mut client = Client::start(bench, &["--tools", "core", "--agent", &format!("agent-{agent}")]);
+fn work(agent: usize, does: &mut dyn FnMut(&str, Value) -> Value) -> Vec<String> {
+    let _tells = Tells;
     for number in 0..EACH {
-        client.does(
+        does(
             "task_add",
             json!({ "prompt": format!("task {number} of agent {agent}") }),
         );
     }
     let mut taken = Vec::new();
     loop {
-        let claimed = client.does("task_claim", json!({}));
+        let claimed = does("task_claim", json!({ "wait": 1 }));
         let Some(lease) = claimed["leases"].get(0) else {
-            let queue = client.does("task_why", json!({}))["queue"].clone();
-            if queue["completed"] == AGENTS * EACH {
+            let queue = does("task_why", json!({}))["queue"].clone();
+            if queue["completed"] == AGENTS * EACH || FAILED.load(Ordering::Relaxed) {
                 return taken;
             }
             continue;
         };
-        client.does("task_complete", json!({ "task": lease["task"], "result": agent }));
+        does("task_complete", json!({ "task": lease["task"], "result": agent }));
         taken.push(lease["task"].as_str().unwrap().to_owned());
     }
 }
 
-// proves: DESIGN 15
+// proves: DESIGN 9, DESIGN 15
 #[test]
 fn nothing_is_lost_done_twice_or_locked() {
     let bench = Bench::new();
-    bench.json(&["task", "add", "warm up", "--id", "first"]);
-    bench.json(&["task", "cancel", "first"]);
+    let served = Served::new(&bench, &["--tools", "core"]);
+    let start = |agent: usize| -> Vec<String> {
+        if agent.is_multiple_of(FAR) {
+            let mut far = Far::start(&served);
+            return work(agent, &mut |tool, arguments| far.does(tool, &arguments));
+        }
+        let name = format!("agent-{agent}");
+        let mut client = Client::start(&bench, &["--tools", "core", "--agent", &name]);
+        work(agent, &mut |tool, arguments| client.does(tool, arguments))
+    };
     let taken: Vec<String> = std::thread::scope(|scope| {
+        let start = &start;
         let agents: Vec<_> = (0..AGENTS)
-            .map(|agent| {
-                scope.spawn({
-                    let bench = &bench;
-                    move || work(bench, agent)
-                })
-            })
+            .map(|agent| scope.spawn(move || start(agent)))
             .collect();
         agents
             .into_iter()
