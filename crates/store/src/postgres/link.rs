@@ -249,6 +249,11 @@ impl Link {
         }
     }
 
+    /// There is a connection, and nothing is known against it.
+    pub(super) fn is_up(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| !live.client.is_closed())
+    }
+
     /// Begins a transaction, with the next exchange.
     pub(super) fn begin(&self) -> Order {
         Order::Begin(self.begin.clone())

@@ -310,6 +310,16 @@ impl Driver for PgDriver {
     }
 }
 
+impl Drop for PgDriver {
+    /// A command that ends with its commit may end before the watch has told of it, and others would not know for a second.
+    fn drop(&mut self) {
+        if self.herald.is_behind() && self.link.is_up() && !self.link.place.pooled {
+            let telling = watch::telling(&self.link.place.schema);
+            let _ = self.link.send(&[Order::Plain(telling.into())]);
+        }
+    }
+}
+
 pub(super) fn unreachable(why: &str, patience: Duration) -> Refusal {
     Refusal::new(
         Code::StoreUnavailable,

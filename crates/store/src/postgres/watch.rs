@@ -2,17 +2,19 @@
 //!
 //! One connection does both: it listens on the store's channel, and when the writer has committed it says so there, at
 //! most once in a few milliseconds and outside of the writer's own transactions, which would all queue for the one lock
-//! behind notifications. Behind a pooler sessions are not our own, so there the heads are looked at from time to time.
+//! behind notifications. A process may die, or lose this connection, between the two: after a second of silence the heads
+//! are looked at. Behind a pooler sessions are not our own, so there nothing is listened to, and the heads are looked at
+//! more often.
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio_postgres::tls::TlsStream;
-use tokio_postgres::{AsyncMessage, Client, Connection, Socket};
+use tokio_postgres::{AsyncMessage, Client, Connection, Socket, Statement};
 
 use super::fault::{Fault, Sql};
 use super::link::{Drive, Link, Place};
@@ -31,12 +33,29 @@ const HEADS: &str = "SELECT (coalesce(sum(last_event + latest), 0) + count(*))::
 #[derive(Debug, Default)]
 pub(super) struct Herald {
     word: Notify,
+    commits: AtomicU64,
+    /// How many of them others have been told of.
+    told: AtomicU64,
 }
 
 impl Herald {
     pub(super) fn call(&self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
         self.word.notify_one();
     }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.told.load(Ordering::Relaxed) < self.commits.load(Ordering::Relaxed)
+    }
+}
+
+/// Tells others of a commit, which is worth no flush to disk.
+pub(super) fn telling(schema: &str) -> String {
+    format!("SET LOCAL synchronous_commit = off; NOTIFY \"{}\"", channel(schema))
+}
+
+fn channel(schema: &str) -> String {
+    format!("bellwether:{schema}")
 }
 
 /// What the connection has heard.
@@ -53,7 +72,7 @@ pub(super) struct PgWatch {
     place: Place,
     herald: Arc<Herald>,
     runtime: Option<Runtime>,
-    live: Option<(Client, Arc<Heard>)>,
+    live: Option<Live>,
     told: Option<Instant>,
     /// Instead of listening, behind a pooler.
     looks: Option<(Link, i64)>,
@@ -95,47 +114,74 @@ impl PgWatch {
         }
     }
 
-    /// Listens and speaks until a commit of another process is heard or the time is over. `true` too when the connection
-    /// had to be made anew: nobody knows what was said meanwhile.
+    /// Listens and speaks until a commit of another process is heard or seen, or the time is over. `true` too when the
+    /// connection had to be made anew: nobody knows what was said meanwhile.
     async fn listen(&mut self) -> Sql<bool> {
-        let channel = format!("bellwether:{}", self.place.schema);
-        let (client, heard) = match &self.live {
-            Some((client, heard)) if !client.is_closed() && !heard.over.load(Ordering::Relaxed) => {
-                (client, heard)
-            }
-            _ => {
-                let heard = Arc::new(Heard::default());
-                let client = self.place.connect(Listener(heard.clone())).await?;
-                // What is said here is worth no flush to disk.
-                let begin = format!("SET synchronous_commit = off; LISTEN \"{channel}\"");
-                let own = client.query_one("SELECT pg_backend_pid()", &[]).await?;
-                heard.own.store(own.try_get(0)?, Ordering::Relaxed);
-                client.batch_execute(&begin).await?;
-                self.live = Some((client, heard));
+        let live = match &mut self.live {
+            Some(live) if !live.client.is_closed() => live,
+            gone => {
+                *gone = Some(Live::connect(&self.place).await?);
                 return Ok(true);
             }
         };
         let end = tokio::time::Instant::now() + WAIT;
-        let notify = format!("NOTIFY \"{channel}\"");
         loop {
-            if heard.over.load(Ordering::Relaxed) {
+            if live.heard.over.load(Ordering::Relaxed) {
                 return Err(Fault::Lost("the connection is over".to_owned()));
             }
-            if heard.commit.swap(false, Ordering::Relaxed) {
+            if live.heard.commit.swap(false, Ordering::Relaxed) {
                 return Ok(true);
             }
             tokio::select! {
-                () = heard.word.notified() => {}
+                () = live.heard.word.notified() => {}
                 () = self.herald.word.notified() => {
                     if let Some(told) = self.told {
                         tokio::time::sleep(REST.saturating_sub(told.elapsed())).await;
                     }
                     self.told = Some(Instant::now());
-                    client.batch_execute(&notify).await?;
+                    let commits = self.herald.commits.load(Ordering::Relaxed);
+                    live.client.batch_execute(&telling(&self.place.schema)).await?;
+                    self.herald.told.store(commits, Ordering::Relaxed);
                 }
-                () = tokio::time::sleep_until(end) => return Ok(false),
+                () = tokio::time::sleep_until(end) => return live.look().await,
             }
         }
+    }
+}
+
+/// The connection that listens.
+struct Live {
+    client: Client,
+    heard: Arc<Heard>,
+    heads: Statement,
+    seen: i64,
+}
+
+impl Live {
+    async fn connect(place: &Place) -> Sql<Live> {
+        let heard = Arc::new(Heard::default());
+        let client = place.connect(Listener(heard.clone())).await?;
+        let own = client.query_one("SELECT pg_backend_pid()", &[]).await?;
+        heard.own.store(own.try_get(0)?, Ordering::Relaxed);
+        let schema = &place.schema;
+        let begin = format!("SET search_path = '{schema}'; LISTEN \"{}\"", channel(schema));
+        client.batch_execute(&begin).await?;
+        let heads = client.prepare(HEADS).await?;
+        let mut live = Live {
+            client,
+            heard,
+            heads,
+            seen: 0,
+        };
+        live.look().await?;
+        Ok(live)
+    }
+
+    /// Whether anybody has committed since the last look, ourselves included.
+    async fn look(&mut self) -> Sql<bool> {
+        let row = self.client.query_one(&self.heads, &[]).await?;
+        let sum = row.try_get(0)?;
+        Ok(std::mem::replace(&mut self.seen, sum) != sum)
     }
 }
 
@@ -183,6 +229,9 @@ impl Watch for PgWatch {
         heard.unwrap_or_else(|fault| {
             tracing::debug!(?fault, "cannot listen to other processes");
             self.live = None;
+            if self.herald.is_behind() {
+                self.herald.word.notify_one();
+            }
             std::thread::sleep(Duration::from_millis(200));
             false
         })

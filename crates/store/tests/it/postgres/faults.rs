@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::code::Code;
+use domain::id::Project;
 use rig::postgres::{Server, sql_at};
 use store::conformance::Lab;
 use store::conformance::new::task;
 use store::conformance::words::{completion, held};
+use store::driver::Driver;
 use store::local::Local;
 use store::postgres::{Options, PgDriver};
 use tokio::runtime::Runtime;
@@ -209,5 +211,34 @@ fn without_sessions_of_its_own_a_store_polls() {
         other.store.changed(moment).await;
         assert_eq!(other.claim_up_to(9).await.len(), 2);
         other.assert_sound().await;
+    });
+}
+
+/// Whoever waits notices a commit of a process that was gone before it could tell of it.
+#[test]
+fn a_commit_is_noticed_though_its_process_has_ended() {
+    let space = Space::shared();
+    Runtime::new().unwrap().block_on(async {
+        let other = lab(&space.url);
+        other.add(&[task("a")]).await;
+        for (project, killed) in [("orderly", false), ("killed", true)] {
+            let quiet = Duration::from_millis(2_500);
+            let mut moment = other.store.changed(0).await;
+            while let Ok(later) = tokio::time::timeout(quiet, other.store.changed(moment)).await {
+                moment = later;
+            }
+            let url = space.url.clone();
+            // Without a store around it, nothing is told beside the commits.
+            let commit = move || {
+                let mut driver = PgDriver::open(&url, &options()).unwrap();
+                let project = Project::new(project).unwrap();
+                driver.write(&mut |tx| tx.project(&project, true).map(drop)).unwrap();
+                if killed {
+                    std::mem::forget(driver);
+                }
+            };
+            std::thread::spawn(commit).join().unwrap();
+            other.store.changed(moment).await;
+        }
     });
 }

@@ -39,10 +39,11 @@ fn under_load(url: &str, disturb: impl FnOnce() + Send) {
     let stop = AtomicBool::new(false);
     let acknowledged: Vec<String> = std::thread::scope(|scope| {
         let work = |name: &'static str| {
-            let stop = &stop;
+            // Opened before anything is disturbed: whoever opens a store is told at once that it cannot be reached.
+            let (stop, lab) = (&stop, lab(url));
             scope.spawn(move || {
                 let runtime = Runtime::new().unwrap();
-                runtime.block_on(async { load(lab(url), name, stop).await })
+                runtime.block_on(async { load(lab, name, stop).await })
             })
         };
         let workers = [work("one"), work("two")];
