@@ -24,11 +24,20 @@ pub(crate) fn main(argv: Vec<OsString>) -> ExitCode {
     }
     std::panic::set_hook(Box::new(tell_panic));
     let json = argv.iter().any(|word| word == "--json");
-    let exit = match Cli::try_parse_from(argv) {
+    let exit = match Cli::try_parse_from(with_help(argv)) {
         Ok(cli) => start(cli),
         Err(error) => usage(&error, json),
     };
     exit.into()
+}
+
+/// `bell help COMMAND` is `bell COMMAND --help`.
+fn with_help(mut argv: Vec<OsString>) -> Vec<OsString> {
+    if argv.get(1).is_some_and(|word| word == "help") {
+        argv.remove(1);
+        argv.push("--help".into());
+    }
+    argv
 }
 
 fn start(cli: Cli) -> Exit {
@@ -133,8 +142,12 @@ fn usage(error: &clap::Error, json: bool) -> Exit {
     if is_answer { Exit::DONE } else { Exit::USAGE }
 }
 
-/// One clear line; a backtrace only for those who ask.
+/// One clear line; a backtrace only for those who ask. What the store catches is answered by the store.
 fn tell_panic(info: &std::panic::PanicHookInfo<'_>) {
+    if store::is_caught() {
+        tracing::debug!(%info, "the store caught a panic");
+        return;
+    }
     let place = info
         .location()
         .map_or_else(String::new, |at| format!(" ({}:{})", at.file(), at.line()));

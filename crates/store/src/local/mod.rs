@@ -9,6 +9,7 @@ mod readers;
 mod tests;
 mod writer;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
@@ -134,8 +135,14 @@ fn gone() -> Refusal {
 }
 
 /// The answer to somebody whose request has hit a defect of ours.
-fn panicked() -> Refusal {
-    Refusal::new(Code::Internal, "the store panicked; nothing was written")
+fn panicked(panic: &(dyn Any + Send)) -> Refusal {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    let detail = format!(
+        "the store panicked, and nothing was written: {}",
+        text.unwrap_or("unknown")
+    );
+    Refusal::new(Code::Internal, detail)
 }
 
 /// Passes on what other processes commit, until the store is dropped.

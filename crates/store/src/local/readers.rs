@@ -1,13 +1,13 @@
 //! A few readers, made when they are first needed and used one after another.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::store::Result;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
-use super::panicked;
+use super::{gone, panicked};
+use crate::caught;
 use crate::driver::Read;
 
 /// Readers at work at once; more would only fight over the same processors.
@@ -51,14 +51,14 @@ impl Readers {
     ) -> Result<T> {
         let readers = self.clone();
         let work = move || {
-            let answer = catch_unwind(AssertUnwindSafe(|| read(&mut *reader)));
+            let answer = caught::catch(|| read(&mut *reader));
             if answer.is_ok() {
                 readers.lock().push(reader);
             }
             drop(turn);
-            answer.unwrap_or_else(|_| Err(panicked()))
+            answer.unwrap_or_else(|panic| Err(panicked(&*panic)))
         };
-        spawn_blocking(work).await.unwrap_or_else(|_| Err(panicked()))
+        spawn_blocking(work).await.unwrap_or_else(|_| Err(gone()))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Read>>> {

@@ -1,7 +1,6 @@
 //! The one thread that writes.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -13,6 +12,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::panicked;
+use crate::caught;
 use crate::driver::{Driver, Read};
 use crate::kernel;
 use crate::kernel::tx::Tx;
@@ -278,7 +278,7 @@ impl<D: Driver> Writer<D> {
 
     /// A transaction in which a panic is a failure like any other: the driver rolls back while it unwinds.
     fn transact(&mut self, work: &mut dyn FnMut(&mut dyn Tx) -> Result<()>) -> Result<()> {
-        let done = catch_unwind(AssertUnwindSafe(|| self.driver.write(work)));
-        done.unwrap_or_else(|_| Err(panicked()))
+        let done = caught::catch(|| self.driver.write(work));
+        done.unwrap_or_else(|panic| Err(panicked(&*panic)))
     }
 }

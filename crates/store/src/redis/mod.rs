@@ -37,11 +37,12 @@ mod watch;
 mod writer;
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use domain::store::{Durability, Info, Result};
 
+use crate::caught;
 use crate::driver::{Driver, Read, Watch};
 use crate::kernel::tx::Tx;
 use crate::patience::Patience;
@@ -132,7 +133,7 @@ impl RedisDriver {
                 return Ok(Some(Ok(())));
             }
         }
-        let done = catch_unwind(AssertUnwindSafe(|| work(&mut tx)));
+        let done = caught::catch(|| work(&mut tx));
         let (broken, mut desks) = (tx.broken.take(), std::mem::take(&mut tx.desks));
         if let Some(fault) = broken {
             return Err(fault);
