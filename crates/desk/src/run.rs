@@ -9,6 +9,7 @@ use domain::code::{Code, Refusal};
 use domain::id::{RunId, Seq, TaskId};
 use domain::limits::PAGE_MAX;
 use domain::plan::Plan;
+use domain::run::RunState;
 use domain::store::{Command, Filter, Request, Result, Target};
 use domain::task::score::Profile;
 use domain::task::state::{Reason, State};
@@ -61,10 +62,10 @@ pub async fn submit_within(
         (true, None) => Into::New,
         (false, None) => Into::Newest,
     };
-    let profile = match asked.profile {
-        Some(ask::Profile::CriticalPath) => Profile::CriticalPath,
-        _ => Profile::Classic,
-    };
+    let profile = asked.profile.map(|profile| match profile {
+        ask::Profile::CriticalPath => Profile::CriticalPath,
+        ask::Profile::Classic => Profile::Classic,
+    });
     let options = submit::Options {
         into,
         profile,
@@ -115,6 +116,11 @@ pub async fn cancel(engine: &Engine, text: &str) -> Result<RunCancelled> {
 
 /// As [`cancel`].
 pub async fn cancel_found(engine: &Engine, run: RunId) -> Result<RunCancelled> {
+    let found = engine.store.run(&engine.project, run).await?;
+    if found.is_some_and(|found| found.state == RunState::Succeeded) {
+        let detail = format!("run {run} has succeeded and cannot be cancelled");
+        return Err(Refusal::new(Code::InvalidTransition, detail).help("what is done stays done"));
+    }
     // The run first: from then on it stays cancelled, whatever happens between two batches.
     change(engine, vec![Target::Run(run)]).await?;
     let mut ended = RunCancelled {

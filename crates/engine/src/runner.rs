@@ -261,7 +261,7 @@ async fn stuck(engine: &Engine, run: &Run, doers: &[Wants]) -> Result<Option<Vec
     // has answered.
     let moves = |view: &View| match view.task.parked_under() {
         Some(thing) => !thing.starts_with("budget:"),
-        None => has_a_doer(view, doers),
+        None => has_a_doer(view, doers) || answers_itself(view),
     };
     if views.iter().any(moves) {
         return Ok(None);
@@ -284,6 +284,12 @@ async fn stuck(engine: &Engine, run: &Run, doers: &[Wants]) -> Result<Option<Vec
     }
     views.truncate(SHOWN);
     Ok(Some(views.iter().map(waiting).collect()))
+}
+
+/// Whether a breakpoint goes on by itself when its deadline passes.
+fn answers_itself(view: &View) -> bool {
+    let default = || view.body.read_spec().ok()?.stop?.default;
+    view.task.state == State::Awaiting && view.task.deadline.is_some() && default().is_some()
 }
 
 /// Whether a worker of this process takes it.
@@ -312,9 +318,9 @@ fn waiting(view: &View) -> Waiting {
             format!("bell breakpoint resolve {id} --answer JSON"),
         ),
         State::Awaiting if task.reason == Some(Reason::Budget) => (
-            "its budget is used up, or nobody has said that it may be used further".to_owned(),
+            "its budget is used up, it is not known how much it may use, or nobody has said that it may go on".to_owned(),
             format!(
-                "bell breakpoint resolve {id} --answer '{{\"raise\":{{\"tokens\":N}}}}', or bell budget set"
+                "bell task history {id} says which; bell breakpoint resolve {id} --answer '{{\"raise\":{{\"tokens\":N}}}}' grants an amount, bell budget set more to all"
             ),
         ),
         State::Awaiting => (

@@ -300,3 +300,74 @@ fn plans_are_mined_from_what_went_well() {
     assert_eq!(bench.json(&["runs", "mine", "--support", "9"])["count"], 0);
     assert_eq!(bench.problem(&["runs", "mine", "--support", "1"]).1, 2);
 }
+
+// proves: DESIGN 6
+#[test]
+fn a_plan_without_a_name_is_known_again_by_whatever_path() {
+    let bench = Bench::new();
+    bench.write("plan.yaml", "tasks: { a: { run: 'true' }, b: { run: 'false' } }");
+    bench.write("sub/other.yaml", "tasks: { c: { run: 'true' } }");
+    assert_eq!(bench.bell(&["run", "plan.yaml"]).exit, 1);
+    for spelled in ["./plan.yaml", "sub/../plan.yaml"] {
+        let again = bench.bell(&["run", spelled]);
+        assert!(again.err.contains("continues run"), "{spelled}: {again:?}");
+    }
+    assert_eq!(bench.json(&["runs", "list"])["count"], 1);
+}
+
+// proves: DESIGN 6
+#[test]
+fn a_failed_run_is_cancelled_and_the_next_begins_anew() {
+    let bench = Bench::new();
+    bench.write("plan.yaml", "name: p\ntasks: { a: { run: 'false' } }");
+    assert_eq!(run(&bench, &[]).1, 1);
+    bench.json(&["runs", "cancel", "p"]);
+    assert_eq!(bench.json(&["runs", "list"])["runs"][0]["state"], "cancelled");
+    bench.json(&["runs", "cancel", "p"]);
+    bench.write("plan.yaml", "name: p\ntasks: { a: { run: 'true' } }");
+    assert_eq!(run(&bench, &[]).1, 0);
+    assert_eq!(bench.json(&["runs", "list"])["count"], 2);
+    assert_eq!(bench.problem(&["runs", "cancel", "p"]).0, "invalid-transition");
+}
+
+// proves: DESIGN 6
+#[test]
+fn a_plan_without_tasks_has_succeeded() {
+    let bench = Bench::new();
+    bench.write("plan.yaml", "name: p\ntasks: {}");
+    let said = bench.bell(&["run", "plan.yaml"]);
+    assert_eq!(said.exit, 0, "{said:?}");
+    assert!(said.out.contains("no tasks"), "{said:?}");
+    assert_eq!(bench.json(&["runs", "list"])["runs"][0]["state"], "succeeded");
+    bench.json(&["audit", "verify"]);
+    bench.json(&["store", "check"]);
+}
+
+// proves: DESIGN 6
+#[test]
+fn a_breakpoint_that_answers_itself_is_waited_for() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks: { a: { breakpoint: { ask: 'go?', default: accept }, deadline: 300ms }, b: { run: 'true', after: [a] } }",
+    );
+    let (lines, exit) = run(&bench, &[]);
+    assert_eq!(exit, 0, "{lines:?}");
+}
+
+// proves: DESIGN 3
+#[test]
+fn what_a_user_cancelled_is_not_tried_again_and_that_is_told() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks: { a: { prompt: x }, b: { run: 'true' } }",
+    );
+    bench.json(&["submit", "plan.yaml"]);
+    bench.json(&["task", "cancel", "a"]);
+    let said = bench.bell(&["run", "plan.yaml"]);
+    assert_eq!(said.exit, 1, "{said:?}");
+    assert!(said.err.contains("--new"), "{said:?}");
+    let refused = bench.bell(&["task", "retry", "a"]);
+    assert!(refused.err.contains("was cancelled and stays so"), "{refused:?}");
+}

@@ -311,10 +311,17 @@ fn retry(task: &Task, at: Option<Timestamp>, now: Now) -> Result<Change, Refusal
     match task.state {
         State::Failed => {}
         State::Retrying if later.is_none() => {}
-        State::Cancelled => {
+        State::Cancelled if task.reason == Some(Reason::UpstreamFailed) => {
             return Err(
                 refuse(task, State::Ready).help("retry the failed task that it depended on; that revives it")
             );
+        }
+        State::Cancelled => {
+            return Err(Refusal::new(
+                Code::InvalidTransition,
+                format!("task {} was cancelled and stays so", task.id),
+            )
+            .help("add it anew, or begin a new run of its plan with `bell run PLAN --new`"));
         }
         _ => return Err(refuse(task, State::Retrying)),
     }

@@ -202,6 +202,8 @@ macro_rules! conformance {
                 counts_follow_the_tasks
                 a_run_finishes_once
                 failures_and_skips_are_told_apart
+                a_failed_run_may_be_cancelled_and_a_good_one_not
+                a_run_without_tasks_has_succeeded
                 a_cancelled_run_stays_cancelled
                 a_retry_resumes_the_run
                 superseded_tasks_no_longer_count

@@ -106,6 +106,33 @@ pub async fn failures_and_skips_are_told_apart(lab: Lab) {
     assert_eq!(lab.run(stopped).await.state, RunState::Failed);
 }
 
+pub async fn a_failed_run_may_be_cancelled_and_a_good_one_not(lab: Lab) {
+    let bad = lab.submit("p", &[task("x")]).await;
+    let failed = lab.next().await.unwrap();
+    lab.fail(&failed).await;
+    assert_eq!(lab.run(bad).await.state, RunState::Failed);
+    cancel_run(&lab, bad).await;
+    let end = lab.run(bad).await;
+    assert_eq!(end.state, RunState::Cancelled);
+    assert!(end.finished_at.is_some());
+    let good = lab.submit("p", &[task("y")]).await;
+    let next = lab.next().await.unwrap();
+    lab.complete(&next).await;
+    cancel_run(&lab, good).await;
+    assert_eq!(lab.run(good).await.state, RunState::Succeeded);
+    lab.assert_sound().await;
+}
+
+pub async fn a_run_without_tasks_has_succeeded(lab: Lab) {
+    let run = lab.submit("p", &[]).await;
+    let end = lab.run(run).await;
+    assert_eq!(
+        (end.state, end.finished_at.is_some()),
+        (RunState::Succeeded, true)
+    );
+    lab.assert_sound().await;
+}
+
 pub async fn a_cancelled_run_stays_cancelled(lab: Lab) {
     let run = lab.submit("p", &chain(&["a", "b"])).await;
     cancel_run(&lab, run).await;

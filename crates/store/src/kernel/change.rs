@@ -405,7 +405,8 @@ fn cancel_run(step: &mut Step<'_>, id: domain::id::RunId, request: &Request) -> 
     };
     let run = step.run_mut(run.no)?;
     let no = run.no;
-    if run.finished_at.is_none() && run.state != RunState::Cancelled {
+    // One that has failed goes on when its plan is submitted again, unless it is cancelled.
+    if matches!(run.state, RunState::Active | RunState::Failed) {
         run.state = RunState::Cancelled;
         step.emit_run(Kind::RunCancelled, no, None);
     }

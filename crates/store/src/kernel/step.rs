@@ -303,7 +303,7 @@ impl<'a> Step<'a> {
             let run = &self.runs[&no].1;
             let outcome = run.outcome();
             let mut was_open = run.finished_at.is_none();
-            let over = run.counts.open() == 0 && run.counts.total() > 0;
+            let over = run.counts.open() == 0;
             if !was_open && over && run.state != outcome {
                 self.emit_run(Kind::RunResumed, no, None);
                 was_open = true;

@@ -30,7 +30,16 @@ pub(crate) fn load(context: &Context, path: &Path) -> Result<Loaded> {
     load_text(context, path).map(|(loaded, _)| loaded)
 }
 
-/// The same, with the text that it was read from.
+/// The same for a plan that shall run. One that asks for what this version does not do is refused before anything is made for it.
+pub(crate) fn load_to_run(context: &Context, path: &Path) -> Result<Loaded> {
+    let loaded = load(context, path)?;
+    match loaded.plan.unsupported.is_empty() {
+        true => Ok(loaded),
+        false => Err(Refusal::from(loaded.plan.unsupported).into()),
+    }
+}
+
+/// As [`load`], with the text that it was read from.
 pub(crate) fn load_text(context: &Context, path: &Path) -> Result<(Loaded, String)> {
     let bytes = read(path)?;
     let shown = if is_stdin(path) {
@@ -41,7 +50,7 @@ pub(crate) fn load_text(context: &Context, path: &Path) -> Result<(Loaded, Strin
     match domain::plan::read(&bytes, Format::of(path, &bytes), &shown) {
         Ok(plan) => {
             let name = if is_stdin(path) { Path::new("stdin") } else { path };
-            let path = context.cwd.join(name);
+            let path = place(&context.cwd.join(name));
             Ok((
                 Loaded { plan, path },
                 String::from_utf8_lossy(&bytes).into_owned(),
@@ -51,6 +60,16 @@ pub(crate) fn load_text(context: &Context, path: &Path) -> Result<(Loaded, Strin
             tell(context, &faults, &bytes)?;
             Err(Error::Told(Exit::USAGE))
         }
+    }
+}
+
+/// One file has one path, however it was typed: by that a plan without a name is known again. A link to a plan is a plan of
+/// its own, beside which its commands run.
+fn place(file: &Path) -> PathBuf {
+    let folder = file.parent().and_then(|folder| folder.canonicalize().ok());
+    match (folder, file.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => file.to_owned(),
     }
 }
 

@@ -56,9 +56,15 @@ pub(super) async fn conclude(
     }
     context.ui.text(&text)?;
     match (kind, ended.run.state) {
-        (EndKind::Finished, RunState::Failed) => {
+        (EndKind::Finished, RunState::Failed) if ended.run.counts.of(State::Failed) > 0 => {
             context.ui.hint(&format!(
                 "`bell run {plan}` tries again what failed; what is done stays done"
+            ))?;
+        }
+        // Nothing is left that could be tried again.
+        (EndKind::Finished, RunState::Failed) => {
+            context.ui.hint(&format!(
+                "what was cancelled stays so; `bell run {plan} --new` begins anew"
             ))?;
         }
         (EndKind::Waiting | EndKind::Interrupted, _) => {
@@ -97,12 +103,12 @@ fn headline(ended: &runner::Ended, kind: EndKind) -> String {
     });
     let skipped = (run.skipped > 0).then(|| format!("{} skipped", run.skipped));
     let counts: Vec<String> = counts.chain(skipped).collect();
+    let counts = match counts.is_empty() {
+        true => "no tasks".to_owned(),
+        false => counts.join(", "),
+    };
     let took = show_duration(ended.took);
-    format!(
-        "{what}  {} in {took}: {}\n",
-        paint(theme::BOLD, &run.plan),
-        counts.join(", ")
-    )
+    format!("{what}  {} in {took}: {counts}\n", paint(theme::BOLD, &run.plan))
 }
 
 /// Failed tasks told of at the end; the rest is a command away.

@@ -10,6 +10,8 @@ use crate::exit::Exit;
 use crate::output::theme;
 
 /// Cancel a run with every task of it that has not ended
+///
+/// One that has failed is not continued any more: the next `bell run` begins anew. One that has succeeded cannot be cancelled.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell runs cancel release")]
 pub(super) struct Args {

@@ -356,10 +356,13 @@ fn check_prerequisites(
                         state
                     ),
                 )
-                .help(format!(
-                    "retry it first (`bell task retry {}`), or wait on `{}:finished`",
-                    on.id, on.id
-                )));
+                .help(match state {
+                    State::Failed => format!(
+                        "retry it first (`bell task retry {0}`), or wait on `{0}:finished`",
+                        on.id
+                    ),
+                    _ => format!("wait on `{}:finished`, or on another task", on.id),
+                }));
             }
         }
     }
