@@ -64,12 +64,22 @@ pub fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// So that no time that is counted from now leaves the calendar.
+fn within(span: Duration) -> Option<Duration> {
+    const YEARS: Duration = Duration::from_secs(1_000 * 366 * 86_400);
+    (span <= YEARS).then_some(span)
+}
+
 /// Reads `250ms`, `30s`, `10m`, `1h30m`, `2d`, `1w`; a bare number means seconds. Fractions are allowed
-/// (`1.5h`). Negative and empty spans are refused.
+/// (`1.5h`). Negative and empty spans are refused, and those of more than
+/// 1,000 years.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let wrong = || format!("`{text}` is not a duration; write for example 500ms, 30s, 10m, 1h30m or 2d");
-    let seconds = |value: f64| Duration::try_from_secs_f64(value).map_err(|_| wrong());
+    let seconds = |value: f64| {
+        let span = Duration::try_from_secs_f64(value).map_err(|_| wrong())?;
+        within(span).ok_or_else(|| format!("`{text}` is longer than 1,000 years"))
+    };
     if text.starts_with('-') {
         return Err(format!("`{text}` is negative; a duration cannot be"));
     }
@@ -95,7 +105,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             _ => return Err(wrong()),
         };
         rest = &rest[letters..];
-        total = total.checked_add(seconds(value * unit)?).ok_or_else(wrong)?;
+        let sum = total.checked_add(seconds(value * unit)?).and_then(within);
+        total = sum.ok_or_else(|| format!("`{text}` is longer than 1,000 years"))?;
     }
     if text.is_empty() { Err(wrong()) } else { Ok(total) }
 }

@@ -202,6 +202,13 @@ fn urgency(deadline: Option<Timestamp>, estimate: Option<Duration>, now: Timesta
     }
 }
 
+/// What such work usually takes, if a deadline is nearer by that than by the steps: nobody has said how long this task
+/// takes, so what others took may make it more urgent and never less.
+pub fn if_nearer(facts: &Facts, usual: Duration, now: Timestamp) -> Option<Duration> {
+    let by = |estimate| urgency(facts.deadline, estimate, now);
+    (by(Some(usual)) > by(None)).then_some(usual)
+}
+
 /// Below this many points of urgency a change of the score is not worth rewriting a row for.
 pub(super) const QUANTUM: f64 = 2.0;
 
@@ -403,6 +410,16 @@ mod tests {
             ..plain()
         };
         assert_eq!(explain(&facts, &Weights::default(), NOW).depth, 12.5);
+    }
+
+    // proves: DESIGN 8
+    #[test]
+    fn what_others_took_makes_a_deadline_nearer_and_never_farther() {
+        let soon = within(HOUR / 2);
+        assert_eq!(if_nearer(&soon, Duration::from_millis(7), NOW), None);
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(if_nearer(&soon, hour, NOW), Some(hour));
+        assert_eq!(if_nearer(&plain(), hour, NOW), None, "there is no deadline");
     }
 
     proptest! {

@@ -13,6 +13,7 @@ use domain::limits;
 use domain::run::{Counts, Run, RunNo, RunState};
 use domain::store::{Admission, IntoRun, NewTask, Result};
 use domain::task::record::{Body, Class, ClassNo, Task};
+use domain::task::score;
 use domain::task::spec::{Json, When};
 use domain::task::state::{Reason, State};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -78,8 +79,10 @@ pub(in crate::kernel) fn insert(
                 Fate::Holds => {}
             }
         }
-        if task.deadline.is_some() {
-            task.estimate = task.estimate.or(usual.get(&new.class.kind).copied());
+        if task.estimate.is_none()
+            && let Some(usual) = usual.get(&new.class.kind)
+        {
+            task.estimate = score::if_nearer(&task.facts(), *usual, step.now.wall);
         }
         task.parent = parents[i];
         task.depth = depth[i];
