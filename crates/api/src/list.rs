@@ -175,7 +175,9 @@ impl From<store::View> for Breakpoint {
             .and_then(|spec| spec.stop.clone())
             .unwrap_or_default();
         let asks = match view.task.reason {
-            Some(Reason::Budget) => "its budget is used up: raise it or cancel the task",
+            Some(Reason::Budget) => {
+                "its budget does not let it begin: grant it an amount, raise the budget, or cancel the task"
+            }
             _ => asks,
         };
         Breakpoint {

@@ -109,6 +109,11 @@ pub async fn set_limit(engine: &Engine, name: &Scope, asked: &ask::Limit) -> Res
     if asked.concurrency.is_none() && asked.rate.is_none() {
         return Err(invalid("nothing is bounded").help("send `concurrency` or `rate`"));
     }
+    if asked.concurrency == Some(0) {
+        return Err(invalid("a limit of 0 attempts at once lets nothing begin, ever").help(
+            "set at least 1; `bell task suspend ID` holds a task back, `bell worker drain WORKER` lets a worker end",
+        ));
+    }
     let rate = asked
         .rate
         .as_deref()
@@ -232,8 +237,13 @@ pub async fn holding(engine: &Engine, class: &Class) -> Result<Vec<String>> {
     }
     let limits: Vec<(Scope, Limit, Used)> = all(engine, Book::Limit, "limit:").await?;
     for (name, limit, used) in limits.iter().filter(|(name, ..)| name.takes(class)) {
-        if used.room(limit, now) == 0 {
+        if limit.concurrency.is_some_and(|most| used.held >= most) {
             words.push(format!("limit {name} is used up: {} under way", used.held));
+        }
+        if let (Some(rate), Some(next)) = (limit.rate, used.next(limit, now)) {
+            words.push(format!(
+                "limit {name} is used up: {rate}, and the next may begin at {next}"
+            ));
         }
     }
     Ok(words)

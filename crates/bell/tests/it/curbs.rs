@@ -180,3 +180,48 @@ fn budgets_are_set_spent_and_raised() {
         2
     );
 }
+
+// proves: DESIGN 8
+#[test]
+fn a_task_of_which_nothing_is_known_is_granted_an_amount() {
+    let bench = Bench::new();
+    bench.json(&["task", "add", "t", "--id", "t"]);
+    bench.json(&["budget", "set", "project", "--tokens", "100"]);
+    let claim = || bench.json(&["task", "claim", "--worker", "w"])["leases"].clone();
+    assert_eq!(claim(), json!([]));
+    let told = bench.bell(&["queue", "problems", "--json"]);
+    assert!(told.out.contains("does not let it begin"), "{told:?}");
+    bench.json(&[
+        "breakpoint",
+        "resolve",
+        "t",
+        "--answer",
+        r#"{"raise": {"tokens": 200}}"#,
+    ]);
+    assert_eq!(claim(), json!([]), "it is more than the project has");
+    bench.json(&["budget", "set", "project", "--tokens", "1000"]);
+    assert_eq!(claim().as_array().unwrap().len(), 1);
+}
+
+// proves: DESIGN 4
+#[test]
+fn a_rate_is_told_as_it_was_set_and_when_the_next_may_begin() {
+    let bench = Bench::new();
+    for id in ["a", "b"] {
+        bench.json(&["task", "add", "x", "--id", id, "--kind", "build"]);
+    }
+    bench.json(&["limit", "set", "kind:build", "--rate", "1/60s"]);
+    let leases = bench.json(&["task", "claim", "--worker", "w", "--max", "9"]);
+    assert_eq!(leases["leases"].as_array().unwrap().len(), 1);
+    let list = bench.bell(&["limit", "list"]).out;
+    assert!(list.contains(" 1/1m "), "{list}");
+    let why = bench.json(&["task", "why", "b"]);
+    let held = why["held_back"][0].as_str().unwrap();
+    let told = "limit kind:build is used up: 1/1m, and the next may begin at 20";
+    assert!(held.starts_with(told), "{held}");
+    assert_eq!(why["held_back"].as_array().unwrap().len(), 1, "{why}");
+    assert_eq!(
+        bench.problem(&["limit", "set", "kind:build", "--concurrency", "0"]),
+        ("invalid-argument".to_owned(), 2)
+    );
+}

@@ -55,9 +55,13 @@ impl Rate {
     }
 }
 
+/// As it is read, in the largest unit that is whole.
 impl std::fmt::Display for Rate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}ms", self.count, self.per)
+        const UNITS: [(u64, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+        let whole = UNITS.iter().find(|(unit, _)| self.per.is_multiple_of(*unit));
+        let (unit, name) = whole.copied().unwrap_or((1, "ms"));
+        write!(f, "{}/{}{name}", self.count, self.per / unit)
     }
 }
 
@@ -133,6 +137,17 @@ mod tests {
         for bad in ["", "5", "0/s", "5/0s", "x/s", "5/x", "-1/s"] {
             assert!(Rate::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn rates_are_written_as_they_are_read() {
+        for text in ["10/1m", "5/1s", "100/90m", "3/2d", "1/1500ms"] {
+            assert_eq!(
+                Rate::parse(text).map(|rate| rate.to_string()),
+                Ok(text.to_owned())
+            );
+        }
+        assert_eq!(Rate::parse("5/60s").unwrap().to_string(), "5/1m");
     }
 
     #[test]

@@ -140,7 +140,9 @@ pub(in super::super) fn reserve(step: &mut Step<'_>, task: &Task, guards: &Guard
     let mut need = Cap::default();
     let known = habit(step, &class)?;
     for unit in Unit::ALL {
-        let cap = guards.budget.and_then(|cap| cap.of(unit));
+        // What somebody has granted a task that has no cap is its cap.
+        let granted = || (share.raised.of(unit) > 0.0).then_some(0.0);
+        let cap = guards.budget.and_then(|cap| cap.of(unit)).or_else(granted);
         if let Some(cap) = cap {
             let left = cap + share.raised.of(unit) - share.spent.of(unit);
             if left <= 0.0 {
@@ -172,7 +174,7 @@ pub(in super::super) fn reserve(step: &mut Step<'_>, task: &Task, guards: &Guard
             Answer::Ask(unit) => (unit, "the budget's soft limit was passed"),
             Answer::Unknown(unit) => (
                 unit,
-                "it is not known how much the task may use: give it a budget of its own",
+                "it is not known how much the task may use: grant it an amount",
             ),
         };
         if account.asking.is_some_and(|other| other != task.seq.0) {
