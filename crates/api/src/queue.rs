@@ -88,7 +88,9 @@ impl From<Vec<Vec<TaskId>>> for Plan {
 /// Attempts that have been under way for too long.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Stale {
-    pub tasks: Vec<StaleTask>,
+    pub tasks: Vec<TaskId>,
+    /// The attempts, in the same order.
+    pub attempts: Vec<StaleTask>,
     pub count: usize,
 }
 

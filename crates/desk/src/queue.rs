@@ -93,7 +93,8 @@ pub async fn stale(engine: &Engine, asked: &ask::Stale) -> Result<Stale> {
     held.sort_by_key(|held| held.started_at);
     Ok(Stale {
         count: held.len(),
-        tasks: held.iter().take(PAGE_MAX).map(StaleTask::from).collect(),
+        tasks: held.iter().take(PAGE_MAX).map(|held| held.id.clone()).collect(),
+        attempts: held.iter().take(PAGE_MAX).map(StaleTask::from).collect(),
     })
 }
 

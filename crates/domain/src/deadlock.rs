@@ -85,7 +85,9 @@ fn problem(circle: &[&Waiting]) -> Option<Problem> {
         None => format!("`bell task cancel {}`", first.task),
     };
     Some(Problem {
-        kind: Kind::Deadlock,
+        problem: Kind::Deadlock,
+        since: None,
+        tasks: circle.iter().map(|wait| wait.task.clone()).collect(),
         subject: first.task.to_string(),
         cause: format!("a circle: {}", steps.join(", ")),
         cure,

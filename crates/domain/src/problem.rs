@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::curb::Scope;
 use crate::curb::breaker::{Breaker, State as Stance};
 use crate::deadlock::{Waiting, deadlocks};
+use crate::id::{AgentName, Capability, TaskId};
 use crate::store::{Held, HeldLock, View};
 use crate::task::record::{Class, Wait};
 use crate::task::state::{Reason, State};
@@ -21,13 +22,15 @@ pub struct Sight {
     pub now: Now,
     pub leased: Vec<Held>,
     pub locks: Vec<HeldLock>,
-    /// Tasks that wait for a person.
-    pub awaiting: Vec<View>,
-    pub blocked: Vec<View>,
+    /// Tasks that wait for a person, and since when as far as that was looked up.
+    pub awaiting: Vec<(View, Option<Timestamp>)>,
+    pub blocked: Vec<(View, Option<Timestamp>)>,
     /// The first task in line of each class, and since when it is there.
     pub ready: Vec<(View, Timestamp)>,
     /// Classes that somebody works on.
     pub busy: Vec<Class>,
+    /// What registered agents are called, and what they can do.
+    pub agents: Vec<(AgentName, Vec<Capability>)>,
     pub breakers: Vec<(Scope, Breaker)>,
     /// Schedules whose time has passed, with that time.
     pub overdue: Vec<(String, Timestamp)>,
@@ -38,11 +41,22 @@ pub struct Sight {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    pub kind: Kind,
-    /// The task, or the name of the lock or the breaker.
+    pub problem: Kind,
+    /// Since when it is so, in RFC 3339; `null` where nobody has noted it.
+    #[serde(serialize_with = "written")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub since: Option<Timestamp>,
+    /// The tasks that it is about.
+    pub tasks: Vec<TaskId>,
+    /// The task, or the name of the lock, the breaker or the schedule.
     pub subject: String,
     pub cause: String,
     pub cure: String,
+}
+
+#[expect(clippy::ref_option, reason = "the form that serde asks for")]
+fn written<S: serde::Serializer>(since: &Option<Timestamp>, s: S) -> Result<S::Ok, S::Error> {
+    since.map(|since| since.to_string()).serialize(s)
 }
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -90,8 +104,11 @@ fn circles(sight: &Sight) -> Vec<Problem> {
 
 fn expired(sight: &Sight) -> Vec<Problem> {
     let late = sight.leased.iter().filter(|held| held.expires <= sight.now.mono);
+    let wall = |mono: i64| Timestamp(sight.now.wall.0 - (sight.now.mono - mono));
     let problem = |held: &Held| Problem {
-        kind: Kind::LeaseExpired,
+        problem: Kind::LeaseExpired,
+        since: Some(wall(held.expires)),
+        tasks: vec![held.id.clone()],
         subject: held.id.to_string(),
         cause: format!("the worker {} no longer renews its lease", held.worker),
         cure: "nothing, if anybody looks after this store; else `bell queue status` takes it back".to_owned(),
@@ -116,7 +133,9 @@ fn locks(sight: &Sight) -> Vec<Problem> {
             ),
         };
         (suspended || span > LOCK_HELD).then(|| Problem {
-            kind: Kind::LockHeld,
+            problem: Kind::LockHeld,
+            since: held.started_at,
+            tasks: vec![held.id.clone()],
             subject: lock.name.clone(),
             cause: format!("{cause}; {} wait for it", lock.waiting),
             cure,
@@ -132,7 +151,9 @@ fn breakers(sight: &Sight) -> Vec<Problem> {
         .iter()
         .filter(|(_, breaker)| breaker.state == Stance::Open);
     let problem = |(name, breaker): &(Scope, Breaker)| Problem {
-        kind: Kind::BreakerOpen,
+        problem: Kind::BreakerOpen,
+        since: breaker.changed_at,
+        tasks: Vec::new(),
         subject: name.to_string(),
         cause: breaker.why.clone().unwrap_or_default(),
         cure: format!("mend what it calls; it tries again by itself, `bell breaker reset {name}` at once"),
@@ -142,20 +163,62 @@ fn breakers(sight: &Sight) -> Vec<Problem> {
 
 fn unclaimed(sight: &Sight) -> Vec<Problem> {
     let problem = |(view, since): &(View, Timestamp)| {
+        if view.task.wait != Wait::No || sight.busy.contains(&view.class) {
+            return None;
+        }
         let span = sight.now.wall.since(*since);
-        let idle = view.task.wait == Wait::No && !sight.busy.contains(&view.class);
-        (idle && span > TAKEN_WITHIN).then(|| Problem {
-            kind: Kind::NobodyTakesIt,
-            subject: view.task.id.to_string(),
-            cause: format!(
-                "ready for {}, and nobody works on {}",
-                show_duration(span),
-                asks(&view.class)
+        let (cause, cure) = match nobody_could(sight, &view.class) {
+            Some(told) => told,
+            None if span > TAKEN_WITHIN => (
+                format!(
+                    "ready for {}, and nobody works on {}",
+                    show_duration(span),
+                    asks(&view.class)
+                ),
+                "start a worker that takes it; `bell task why` shows what it needs".to_owned(),
             ),
-            cure: "start a worker that takes it; `bell task why` shows what it needs".to_owned(),
+            None => return None,
+        };
+        Some(Problem {
+            problem: Kind::NobodyTakesIt,
+            since: Some(*since),
+            tasks: vec![view.task.id.clone()],
+            subject: view.task.id.to_string(),
+            cause,
+            cure,
         })
     };
     sight.ready.iter().filter_map(problem).collect()
+}
+
+/// Why nobody that is known could take a class, however long it waits. Whoever is idle and could would have taken it.
+fn nobody_could(sight: &Sight, class: &Class) -> Option<(String, String)> {
+    if let Some(agent) = &class.agent {
+        let known = sight.agents.iter().any(|(name, _)| name == agent);
+        let works = sight.busy.iter().any(|busy| busy.agent.as_ref() == Some(agent));
+        return (!known && !works).then(|| {
+            let cause = format!("only the agent {agent} may take it, and none is registered by that name");
+            (
+                cause,
+                format!("`bell agent register {agent}`, or `bell task assign`"),
+            )
+        });
+    }
+    let able = |has: &[Capability]| class.needs.iter().all(|need| has.contains(need));
+    let known = sight.agents.iter().any(|(_, has)| able(has));
+    if class.needs.is_empty() || known || sight.busy.iter().any(|busy| able(&busy.needs)) {
+        return None;
+    }
+    let needs: Vec<String> = class.needs.iter().map(ToString::to_string).collect();
+    let cause = format!(
+        "it needs {}, which no registered agent and nobody at work offers",
+        needs.join(", ")
+    );
+    let flags: String = needs.iter().map(|need| format!(" --capability {need}")).collect();
+    Some((
+        cause,
+        format!("`bell worker{flags}`, or an agent that is registered with it"),
+    ))
 }
 
 /// What a worker must be to take a class.
@@ -175,26 +238,36 @@ fn asks(class: &Class) -> String {
 }
 
 fn asked(sight: &Sight) -> Vec<Problem> {
-    let problem = |view: &View| {
+    let problem = |(view, since): &(View, Option<Timestamp>)| {
         let id = &view.task.id;
-        let (kind, cause) = match view.task.reason {
-            Some(Reason::Budget) => (Kind::BudgetExhausted, "a budget is used up"),
+        let (problem, cause) = match view.task.reason {
+            Some(Reason::Budget) => (Kind::BudgetExhausted, "its budget does not let it begin"),
             _ => (Kind::NeedsAnswer, "it waits for a person"),
         };
+        let cure = match problem {
+            Kind::BudgetExhausted => format!(
+                "`bell breakpoint resolve {id} --answer '{{\"raise\":{{\"tokens\":N}}}}'` grants it an amount, `bell budget set` more to all"
+            ),
+            _ => format!("`bell breakpoint resolve {id}`"),
+        };
         Problem {
-            kind,
+            problem,
+            since: *since,
+            tasks: vec![id.clone()],
             subject: id.to_string(),
             cause: cause.to_owned(),
-            cure: format!("`bell breakpoint resolve {id}`"),
+            cure,
         }
     };
     sight.awaiting.iter().map(problem).collect()
 }
 
 fn failed_before(sight: &Sight) -> Vec<Problem> {
-    let stuck = |view: &&View| view.task.open == 0 && view.task.dead > 0;
-    let problem = |view: &View| Problem {
-        kind: Kind::WaitsForRetry,
+    let stuck = |(view, _): &&(View, Option<Timestamp>)| view.task.open == 0 && view.task.dead > 0;
+    let problem = |(view, since): &(View, Option<Timestamp>)| Problem {
+        problem: Kind::WaitsForRetry,
+        since: *since,
+        tasks: vec![view.task.id.clone()],
         subject: view.task.id.to_string(),
         cause: "what it waits for has failed, and it waits for another try of that".to_owned(),
         cure: format!(
@@ -208,7 +281,9 @@ fn failed_before(sight: &Sight) -> Vec<Problem> {
 fn missed(sight: &Sight) -> Vec<Problem> {
     let late = |(_, due): &&(String, Timestamp)| sight.now.wall.since(*due) > FIRED_WITHIN;
     let problem = |(name, due): &(String, Timestamp)| Problem {
-        kind: Kind::ScheduleMissed,
+        problem: Kind::ScheduleMissed,
+        since: Some(*due),
+        tasks: Vec::new(),
         subject: name.clone(),
         cause: format!("it was due at {due}, and no process is there to see to it"),
         cure: "keep a `bell worker` running".to_owned(),
@@ -219,7 +294,7 @@ fn missed(sight: &Sight) -> Vec<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Seq, TaskId};
+    use crate::id::Seq;
     use crate::task::record::{Body, ClassNo, Task};
     use crate::task::spec::{Spec, Work};
 
@@ -254,6 +329,7 @@ mod tests {
             blocked: Vec::new(),
             ready: Vec::new(),
             busy: Vec::new(),
+            agents: Vec::new(),
             breakers: Vec::new(),
             overdue: Vec::new(),
             waiting: Vec::new(),
@@ -266,7 +342,7 @@ mod tests {
         let of = |sight: &Sight| {
             problems(sight)
                 .iter()
-                .map(|problem| problem.kind)
+                .map(|problem| problem.problem)
                 .collect::<Vec<_>>()
         };
         let late = Sight {
@@ -294,13 +370,37 @@ mod tests {
     }
 
     #[test]
+    fn work_that_nobody_known_could_take_is_told_at_once() {
+        let told = |class: fn(&mut Class), agents: Vec<(AgentName, Vec<Capability>)>| {
+            let mut view = view(State::Ready);
+            class(&mut view.class);
+            let ready = vec![(view, NOW.wall)];
+            problems(&Sight {
+                ready,
+                agents,
+                ..sight()
+            })
+            .len()
+        };
+        let needs: fn(&mut Class) = |class| class.needs = vec![Capability::new("review").unwrap()];
+        let pinned: fn(&mut Class) = |class| class.agent = Some(AgentName::new("ada").unwrap());
+        let agent =
+            |name: &str, can: &str| (AgentName::new(name).unwrap(), vec![Capability::new(can).unwrap()]);
+        assert_eq!((told(needs, Vec::new()), told(pinned, Vec::new())), (1, 1));
+        assert_eq!(told(needs, vec![agent("ada", "build")]), 1);
+        assert_eq!(told(needs, vec![agent("bob", "review")]), 0);
+        assert_eq!(told(pinned, vec![agent("bob", "review")]), 1);
+        assert_eq!(told(pinned, vec![agent("ada", "build")]), 0);
+    }
+
+    #[test]
     fn a_schedule_that_nobody_sees_to_is_told() {
         let overdue = |ago: i64| Sight {
             overdue: vec![("nightly".to_owned(), Timestamp(NOW.wall.0 - ago))],
             ..sight()
         };
         assert_eq!(problems(&overdue(5_000)), []);
-        assert_eq!(problems(&overdue(90_000))[0].kind, Kind::ScheduleMissed);
+        assert_eq!(problems(&overdue(90_000))[0].problem, Kind::ScheduleMissed);
     }
 
     #[test]
@@ -309,15 +409,15 @@ mod tests {
         blocked.task.open = 1;
         blocked.task.dead = 1;
         let waiting = Sight {
-            blocked: vec![blocked.clone()],
+            blocked: vec![(blocked.clone(), None)],
             ..sight()
         };
         assert_eq!(problems(&waiting), []);
         blocked.task.open = 0;
         let stuck = Sight {
-            blocked: vec![blocked],
+            blocked: vec![(blocked, None)],
             ..sight()
         };
-        assert_eq!(problems(&stuck)[0].kind, Kind::WaitsForRetry);
+        assert_eq!(problems(&stuck)[0].problem, Kind::WaitsForRetry);
     }
 }

@@ -11,6 +11,7 @@ use domain::task::state::State;
 use domain::time::Timestamp;
 use rustc_hash::FxHashMap;
 
+use crate::agents;
 use crate::engine::Engine;
 
 /// Everything that is stuck, over bounded reads. Writes nothing: what a tick would mend is told too.
@@ -29,10 +30,15 @@ pub async fn stuck(engine: &Engine) -> Result<Vec<Problem>> {
         leased,
         locks,
         waiting,
-        awaiting: in_state(engine, State::Awaiting).await?,
-        blocked: in_state(engine, State::Blocked).await?,
+        awaiting: dated(engine, in_state(engine, State::Awaiting).await?).await?,
+        blocked: dated(engine, stopped(in_state(engine, State::Blocked).await?)).await?,
         ready: ready(engine).await?,
         busy,
+        agents: agents::all(engine)
+            .await?
+            .into_iter()
+            .map(|agent| (agent.name, agent.profile.offers().cloned().collect()))
+            .collect(),
         breakers: breakers(engine).await?,
         overdue: overdue(engine).await?,
     };
@@ -105,6 +111,33 @@ async fn in_state(engine: &Engine, state: State) -> Result<Vec<View>> {
     engine.store.list(&engine.project, filter, Seq(0), PAGE_MAX).await
 }
 
+/// How many are asked since when they are as they are.
+const DATED: usize = 100;
+
+/// Each with the time of its last move.
+async fn dated(engine: &Engine, views: Vec<View>) -> Result<Vec<(View, Option<Timestamp>)>> {
+    let mut dated = Vec::with_capacity(views.len());
+    for view in views {
+        let since = match dated.len() < DATED {
+            true => last_move(engine, &view.task.id).await?,
+            false => None,
+        };
+        dated.push((view, since));
+    }
+    Ok(dated)
+}
+
+/// Blocked tasks that wait for nothing that still moves.
+fn stopped(mut views: Vec<View>) -> Vec<View> {
+    views.retain(|view| view.task.open == 0);
+    views
+}
+
+async fn last_move(engine: &Engine, task: &TaskId) -> Result<Option<Timestamp>> {
+    let history = engine.store.history(&engine.project, task, 1).await?;
+    Ok(history.last().map(|seen| seen.event.fact.at))
+}
+
 /// The first ready task of each class, and when it became ready.
 pub(crate) async fn ready(engine: &Engine) -> Result<Vec<(View, Timestamp)>> {
     let mut first: Vec<(View, Timestamp)> = Vec::new();
@@ -112,10 +145,8 @@ pub(crate) async fn ready(engine: &Engine) -> Result<Vec<(View, Timestamp)>> {
         if view.task.wait != Wait::No || first.iter().any(|(known, _)| known.class == view.class) {
             continue;
         }
-        let history = engine.store.history(&engine.project, &view.task.id, 1).await?;
-        let since = history
-            .last()
-            .map_or(view.task.submitted_at, |seen| seen.event.fact.at);
+        let since = last_move(engine, &view.task.id).await?;
+        let since = since.unwrap_or(view.task.submitted_at);
         first.push((view, since));
     }
     Ok(first)

@@ -15,11 +15,11 @@ fn stale_work_is_handed_back_or_cancelled() {
     assert_eq!(bench.json(&["queue", "stale", "--older", "1h"])["count"], 0);
     let stale = bench.json(&["queue", "stale", "--older", "1ms"]);
     assert_eq!(
-        (&stale["tasks"][0]["task"], &stale["tasks"][0]["became"]),
-        (&json!(first), &json!(null))
+        (&stale["tasks"], &stale["attempts"][0]["became"]),
+        (&json!([first]), &json!(null))
     );
     let back = bench.json(&["queue", "stale", "--older", "1ms", "--release"]);
-    assert_eq!(back["tasks"][0]["became"], "ready");
+    assert_eq!(back["attempts"][0]["became"], "ready");
     let shown = bench.json(&["task", "show", &first]);
     assert_eq!(
         (&shown["state"], &shown["lease"]),
@@ -30,7 +30,7 @@ fn stale_work_is_handed_back_or_cancelled() {
 
     bench.json(&["task", "claim", "--worker", "w"]);
     let ended = bench.json(&["queue", "stale", "--older", "1ms", "--cancel"]);
-    assert_eq!(ended["tasks"][0]["became"], "cancelled");
+    assert_eq!(ended["attempts"][0]["became"], "cancelled");
     assert_eq!(bench.bell(&["queue", "stale", "--cancel", "--release"]).exit, 2);
 }
 
@@ -73,7 +73,7 @@ fn what_is_stuck_is_told_with_its_cure() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|problem| problem["kind"].as_str().unwrap())
+        .map(|problem| problem["problem"].as_str().unwrap())
         .collect();
     assert_eq!(
         kinds,
@@ -88,6 +88,24 @@ fn what_is_stuck_is_told_with_its_cure() {
     bench.json(&[&["task", "claim", "--worker", "w", "--ttl", "1ms"][..], &other].concat());
     let said = bench.bell(&[&["queue", "problems", "--json"][..], &other].concat());
     assert!(said.out.contains("lease_expired"), "{said:?}");
+}
+
+// proves: DESIGN 6
+#[test]
+fn what_nobody_could_take_is_told_at_once() {
+    let bench = Bench::new();
+    bench.json(&["task", "add", "x", "--id", "t", "--needs", "zzz"]);
+    let told = bench.bell(&["queue", "problems", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    let problem = &told["problems"][0];
+    assert_eq!(
+        (&problem["problem"], &problem["tasks"]),
+        (&json!("nobody_takes_it"), &json!(["t"]))
+    );
+    let since = problem["since"].as_str().unwrap();
+    assert!(since.ends_with('Z') && since.contains('T'), "{since}");
+    bench.json(&["agent", "register", "ada", "--capability", "zzz"]);
+    assert_eq!(bench.json(&["queue", "problems"])["count"], 0);
 }
 
 // proves: SPEC 4.1
@@ -108,7 +126,7 @@ fn a_deadlock_is_told_with_its_circle_and_a_way_out() {
     let said = bench.bell(&["queue", "problems", "--json"]);
     assert_eq!(said.exit, 1);
     let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
-    assert_eq!(told["problems"][0]["kind"], "deadlock", "{told}");
+    assert_eq!(told["problems"][0]["problem"], "deadlock", "{told}");
     let cause = told["problems"][0]["cause"].as_str().unwrap();
     for step in [
         "parent waits for its subtask report",

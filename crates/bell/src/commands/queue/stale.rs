@@ -43,12 +43,13 @@ impl Args {
         held.sort_by_key(|held| held.started_at);
         let mut stale = Stale {
             count: held.len(),
-            tasks: held.iter().map(StaleTask::from).collect(),
+            tasks: held.iter().map(|held| held.id.clone()).collect(),
+            attempts: held.iter().map(StaleTask::from).collect(),
         };
         if self.cancel || self.release {
             let requests = held.iter().map(|held| self.request(held, engine)).collect();
             let replies = engine.store.change(&engine.project, requests, now).await?;
-            for (task, reply) in stale.tasks.iter_mut().zip(replies) {
+            for (task, reply) in stale.attempts.iter_mut().zip(replies) {
                 // Who has ended by itself in the meantime is no longer stale.
                 task.became = reply.ok().map(|reply| reply.state);
             }
@@ -84,7 +85,7 @@ fn table(stale: &Stale, now: Timestamp) -> String {
         return "nothing is stale\n".to_owned();
     }
     let mut table = Table::new(&["STATE", "ID", "WORKER", ">TRY", ">SINCE"]);
-    for task in &stale.tasks {
+    for task in &stale.attempts {
         let state = task.became.unwrap_or(task.state);
         table.row([
             theme::state(state, None).into(),
