@@ -62,7 +62,7 @@ async fn main() -> Result<(), Refusal> {
         agents: Vec::new(),
         submit: submit::Options {
             into: Into::New,
-            profile: Default::default(),
+            profile: None,
             joins: |_, _| false,
         },
         worker: worker::Options {

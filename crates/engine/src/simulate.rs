@@ -84,8 +84,16 @@ pub async fn simulate(
             None => refusal,
         });
     }
+    // What is not known is taken from the whole plan: leaving a task out makes no other one longer.
+    let assumed = domain::plan::durations(plan, |task| expected.duration(task));
+    let assumed = plan
+        .tasks
+        .iter()
+        .map(|task| task.key.clone())
+        .zip(assumed)
+        .collect();
     let mut plan = without(plan, &options.without);
-    let model = Model::new(&plan, expected, options);
+    let model = Model::new(&plan, &assumed, expected, options);
     // What is expected orders the line of each sample as it would order the real one.
     for task in &mut plan.tasks {
         task.spec.estimate = expected.duration(task);
@@ -166,15 +174,15 @@ struct Model {
 }
 
 impl Model {
-    fn new(plan: &Plan, expected: &Expected, options: &Options) -> Model {
-        let assumed = domain::plan::durations(plan, |task| expected.duration(task));
+    /// `assumed`: milliseconds of each task of the whole plan.
+    fn new(plan: &Plan, assumed: &FxHashMap<Key, u64>, expected: &Expected, options: &Options) -> Model {
         let mut model = Model {
             durations: Vec::new(),
             failure: Vec::new(),
             learned: 0,
             by_kind: 0,
         };
-        for (task, assumed) in plan.tasks.iter().zip(assumed) {
+        for task in &plan.tasks {
             let record = expected
                 .history
                 .get(&task.key)
@@ -192,7 +200,7 @@ impl Model {
                     model.by_kind += 1;
                     practice.latest.iter().map(|ms| (*ms).max(1)).collect()
                 }
-                _ => vec![assumed.max(1)],
+                _ => vec![assumed[&task.key].max(1)],
             };
             model.durations.push(drawn);
             let rate = match (record, practice) {
@@ -235,7 +243,7 @@ impl Sample {
         };
         let submit = submit::Options {
             into: submit::Into::New,
-            profile: options.profile,
+            profile: Some(options.profile),
             joins: |_, _| false,
         };
         let run = submit::submit(&engine, plan, Path::new("/plan"), &submit)

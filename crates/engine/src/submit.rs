@@ -59,8 +59,8 @@ pub struct Submitted {
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub into: Into,
-    /// Of this plan, where the project has no profile of its own.
-    pub profile: Profile,
+    /// Of this plan; else what the project says.
+    pub profile: Option<Profile>,
     /// Another process is working on this run right now; see [`crate::recover::is_worked_on`].
     pub joins: fn(&Engine, RunId) -> bool,
 }
@@ -116,9 +116,9 @@ const MEETINGS: usize = 20;
 
 async fn try_submit(engine: &Engine, plan: &Plan, file: &Path, options: &Options) -> Result<Submitted> {
     let identity = identity(plan, file);
-    let profile = match order(engine).await?.profile {
-        Profile::CriticalPath => Profile::CriticalPath,
-        Profile::Classic | Profile::Boosts => options.profile,
+    let profile = match options.profile {
+        Some(profile) => profile,
+        None => order(engine).await?.profile,
     };
     let shares = match profile {
         Profile::Classic | Profile::Boosts => Vec::new(),

@@ -15,7 +15,6 @@ use domain::id::{AgentName, EventNo, RunId};
 use domain::limits::PAGE_MAX;
 use domain::plan::{self, Format, Plan};
 use domain::store::{Result, Seen, View};
-use domain::task::score::Profile;
 use domain::task::spec::Work;
 use domain::task::state::State;
 use domain::time::Timestamp;
@@ -258,7 +257,7 @@ async fn execute(session: &Session, args: Args) -> Answer {
     only_prompts(&plan)?;
     let options = submit::Options {
         into: submit::Into::New,
-        profile: Profile::Classic,
+        profile: None,
         joins: recover::is_worked_on,
     };
     // Nothing in it runs in a folder; this only gives a plan without a name one.

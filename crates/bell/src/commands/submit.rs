@@ -9,7 +9,7 @@ use engine::engine::Engine;
 use engine::recover;
 use engine::submit::{self, How, Into, Submitted};
 
-use super::plan::file::load;
+use super::plan::file::load_to_run;
 use crate::context::{Access, Context};
 use crate::error::Result;
 use crate::exit::Exit;
@@ -31,14 +31,14 @@ pub(crate) struct Args {
     /// Continue this run: its id or the beginning of it, or the name of its plan
     #[arg(long, value_name = "RUN")]
     resume: Option<String>,
-    /// Say what goes first: classic or critical-path
-    #[arg(long, value_parser = parse::profile, default_value = "classic")]
-    profile: Profile,
+    /// Say what goes first: classic or critical-path [default: the project's order.profile]
+    #[arg(long, value_parser = parse::profile)]
+    profile: Option<Profile>,
 }
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
-        let mut loaded = load(context, &self.plan)?;
+        let mut loaded = load_to_run(context, &self.plan)?;
         if let Some(trace) = context.trace()? {
             desk::run::within(&mut loaded.plan, trace);
         }
@@ -72,7 +72,7 @@ pub(super) async fn into(engine: &Engine, new: bool, resume: Option<&str>) -> Re
 /// What became of a submission, in a line.
 pub(super) fn describe(submitted: &Submitted, tasks: usize) -> String {
     let part = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}"));
-    let (verb, parts) = match submitted.how {
+    let (verb, mut parts) = match submitted.how {
         How::New => (
             "new run",
             vec![part(tasks, if tasks == 1 { "task" } else { "tasks" })],
@@ -89,11 +89,11 @@ pub(super) fn describe(submitted: &Submitted, tasks: usize) -> String {
                 part(retried, "tried again"),
             ],
         ),
-        How::Joined { edited } => (
-            "joins run, which another process is working on:",
-            vec![part(edited, "edited or behind an edited one")],
-        ),
+        How::Joined { edited } => ("joins run", vec![part(edited, "edited or behind an edited one")]),
     };
+    if matches!(submitted.how, How::Joined { .. }) {
+        parts.insert(0, Some("another process is working on it".to_owned()));
+    }
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     let detail = if parts.is_empty() {
         String::new()

@@ -26,6 +26,9 @@ fn a_project_orders_its_line_for_everybody() {
         value(&bench, "order.profile"),
         (json!("boosts"), "project default".to_owned())
     );
+    let shown = bench.bell(&["config", "show"]).out;
+    let line = shown.lines().find(|line| line.starts_with("order.profile"));
+    assert!(line.unwrap().ends_with("project \"default\""), "{shown}");
     let why = bench.json(&["task", "why", "plain"]);
     assert_eq!(
         (&why["score"]["base"], &why["score"]["score"]),
@@ -137,4 +140,28 @@ fn a_worker_is_as_the_settings_want_it() {
         bench.problem(&["queue", "status"]),
         ("config-invalid".to_owned(), 2)
     );
+}
+
+// proves: DESIGN 4
+#[test]
+fn a_profile_that_is_asked_for_goes_before_that_of_the_project() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "tasks: { a: { prompt: x, estimate: 1m }, b: { prompt: y, after: [a] } }",
+    );
+    let depth = |flags: &[&str]| {
+        bench.json(&[&["submit", "plan.yaml", "--new"], flags].concat());
+        bench.json(&["task", "why", "a"])["score"]["depth"].clone()
+    };
+    let classic = depth(&[]);
+    bench.json(&["config", "set", "order.profile=critical-path"]);
+    let path = depth(&[]);
+    assert_ne!(path, classic);
+    assert_eq!(depth(&["--profile", "classic"]), classic);
+    assert_eq!(depth(&["--profile", "critical-path"]), path);
+    let help = bench.bell(&["submit", "--help"]).out;
+    let words: Vec<&str> = help.split_whitespace().collect();
+    let default = "[default: the project's order.profile]";
+    assert!(words.join(" ").contains(default), "{help}");
 }

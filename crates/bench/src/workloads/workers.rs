@@ -254,7 +254,7 @@ async fn run_commands(lab: &Lab, count: usize) -> Result<Duration> {
         agents: Vec::new(),
         submit: submit::Options {
             into: Into::New,
-            profile: Default::default(),
+            profile: None,
             joins: |_, _| false,
         },
         worker: worker::Options {

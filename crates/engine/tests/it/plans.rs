@@ -66,7 +66,7 @@ impl Bundle {
             agents: Vec::new(),
             submit: submit::Options {
                 into,
-                profile: Default::default(),
+                profile: None,
                 joins: |_, _| false,
             },
             worker: worker::Options {
@@ -532,7 +532,7 @@ async fn plans_that_this_version_would_not_keep_are_refused() {
     let plan = read("tasks: { a: { run: 'true', gate: { min_score: 0.7 } } }");
     let options = submit::Options {
         into: Into::New,
-        profile: Default::default(),
+        profile: None,
         joins: |_, _| false,
     };
     let refusal = submit::submit(&bundle.engine, &plan, &bundle.file(), &options)

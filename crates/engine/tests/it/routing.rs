@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use domain::agent::Profile;
+use domain::agent::profile::Prior;
 use domain::agent::route::Strategy;
 use domain::agent::routing::{ROUTING, Routing};
 use domain::book::{Book, Edit, Entry};
@@ -10,7 +11,6 @@ use domain::event::Kind;
 use domain::id::{AgentName, Capability, WorkerId};
 use domain::plan::{self, Format};
 use domain::store::View;
-use domain::task::score;
 use domain::task::spec::Spec;
 use domain::task::state::State;
 use engine::agents::{hold, registry};
@@ -98,6 +98,34 @@ async fn what_becomes_ready_is_given_to_who_is_best() {
     assert_eq!(doer(&lab, "c").await, None, "and is for anybody now");
 }
 
+// proves: SPEC 2.6
+#[tokio::test]
+async fn what_was_said_of_an_agent_counts_with_its_first_task() {
+    let lab = Lab::new();
+    let auto = Some(Strategy::Quality);
+    let routing = Routing {
+        auto,
+        ..Routing::default()
+    };
+    let mut duties = set(&lab, routing).await;
+    let profile = Profile {
+        capabilities: vec![Capability::new("python").unwrap()],
+        prior: Some(Prior {
+            success_rate: Some(0.2),
+            tasks: 50,
+            ..Prior::default()
+        }),
+        ..Profile::default()
+    };
+    let name = AgentName::new("ann").unwrap();
+    registry::register(&lab.engine, &name, profile).await.unwrap();
+    let python = |spec: &mut Spec| spec.needs = vec![Capability::new("python").unwrap()];
+    add(&lab, ["a".to_owned()], python).await;
+    duties.turn().await;
+    let told = lab.events(Kind::TaskRouted).await;
+    assert!(told[0].to_string().contains("20% of 50 succeeded"), "{told:?}");
+}
+
 // proves: SPEC 3.6, DESIGN 4
 #[tokio::test]
 async fn an_agent_is_held_for_what_comes_next_on_the_critical_path() {
@@ -121,7 +149,7 @@ tasks:
     let plan = plan::read(text.as_bytes(), Format::Yaml, "plan.yaml").unwrap();
     let options = Options {
         into: Into::New,
-        profile: score::Profile::Classic,
+        profile: None,
         joins: |_, _| false,
     };
     submit::submit(&lab.engine, &plan, Path::new("/plan.yaml"), &options)

@@ -150,7 +150,7 @@ async fn a_rule_hands_in_what_follows_an_event() {
     let read = plan::read(text.as_bytes(), Format::Yaml, "p.yaml").unwrap();
     let options = submit::Options {
         into: submit::Into::New,
-        profile: Default::default(),
+        profile: None,
         joins: |_, _| false,
     };
     let file = std::path::Path::new("/srv/p.yaml");

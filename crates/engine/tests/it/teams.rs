@@ -9,7 +9,6 @@ use domain::event::Kind;
 use domain::id::TeamName;
 use domain::plan::{self, Format};
 use domain::store::View;
-use domain::task::score;
 use engine::agents::router::Router;
 use engine::agents::{self, learn, registry, teams};
 use engine::submit::{self, Into, Options};
@@ -37,7 +36,7 @@ async fn run(lab: &Lab, agents: &[&str]) {
     let plan = plan::read(text.as_bytes(), Format::Yaml, "plan.yaml").unwrap();
     let options = Options {
         into: Into::New,
-        profile: score::Profile::Classic,
+        profile: None,
         joins: |_, _| false,
     };
     submit::submit(&lab.engine, &plan, Path::new("/plan.yaml"), &options)

@@ -60,7 +60,7 @@ impl Bench {
         let plan = plan::read(text.as_bytes(), Format::Yaml, "w.yaml").unwrap();
         let options = submit::Options {
             into: submit::Into::New,
-            profile: Default::default(),
+            profile: None,
             joins: |_, _| false,
         };
         let file = self.folder.path().join("w.yaml");

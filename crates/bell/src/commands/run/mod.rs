@@ -13,7 +13,7 @@ use engine::worker;
 use engine::{recover, submit};
 
 use self::ended::conclude;
-use super::plan::file::{Loaded, load};
+use super::plan::file::{Loaded, load_to_run};
 use crate::commands::submit::{describe, into};
 use crate::context::{Access, Context};
 use crate::error::Result;
@@ -24,7 +24,8 @@ use crate::{parse, signals};
 ///
 /// Continues the newest run of the same plan that has not succeeded: what is done stays done, edited tasks run
 /// anew, failed ones are tried again. The exit status is 0 when all went well, 1 when something failed, and 3
-/// when only a person or an agent can go on. Ctrl-C lets running tasks end; a second one hands them back.
+/// when only a person or an agent can go on. Ctrl-C takes on nothing more and lets running tasks end, for `worker.drain`
+/// (10 s) at the most; what runs then is stopped and handed back, at once with a second one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bell run plan.yaml
@@ -48,9 +49,9 @@ pub(crate) struct Args {
     /// Stay while only a person or an agent can go on
     #[arg(long)]
     wait: bool,
-    /// Say what goes first: classic or critical-path
-    #[arg(long, value_parser = parse::profile, default_value = "classic")]
-    profile: Profile,
+    /// Say what goes first: classic or critical-path [default: the project's order.profile]
+    #[arg(long, value_parser = parse::profile)]
+    profile: Option<Profile>,
 }
 
 /// Two looks at the log are at least so far apart: many commits make one line of sight.
@@ -58,7 +59,7 @@ const REFRESH: Duration = Duration::from_millis(50);
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result {
-        let mut loaded = load(context, &self.plan)?;
+        let mut loaded = load_to_run(context, &self.plan)?;
         if let Some(trace) = context.trace()? {
             desk::run::within(&mut loaded.plan, trace);
         }
@@ -93,8 +94,10 @@ impl Args {
             wait: self.wait,
             refresh: REFRESH,
         };
-        let paced = signals::pace()?;
         let mut progress = Progress::new(context.ui.clone(), jobs);
+        let said = progress.teller(context.quiet);
+        let ending = signals::tell_ending(engine.clone(), options.worker.drain, said);
+        let paced = signals::pace(ending)?;
         let mut trouble = None;
         let mut tell = |update: Update<'_>| {
             // A reader that has gone away does not stop the work.
