@@ -6,6 +6,7 @@
 mod draw;
 mod found;
 mod pair;
+mod replayed;
 mod step;
 
 use proptest::prelude::*;

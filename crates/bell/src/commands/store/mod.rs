@@ -1,10 +1,10 @@
 //! `bell store`
 
+mod check;
 mod prune;
 
 use std::io::IsTerminal;
 
-use api::project::Checked;
 use clap::Subcommand;
 use domain::code::{Code, Refusal};
 use domain::id::Project;
@@ -24,17 +24,10 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Check(Check),
+    Check(check::Check),
     Copy(Copy),
     Prune(prune::Prune),
 }
-
-/// Compare everything that the store keeps twice
-///
-/// Lists what contradicts itself; then the exit status is 1. Covers every project, unless --project names one.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  bell store check")]
-struct Check {}
 
 /// Move a live queue to another store
 ///
@@ -100,8 +93,16 @@ impl Copy {
                 continue;
             }
             let bar = Bar::new(context, &project);
-            let moved =
-                store::transfer::copy(&*from, &*to, &project, || context.now(), |at| bar.show(at)).await?;
+            let moved = store::transfer::copy(
+                &*from,
+                &*to,
+                &project,
+                || context.now(),
+                |at| {
+                    bar.show(at.tasks + at.events, at.of_tasks + at.of_events);
+                },
+            )
+            .await?;
             bar.end();
             copied.push(CopiedProject {
                 project,
@@ -151,10 +152,10 @@ impl Bar {
         Bar(Some(bar))
     }
 
-    fn show(&self, at: store::transfer::Progress) {
+    fn show(&self, done: u64, of: u64) {
         if let Some(bar) = &self.0 {
-            bar.set_length(at.of_tasks + at.of_events);
-            bar.set_position(at.tasks + at.events);
+            bar.set_length(of);
+            bar.set_position(done);
         }
     }
 
@@ -168,35 +169,9 @@ impl Bar {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         match self.command {
-            Command::Check(Check {}) => {}
-            Command::Copy(copy) => return copy.run(context).await,
-            Command::Prune(prune) => return prune.run(context).await,
-        }
-        let engine = context.engine().await?;
-        let projects = match context.settings.is_default("project") {
-            true => engine.store.projects().await?,
-            false => vec![engine.project.clone()],
-        };
-        let report = desk::audit::check(&engine, projects).await?;
-        context.ui.answer(&report, people)?;
-        Ok(Exit::of(report.sound))
-    }
-}
-
-fn people(report: &Checked) -> String {
-    if report.projects.is_empty() {
-        return format!("{}  empty\n", paint(theme::GOOD, "✓ sound"));
-    }
-    let mut text = String::new();
-    for checked in &report.projects {
-        let verdict = match checked.findings.is_empty() {
-            true => paint(theme::GOOD, "✓ sound"),
-            false => paint(theme::BAD, "✗ contradicts itself"),
-        };
-        text += &format!("{verdict}  {}\n", checked.project);
-        for finding in &checked.findings {
-            text += &format!("    {finding}\n");
+            Command::Check(check) => check.run(context).await,
+            Command::Copy(copy) => copy.run(context).await,
+            Command::Prune(prune) => prune.run(context).await,
         }
     }
-    text
 }

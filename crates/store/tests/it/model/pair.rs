@@ -22,6 +22,7 @@ use store::conformance::{Fresh, Lab};
 use uuid::Uuid;
 
 use super::draw::{draw, kind_of};
+use super::replayed;
 use super::step::{Into, Sketch, Step};
 
 pub(super) struct Pair {
@@ -362,6 +363,7 @@ impl Pair {
     pub(super) async fn compare(&self) {
         for lab in &self.labs {
             lab.assert_sound().await;
+            replayed::assert_agrees(lab).await;
         }
         let views = self
             .both(async |lab| {
