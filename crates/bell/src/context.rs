@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use domain::code::{Code, Refusal};
 use domain::id::{EventNo, Project, Seq, Token};
+use domain::store::Store;
 use domain::task::spec::Json;
 use domain::time::Now;
 use engine::clock::{Clock, SystemClock};
@@ -146,18 +147,36 @@ impl Context {
                 Access::Create => self.create_folder(&folder)?,
             }
         }
-        let options = store::Options {
-            durability: self.settings.durability(),
-            create: access == Access::Create,
-            accept_volatile: self.accept_volatile,
-        };
         Ok(Engine {
-            store: store::open(&url, options)?,
+            store: self.open_or_make(&folder, &url, access)?,
             project: self.settings.project(),
             clock: Arc::new(SystemClock),
             home: Home::new(folder),
             actor: actor(),
         })
+    }
+
+    /// A store that has to be made is made where that is allowed, and told of: a slip in its name would otherwise begin another queue
+    /// without a word.
+    fn open_or_make(&self, folder: &Path, url: &str, access: Access) -> Result<Arc<dyn Store>> {
+        let open = |create| {
+            let options = store::Options {
+                durability: self.settings.durability(),
+                create,
+                accept_volatile: self.accept_volatile,
+            };
+            store::open(url, options)
+        };
+        match open(false) {
+            Err(refusal) if refusal.code == Code::StoreNotFound && access == Access::Create => {}
+            opened => return Ok(opened?),
+        }
+        let made = open(true)?;
+        self.ui.note(&match self.settings.store() {
+            None => format!("created a store in {}\n", folder.display()),
+            Some(_) => format!("created the store {}\n", made.info().url),
+        })?;
+        Ok(made)
     }
 
     /// The store of this machine, if there is one: for what is better with it and goes without.
@@ -239,8 +258,7 @@ impl Context {
         };
         std::fs::create_dir_all(folder).map_err(failed)?;
         std::fs::write(folder.join(".gitignore"), "*\n").map_err(failed)?;
-        self.ui
-            .note(&format!("created a store in {}\n", folder.display()))
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use domain::task::score::Profile;
 use domain::task::spec::{Json, Moment, Priority, Source, When, check_text};
 use domain::task::state::{Reason, State};
 
+use crate::output::theme::SKIPPED;
 use crate::settings::JOBS_MAX;
 
 fn one_line(refusal: &Refusal) -> String {
@@ -26,7 +27,13 @@ pub(crate) fn name<T: FromStr<Err = Refusal>>(text: &str) -> Result<T, String> {
 }
 
 pub(crate) fn priority(text: &str) -> Result<Priority, String> {
-    Priority::parse(text).map_err(|refusal| one_line(&refusal))
+    Priority::parse(text).map_err(|refusal| match text.trim().parse::<i64>() {
+        Ok(_) => format!(
+            "{}; 10 is the most urgent, or write low, normal, medium, high, fix or critical",
+            refusal.detail
+        ),
+        Err(_) => one_line(&refusal),
+    })
 }
 
 pub(crate) fn source(text: &str) -> Result<Source, String> {
@@ -35,10 +42,20 @@ pub(crate) fn source(text: &str) -> Result<Source, String> {
 
 pub(crate) fn state(text: &str) -> Result<State, String> {
     State::parse(text).ok_or_else(|| {
+        if text == SKIPPED {
+            return format!(
+                "a skipped task is in the state {}, with the reason {}; ask for {}",
+                State::Cancelled,
+                Reason::NotNeeded,
+                State::Cancelled
+            );
+        }
         let known: Vec<_> = State::ALL.into_iter().map(State::as_str).collect();
-        let near = domain::code::nearest(text, known.iter().copied());
-        let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-        format!("no such state{near} known are {}", known.join(", "))
+        let known = format!("known are {}", known.join(", "));
+        match domain::code::nearest(text, State::ALL.into_iter().map(State::as_str)) {
+            Some(near) => format!("no such state; did you mean `{near}`? {known}"),
+            None => format!("no such state; {known}"),
+        }
     })
 }
 
@@ -108,6 +125,12 @@ pub(crate) fn limit(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|number| (1..=limits::PAGE_MAX).contains(number));
     number.ok_or_else(|| format!("write a number from 1 to {}", limits::PAGE_MAX))
+}
+
+/// The number of an event, after which something begins.
+pub(crate) fn event_number(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| "write the number of an event, or 0 for the beginning".to_owned())
 }
 
 /// How many tasks are worked on at the same time.
@@ -209,7 +232,15 @@ mod tests {
     #[test]
     fn cures_join_the_message() {
         assert!(priority("hihg").unwrap_err().contains("`high`"));
-        assert!(state("redy").unwrap_err().contains("`ready`"));
+        assert!(priority("11").unwrap_err().contains("medium, high, fix"));
+        assert!(state("redy").unwrap_err().contains("`ready`? known are pending,"));
+        assert!(
+            state("foo")
+                .unwrap_err()
+                .starts_with("no such state; known are pending,")
+        );
+        assert!(state("skipped").unwrap_err().ends_with("ask for cancelled"));
+        assert!(event_number("-1").unwrap_err().contains("number of an event"));
         assert!(span("0").is_err());
         assert!(variable("=x").is_err());
     }

@@ -3,11 +3,12 @@
 use api::project::{self, Anchors, Checked, Findings, Proof, Proofs};
 use domain::anchor::Anchor;
 use domain::book::Book;
+use domain::code::Code;
 use domain::event::{Broken, ChainHead, Event, Kind, Verifier};
 use domain::id::{EventNo, Project};
 use domain::limits::PAGE_MAX;
 use domain::prune::{BEGINNING, Beginning};
-use domain::store::Result;
+use domain::store::{Result, Seen};
 use engine::engine::Engine;
 use serde::Deserialize;
 
@@ -15,6 +16,8 @@ use serde::Deserialize;
 #[derive(Debug)]
 enum Fault {
     Broken(Broken),
+    /// What stands there is no event that could be read.
+    Unreadable(EventNo),
     /// All up to this number follows, but an anchor says that it was another log.
     Forged(EventNo),
     /// The log begins behind this event, and it does not say itself that it was cut there.
@@ -138,8 +141,9 @@ async fn follow(
     // Each cut is told in the log, behind what it has taken.
     let mut is_told = begin.last == EventNo(0);
     loop {
-        let page = engine.store.events(project, reached.last, PAGE_MAX).await?;
-        let whole = page.len() < PAGE_MAX;
+        let Some((page, whole)) = readable(engine, project, reached.last).await? else {
+            return Ok(Err(Fault::Unreadable(EventNo(reached.last.0 + 1))));
+        };
         for seen in page.iter().take_while(|seen| seen.event.no <= head.last) {
             if let Err(broken) = verifier.follow(&seen.event) {
                 return Ok(Err(broken.into()));
@@ -171,6 +175,23 @@ async fn follow(
     }
 }
 
+/// The events behind this one, as many as can be read at once, and whether they reach the end; `None` when the very next one cannot
+/// be read.
+async fn readable(engine: &Engine, project: &Project, after: EventNo) -> Result<Option<(Vec<Seen>, bool)>> {
+    let mut limit = PAGE_MAX;
+    loop {
+        match engine.store.events(project, after, limit).await {
+            Ok(page) => {
+                let whole = page.len() < limit;
+                return Ok(Some((page, whole)));
+            }
+            Err(refusal) if refusal.code != Code::StoreCorrupt => return Err(refusal),
+            Err(_) if limit == 1 => return Ok(None),
+            Err(_) => limit /= 2,
+        }
+    }
+}
+
 /// Whether the event says that the log was cut there.
 fn tells(event: &Event, begin: &ChainHead) -> bool {
     #[derive(Deserialize)]
@@ -189,13 +210,17 @@ fn tells(event: &Event, begin: &ChainHead) -> bool {
 
 fn first_bad(fault: &Fault) -> EventNo {
     match fault {
-        Fault::Broken(Broken::Missing(no) | Broken::Edited(no)) | Fault::Forged(no) | Fault::Cut(no) => *no,
+        Fault::Broken(Broken::Missing(no) | Broken::Edited(no))
+        | Fault::Unreadable(no)
+        | Fault::Forged(no)
+        | Fault::Cut(no) => *no,
         Fault::Broken(Broken::CutOff { last, .. }) => EventNo(last.0 + 1),
     }
 }
 
 fn describe(fault: &Fault) -> String {
     let broken = match fault {
+        Fault::Unreadable(no) => return format!("event {} cannot be read", no.0),
         Fault::Forged(no) => {
             return format!(
                 "the log up to event {} is not the one that the anchor is of",

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, short)]
     follow: bool,
     /// Begin after the event with this number
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = parse::event_number, allow_negative_numbers = true)]
     after: Option<u64>,
     /// Only events whose type matches; `*` stands for any text; may be repeated
     #[arg(long = "type", value_name = "GLOB", value_parser = pattern)]
@@ -135,6 +135,7 @@ fn line(event: &Event) -> String {
     let who = who.or_else(|| event.task.as_ref().map(ToString::to_string));
     let who = who
         .or_else(|| event.run.as_ref().map(|run| format!("run {run}")))
+        .or_else(|| schedule(event))
         .unwrap_or_default();
     let detail = describe(event);
     let gap = if detail.is_empty() { "" } else { "  " };
@@ -143,6 +144,17 @@ fn line(event: &Event) -> String {
         event.kind,
         one_line(&who)
     )
+}
+
+/// The name of the schedule that an event is about.
+fn schedule(event: &Event) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        schedule: String,
+    }
+    let data = event.data.as_ref()?;
+    let named = serde_json::from_str::<Named>(data.get()).ok()?;
+    Some(named.schedule)
 }
 
 /// What an event says beside its type: reason, attempt, error.

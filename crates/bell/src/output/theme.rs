@@ -34,10 +34,13 @@ fn sign(state: State) -> (&'static str, Style) {
     }
 }
 
+/// What people read of a task that was not needed.
+pub(crate) const SKIPPED: &str = "skipped";
+
 /// The state in words; a task that was not needed is shown as skipped.
 pub(crate) fn word(state: State, reason: Option<Reason>) -> &'static str {
     match (state, reason) {
-        (State::Cancelled, Some(Reason::NotNeeded)) => "skipped",
+        (State::Cancelled, Some(Reason::NotNeeded)) => SKIPPED,
         _ => state.as_str(),
     }
 }

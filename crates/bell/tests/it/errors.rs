@@ -114,3 +114,40 @@ fn every_code_is_explained() {
     let all = bench.json(&["explain"]);
     assert!(all["count"].as_u64().unwrap() > 30);
 }
+
+#[test]
+fn what_was_typed_wrong_is_answered_with_what_is_right() {
+    let bench = Bench::new();
+    bench.json(&["task", "add", "a", "--id", "a"]);
+    for (args, told) in [
+        (
+            &["task", "list", "--state", "foo"][..],
+            "no such state; known are pending,",
+        ),
+        (
+            &["task", "list", "--state", "skipped"],
+            "in the state cancelled, with the reason not_needed",
+        ),
+        (&["events", "--after", "-1"], "write the number of an event"),
+        (
+            &["task", "add", "b", "--priority", "11"],
+            "low, normal, medium, high, fix or critical",
+        ),
+        (
+            &["task", "add", "b", "--after", "a:never"],
+            "`never` is no condition: write success, failure or finished",
+        ),
+        (&["dlq", "requeue"], "--signature, --older-than, --run or --all"),
+        (
+            &["limit", "set", "project", "--concurrency", "0"],
+            "lets nothing begin",
+        ),
+    ] {
+        let said = bench.bell(args);
+        assert!(said.exit == 2 && said.err.contains(told), "{args:?}: {said:?}");
+    }
+    let help = bench.bell(&["task", "add", "--help"]).out;
+    let words: Vec<&str> = help.split_whitespace().collect();
+    let known = "low, normal or medium, high, fix, critical";
+    assert!(words.join(" ").contains(known), "{help}");
+}

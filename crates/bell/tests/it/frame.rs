@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Said};
 
 #[test]
 fn bare_bell_is_a_friendly_start() {
@@ -173,4 +173,52 @@ fn followed_events_arrive_as_lines() {
     assert_eq!(next()["type"], "task.cancelled");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+// proves: DESIGN 6
+#[test]
+fn a_store_that_was_named_is_not_made_without_a_word() {
+    let bench = Bench::new();
+    let far = "sqlite:deep/er/bell.db";
+    insta::assert_snapshot!(bench.shown(&["task", "add", "a", "--id", "a", "--store", far]), @r"
+    exit 0
+    ○ ready  a  a
+    -- stderr
+    created the store sqlite:DIR/deep/er/bell.db
+    hint: `bell task claim --worker NAME` takes the first in line
+    ");
+    let add = |id: &str, url: &str| {
+        let mut command = bench.command(&["task", "add", id, "--id", id]);
+        Said::of(command.env("BELLWETHER_STORE", url)).err
+    };
+    assert!(!add("b", far).contains("created"), "it is there");
+    assert!(add("c", "sqlite:other.db").contains("created the store sqlite:"));
+}
+
+// proves: DESIGN 6
+#[test]
+fn what_is_refused_makes_no_store() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "tasks: { a: { run: 'true', gate: { min_score: 0.7 } } }",
+    );
+    for command in ["run", "submit"] {
+        assert_eq!(bench.problem(&[command, "plan.yaml"]).0, "plan-unsupported");
+    }
+    assert!(!bench.path().join(".bellwether").exists());
+}
+
+#[test]
+fn help_is_a_word_too() {
+    let bench = Bench::new();
+    for (asked, same) in [
+        (&["help"][..], &["--help"][..]),
+        (&["help", "run"], &["run", "--help"]),
+        (&["help", "task", "add"], &["task", "add", "--help"]),
+    ] {
+        let (asked, same) = (bench.bell(asked), bench.bell(same));
+        assert_eq!((asked.exit, &asked.out), (0, &same.out));
+    }
+    assert_eq!(bench.problem(&["help", "rnu"]).1, 2);
 }

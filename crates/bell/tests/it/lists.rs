@@ -42,6 +42,12 @@ fn tasks_are_listed_in_pages() {
     let second = bench.json(&["task", "list", "--limit", "3", "--cursor", &cursor]);
     assert_eq!(second["tasks"][0]["id"], "d");
     assert_eq!(second["cursor"], json!(null));
+    let full = bench.json(&["task", "list", "--limit", "4"]);
+    assert_eq!((&full["count"], &full["cursor"]), (&json!(4), &json!(null)));
+    assert_eq!(bench.bell(&["task", "list", "--limit", "4"]).err, "");
+    let part = bench.bell(&["task", "list", "--limit", "3"]).err;
+    let more = format!("there is more: --cursor {cursor}");
+    assert!(part.contains(&more), "{part}");
     assert_eq!(
         second["tasks"][0]["after"],
         json!([{"task": "b", "when": "success"}, {"task": "c", "when": "finished"}])
@@ -159,6 +165,13 @@ fn a_log_that_was_tampered_with_is_found_out() {
     exit 1
     ✗ broken  default: event 2 is not what was written; proven up to event 1
     ");
+    for junk in ["kind = 999", "data = '{junk'", "digest = x'00'"] {
+        assert_eq!(
+            verify(&format!("UPDATE event SET {junk} WHERE n = {second}")),
+            "exit 1\n✗ broken  default: event 2 cannot be read; proven up to event 1\n",
+            "{junk}"
+        );
+    }
     insta::assert_snapshot!(verify(&format!("DELETE FROM event WHERE n = {second}")), @r"
     exit 1
     ✗ broken  default: event 2 is missing or stands elsewhere; proven up to event 1

@@ -27,6 +27,7 @@ mod plans;
 mod publish;
 mod remote;
 mod replans;
+mod replay;
 mod retention;
 mod rules;
 mod runs;

@@ -68,6 +68,9 @@ fn schedules_are_added_edited_and_removed() {
     TIME (in SPAN)
     TIME (in SPAN)
     ");
+    let told = bench.bell(&["events", "--type", "schedule.added"]).out;
+    let names: Vec<_> = told.lines().map(|line| line.split_whitespace().last()).collect();
+    assert_eq!(names, [Some("nightly"), Some("sweep")]);
     let next = bench.json(&["schedule", "next", "nightly"]);
     let times = next["times"].as_array().unwrap();
     assert_eq!(times.len(), 5);

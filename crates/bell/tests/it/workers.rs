@@ -1,8 +1,11 @@
 //! Workers that stay up, and pools that grow and shrink.
 
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Said};
 use crate::schedules::{end, events, until};
 
 fn add(bench: &Bench, count: usize, kind: &str, line: &str) {
@@ -177,4 +180,64 @@ fn a_killed_worker_of_a_pool_is_missed_until_another_comes() {
         bench.problem(&["pool", "set", "qa", "--min", "9"]),
         ("invalid-argument".to_owned(), 2)
     );
+}
+
+/// What a command has said when it was interrupted once, after its attempt had begun.
+fn interrupted(bench: &Bench, args: &[&str]) -> Said {
+    let begun = bench.path().join("begun");
+    let _ = std::fs::remove_file(&begun);
+    let mut command = bench.command(args);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("the start", || begun.exists());
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    Said {
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+        exit: output.status.code().unwrap_or(-1),
+    }
+}
+
+// proves: DESIGN 6
+#[test]
+fn a_first_signal_says_what_becomes_of_what_is_under_way() {
+    let bench = Bench::new();
+    bench.write("bell.toml", "[worker]\ndrain = \"1s\"\n");
+    bench.write("plan.yaml", "tasks: { a: { run: 'touch begun; sleep 600' } }");
+    let told = "ending: 1 attempt under way has up to 1.0s to end; what is left is handed back then, or now with another Ctrl-C\n";
+    let run = interrupted(&bench, &["run", "plan.yaml"]);
+    assert!(run.exit == 130 && run.err.contains(told), "{run:?}");
+    assert_eq!(count(&bench, "ready"), 1, "it was handed back");
+    let run = interrupted(&bench, &["run", "plan.yaml", "--json"]);
+    assert!(run.exit == 130 && !run.err.contains("ending"), "{run:?}");
+    let last = run.out.lines().last().unwrap();
+    assert!(last.contains("run.interrupted"), "{last}");
+    let worker = interrupted(&bench, &["worker"]);
+    assert!(worker.exit == 0 && worker.err.contains(told), "{worker:?}");
+    for command in ["run", "worker"] {
+        let help = bench.bell(&[command, "--help"]).out;
+        assert!(help.contains("worker.drain"), "{help}");
+    }
+}
+
+#[test]
+fn a_run_that_another_process_works_on_is_joined_in_clear_words() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "tasks: { a: { run: 'touch begun; until [ -e go ]; do sleep 0.02; done' } }",
+    );
+    let mut run = bench.spawn(&["run", "plan.yaml"]);
+    until("the start", || bench.path().join("begun").exists());
+    let said = bench.shown(&["submit", "plan.yaml"]);
+    assert!(
+        said.contains("joins run UUID: another process is working on it\n"),
+        "{said}"
+    );
+    bench.write("go", "");
+    assert!(run.wait().unwrap().success());
 }

@@ -93,6 +93,14 @@ fn value(name: &str, value: &toml::Value) -> serde_json::Value {
     }
 }
 
+/// The name of a project is quoted: one is called default.
+fn from(origin: &str) -> String {
+    match origin.strip_prefix("project ") {
+        Some(name) => format!("project \"{name}\""),
+        None => origin.to_owned(),
+    }
+}
+
 fn people(list: &Shown) -> String {
     let mut table = Table::new(&["SETTING", "VALUE", "FROM"]);
     for line in &list.settings {
@@ -108,7 +116,7 @@ fn people(list: &Shown) -> String {
         table.row([
             line.name.as_str().into(),
             value.into(),
-            (line.origin.clone(), style).into(),
+            (from(&line.origin), style).into(),
         ]);
     }
     format!("{}\nstore in force: {}\n", table.render(), list.store)

@@ -37,7 +37,7 @@ pub(super) struct Drop {
 #[derive(Debug, clap::Args)]
 struct Which {
     /// The task: its id or the beginning of it, or its key in the newest run
-    #[arg(required_unless_present_any = FILTERS, conflicts_with_all = FILTERS)]
+    #[arg(conflicts_with_all = FILTERS)]
     id: Option<String>,
     /// Every dead letter
     #[arg(long)]
@@ -88,6 +88,14 @@ impl Drop {
 
 impl Which {
     async fn run(self, context: &Context, engine: &Engine, deed: Deed) -> Result {
+        if self.id.is_none() && !self.all && self.select.is_empty() {
+            let refusal = invalid("nothing says which dead letters are meant");
+            return Err(refusal
+                .help(
+                    "name a task, or choose with --kind, --reason, --signature, --older-than, --run or --all",
+                )
+                .into());
+        }
         let ids = match &self.id {
             Some(id) => vec![letter::dead(find::typed(engine, id).await?)?.task.id],
             None => letter::all(engine, self.select.asked(engine, None).await?).await?,

@@ -32,6 +32,15 @@ pub(super) struct Select {
 }
 
 impl Select {
+    /// Whether nothing is chosen.
+    pub(super) fn is_empty(&self) -> bool {
+        let texts = [&self.signature, &self.run];
+        texts.iter().all(|text| text.is_none())
+            && self.kind.is_none()
+            && self.reason.is_none()
+            && self.older_than.is_none()
+    }
+
     /// What is asked for; `run` is the id of the one that was typed.
     pub(super) async fn asked(self, engine: &Engine, limit: Option<usize>) -> Result<ask::Letters> {
         let run = match &self.run {

@@ -1,6 +1,7 @@
 //! `bell task add`
 
 use desk::find;
+use domain::code::{Code, Refusal};
 use domain::id::{AgentName, Capability, Kind, TaskId, TeamName};
 use domain::limits;
 use domain::store::{Admission, IntoRun, NewEdge, On};
@@ -62,7 +63,7 @@ pub(crate) struct Asked {
     /// Say what sort of work it is [default: command or agent]
     #[arg(long, value_parser = parse::name::<Kind>)]
     kind: Option<Kind>,
-    /// 0 to 10, or low, normal, high, critical [default: normal]
+    /// 0 to 10, or low, normal or medium, high, fix, critical [default: normal]
     #[arg(long, value_parser = parse::priority)]
     priority: Option<Priority>,
     /// Say who asks: human, agent_requirements, agent_planner or agent_implementation [default: human]
@@ -134,7 +135,8 @@ impl Args {
             actor: engine.actor.clone(),
             idempotency_key: self.once.idempotency_key,
         };
-        let admitted = engine.store.admit(&engine.project, admission, now).await?;
+        let admitted = engine.store.admit(&engine.project, admission, now).await;
+        let admitted = admitted.map_err(|refusal| with_conditions(refusal, &self.after))?;
         if admitted.repeated {
             context.ui.hint("this key was used before: nothing was added")?;
         }
@@ -155,6 +157,22 @@ impl Args {
             _ => format!("`bell task why {id}` tells what it waits for"),
         })?;
         Ok(Exit::DONE)
+    }
+}
+
+/// A condition that is none is taken for a part of the id, since ids may hold colons: what is not found may have been meant so.
+fn with_conditions(refusal: Refusal, after: &[After]) -> Refusal {
+    let is_missing = |after: &&After| {
+        refusal.code == Code::PrerequisiteNotFound && refusal.detail.contains(after.task.as_str())
+    };
+    let mut missing = after.iter().filter(is_missing);
+    match missing.find_map(|after| after.task.rsplit_once(':')) {
+        Some((task, when)) => refusal.help(format!(
+            "if `{}` is meant, `{}` is no condition: write success, failure or finished",
+            task.escape_debug(),
+            when.escape_debug()
+        )),
+        None => refusal,
     }
 }
 
@@ -246,7 +264,7 @@ fn locks(exclusive: &[String], shared: &[String]) -> Result<Vec<Lock>> {
     locks.dedup_by(|later, first| later.name == first.name);
     if locks.len() > limits::LOCKS {
         let detail = format!("{} locks; the limit is {}", locks.len(), limits::LOCKS);
-        return Err(domain::code::Refusal::new(domain::code::Code::LimitExceeded, detail).into());
+        return Err(Refusal::new(Code::LimitExceeded, detail).into());
     }
     Ok(locks)
 }

@@ -62,8 +62,15 @@ impl Args {
         let after = self.cursor.as_deref().map_or(Ok(Seq(0)), desk::task::cursor)?;
         let limit = self.limit;
         let filter = self.filter(&engine).await?;
-        let views = engine.store.list(&engine.project, filter, after, limit).await?;
-        page(context, &engine, views, limit).await
+        let (store, project) = (&engine.store, &engine.project);
+        let views = store.list(project, filter.clone(), after, limit).await?;
+        let last = views.last().filter(|_| views.len() == limit);
+        let goes_on = match last.map(|view| view.task.seq) {
+            Some(last) => !store.list(project, filter, last, 1).await?.is_empty(),
+            None => false,
+        };
+        // A page without a bound has no page behind it.
+        page(context, &engine, views, if goes_on { limit } else { usize::MAX }).await
     }
 
     async fn filter(self, engine: &Engine) -> Result<Filter> {
@@ -88,7 +95,7 @@ impl Args {
     }
 }
 
-/// Prints a page of tasks.
+/// Prints a page of tasks; one that is full has a cursor.
 pub(crate) async fn page(context: &Context, engine: &Engine, views: Vec<View>, limit: usize) -> Result {
     let cursor = views
         .last()
@@ -99,9 +106,7 @@ pub(crate) async fn page(context: &Context, engine: &Engine, views: Vec<View>, l
             .ui
             .text(&table(&views, &order(engine).await?, engine.now()))?;
         if let Some(cursor) = cursor {
-            context
-                .ui
-                .hint(&format!("there may be more: --cursor {cursor}"))?;
+            context.ui.hint(&format!("there is more: --cursor {cursor}"))?;
         }
         return Ok(Exit::DONE);
     }

@@ -14,13 +14,15 @@ use crate::app::wait;
 use crate::context::Context;
 use crate::error::{Result, invalid};
 use crate::exit::Exit;
+use crate::output::progress::Teller;
 use crate::settings::Agent;
 use crate::{parse, signals};
 
 /// Work on any task that is ready, until told to stop
 ///
-/// Tasks with a command are carried out; schedules fire and rules act meanwhile. The first signal lets attempts end, for 10 s at the
-/// most, and takes on nothing more; a second one stops them and hands them back. Either way the exit status is 0.
+/// Tasks with a command are carried out; schedules fire and rules act meanwhile. The first signal takes on nothing more and lets
+/// attempts end, for `worker.drain` (10 s) at the most; those that are under way then are stopped and handed back, at once with a
+/// second signal. Either way the exit status is 0.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -110,7 +112,9 @@ impl Args {
         context
             .ui
             .hint("`bell worker list` shows who works here; Ctrl-C ends in good order")?;
-        service::serve(&engine, options, &self.pool, signals::pace()?).await?;
+        let said = Teller::new(&context.ui, context.quiet);
+        let ending = signals::tell_ending(engine.clone(), options.drain, said);
+        service::serve(&engine, options, &self.pool, signals::pace(ending)?).await?;
         let seconds = engine.now().wall.since(began).as_secs_f64();
         context.ui.answer(&Ended { seconds }, |_| String::new())?;
         Ok(Exit::DONE)

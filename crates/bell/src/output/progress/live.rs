@@ -71,6 +71,11 @@ impl Live {
         }
     }
 
+    /// A handle on what is drawn.
+    pub(super) fn bar(&self) -> ProgressBar {
+        self.bar.clone()
+    }
+
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
     }

@@ -12,6 +12,7 @@ use domain::event::Kind;
 use domain::store::Seen;
 use domain::time::Timestamp;
 use engine::follow::Snapshot;
+use indicatif::ProgressBar;
 
 use self::lines::Lines;
 pub(crate) use self::lines::last_line;
@@ -24,6 +25,38 @@ pub(crate) enum Progress {
     Live(Live),
     Lines(Ui, Lines),
     Json(Ui),
+}
+
+/// Says a line without disturbing what is drawn.
+#[derive(Clone, Debug)]
+pub(crate) enum Teller {
+    /// Above the view.
+    Live(ProgressBar),
+    Plain(Ui),
+    Silent,
+}
+
+impl Teller {
+    /// Where nothing is drawn.
+    pub(crate) fn new(ui: &Ui, quiet: bool) -> Teller {
+        match quiet || ui.json {
+            true => Teller::Silent,
+            false => Teller::Plain(ui.clone()),
+        }
+    }
+
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Teller::Silent)
+    }
+
+    pub(crate) fn say(&self, line: &str) {
+        match self {
+            Teller::Live(bar) => bar.println(line),
+            // Nobody is left to be told that telling failed.
+            Teller::Plain(ui) => drop(ui.note(&format!("{line}\n"))),
+            Teller::Silent => {}
+        }
+    }
 }
 
 impl Progress {
@@ -57,6 +90,16 @@ impl Progress {
             }
         }
         Ok(())
+    }
+
+    /// What lets others say something in between; silent where nothing but data is wanted.
+    pub(crate) fn teller(&self, quiet: bool) -> Teller {
+        match self {
+            _ if quiet => Teller::Silent,
+            Progress::Live(live) => Teller::Live(live.bar()),
+            Progress::Lines(ui, _) => Teller::Plain(ui.clone()),
+            Progress::Json(_) => Teller::Silent,
+        }
     }
 
     /// Leaves the terminal as if nothing had been there.

@@ -232,7 +232,9 @@ fn a_commit_is_noticed_though_its_process_has_ended() {
             let commit = move || {
                 let mut driver = PgDriver::open(&url, &options()).unwrap();
                 let project = Project::new(project).unwrap();
-                driver.write(&mut |tx| tx.project(&project, true).map(drop)).unwrap();
+                driver
+                    .write(&mut |tx| tx.project(&project, true).map(drop))
+                    .unwrap();
                 if killed {
                     std::mem::forget(driver);
                 }
