@@ -26,6 +26,7 @@ pub mod problem;
 pub mod project;
 pub mod queue;
 pub mod remote;
+pub mod replay;
 pub mod rule;
 pub mod run;
 pub mod schedule;

@@ -1,7 +1,7 @@
 //! What is true and what may happen. No IO, no clock, no randomness: `now`, seeds and limits are arguments.
 //!
 //! In reading order: the words ([`id`], [`time`], [`limits`], [`code`]), a task and its life ([`task`]), what may happen
-//! to it ([`decide`]), what it belongs to ([`run`]) and what is remembered of it ([`event`], [`anchor`]), small documents beside
+//! to it ([`decide`]), what it belongs to ([`run`]) and what is remembered of it ([`event`], [`anchor`], [`replay`]), small documents beside
 //! tasks ([`book`]) such as schedules, rules and pools ([`schedule`], [`rule`], [`pool`]), what holds work back ([`curb`]), how tasks hang together
 //! ([`graph`]) and are declared ([`plan`]), what every store must do ([`store`]) and how a project moves from one to another
 //! ([`transfer`]).
@@ -23,6 +23,7 @@ pub mod plan;
 pub mod pool;
 pub mod problem;
 pub mod prune;
+pub mod replay;
 pub mod rule;
 pub mod run;
 pub mod schedule;

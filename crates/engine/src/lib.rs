@@ -20,6 +20,7 @@ pub mod order;
 pub mod outside;
 pub mod process;
 pub mod recover;
+pub mod replay;
 pub mod retention;
 pub mod rules;
 pub mod runner;

@@ -51,7 +51,10 @@ impl Herald {
 
 /// Tells others of a commit, which is worth no flush to disk.
 pub(super) fn telling(schema: &str) -> String {
-    format!("SET LOCAL synchronous_commit = off; NOTIFY \"{}\"", channel(schema))
+    format!(
+        "SET LOCAL synchronous_commit = off; NOTIFY \"{}\"",
+        channel(schema)
+    )
 }
 
 fn channel(schema: &str) -> String {
