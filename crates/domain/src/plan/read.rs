@@ -38,7 +38,8 @@ pub fn document(bytes: &[u8], format: Format, file: &str) -> Result<String, Faul
     Err(sorted(faults))
 }
 
-fn tree<'a>(bytes: &'a [u8], format: Format, faults: &mut Faults) -> Option<Node<'a>> {
+/// The values of a text with their places; nothing if it is not well-formed.
+pub(super) fn tree<'a>(bytes: &'a [u8], format: Format, faults: &mut Faults) -> Option<Node<'a>> {
     match text::decode(bytes) {
         Ok(text) => match format {
             Format::Yaml => yaml::read(text, faults),
