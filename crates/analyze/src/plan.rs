@@ -150,9 +150,10 @@ fn told(body: &mut Map<String, Value>, about: &About<'_>) {
         if !about.description.is_empty() {
             inputs["description"] = json!(about.description);
         }
-        inputs["drafts"] = json!(about.drafts);
-        if inputs.to_string().len() > limits::TEXT_BYTES {
-            inputs["drafts"] = json!({});
+        let drafts = json!(about.drafts);
+        let length = inputs.to_string().len() + drafts.to_string().len();
+        if !about.drafts.is_empty() && length < limits::TEXT_BYTES {
+            inputs["drafts"] = drafts;
         }
     }
     body.insert("inputs".to_owned(), inputs);
@@ -231,9 +232,9 @@ fn escaped(path: &str) -> String {
 
 /// A name for what is made of a tree: of another folder, list or template it is another plan.
 pub fn name(root: &Path, list: Option<&Path>, template: &Path) -> String {
-    let file = |path: &Path| {
-        path.file_name()
-            .map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned())
+    let file = |path: &Path| match path.file_name() {
+        Some(name) if name != "-" => name.to_string_lossy().into_owned(),
+        _ => "stdin".to_owned(),
     };
     let list = list.map_or_else(String::new, |list| format!(" of {}", file(list)));
     let name = format!("analyze {}{list} with {}", root.display(), file(template));

@@ -437,8 +437,9 @@ fn a_list_is_handed_in_behind_a_server() {
     assert!(!far.path().join(".bellwether").exists());
     let claimed = bench.json(&["task", "claim", "--worker", "ann"]);
     let inputs = &claimed["leases"][0]["inputs"];
-    assert_eq!(inputs["title"], "Write a.py");
-    assert_eq!(inputs["files"], json!(["a.py"]));
+    let expected =
+        json!({ "unit": "a.py", "files": ["a.py"], "title": "Write a.py", "drafts": { "a.py": "" } });
+    assert_eq!(*inputs, expected, "all that somebody far away needs");
 }
 
 #[test]
