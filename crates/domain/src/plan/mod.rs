@@ -39,7 +39,7 @@ pub use fault::{FAULTS_MAX, Fault, Faults, Place, Warning};
 pub use model::{Format, Plan, PlanTask};
 pub use planned::{Planned, read_planned};
 pub use planner::fragment;
-pub use read::{document, read};
+pub use read::{body, read};
 pub use request::{Asked, request, requests, schema as request_schema};
 pub use rules::read_rules;
 pub use schema::schema;

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use domain::code::{Code, Refusal};
 use domain::id::RunId;
 use domain::limits;
-use domain::plan::{Format, Plan, document};
+use domain::plan::{Format, Plan, body};
 use domain::task::score::Profile;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -134,7 +134,7 @@ pub(super) fn submit(context: &Context, tree: &Tree, made: Made, new: bool) -> R
     Ok(Exit::DONE)
 }
 
-/// What every task has in common. Refused as a plan would be, at its place.
+/// What every task has in common. Its faults are told at their places.
 fn read(context: &Context, path: &Path) -> Result<Map<String, Value>> {
     let bytes = file::read(path)?;
     let name = file::shown(path);
@@ -143,7 +143,7 @@ fn read(context: &Context, path: &Path) -> Result<Map<String, Value>> {
         let refusal = Refusal::new(Code::PlanLimit, detail);
         return Err(refusal.help("write the keys that one task has").into());
     }
-    let json = document(&bytes, Format::of(path, &bytes), &name).or_else(|faults| {
+    let json = body(&bytes, Format::of(path, &bytes), &name).or_else(|faults| {
         file::tell(context, &faults, &bytes)?;
         Err(Error::Told(Exit::USAGE))
     })?;
