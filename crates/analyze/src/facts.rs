@@ -10,12 +10,15 @@ pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub enum Language {
     Go,
     JavaScript,
+    /// None of the others: only planned files are.
+    Other,
     Python,
     Rust,
     TypeScript,
 }
 
 impl Language {
+    /// Those that are read.
     pub const ALL: [Language; 5] = [
         Language::Python,
         Language::JavaScript,
@@ -41,6 +44,7 @@ impl Language {
         match self {
             Language::Go => "go",
             Language::JavaScript => "javascript",
+            Language::Other => "other",
             Language::Python => "python",
             Language::Rust => "rust",
             Language::TypeScript => "typescript",

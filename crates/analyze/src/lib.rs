@@ -1,7 +1,7 @@
 //! Reads source trees: which file needs which, and what follows from it.
 //!
-//! In reading order: `walk` finds the files, `lang` takes out of each what it asks for
-//! ([`facts`]), `resolve` turns that into files, [`tree`] puts it together. From the finished [`Tree`] come
+//! In reading order: [`ground`] says what is looked at, `walk` finds the files, `lang` takes out of each what it asks for
+//! ([`facts`]), `resolve` turns that into files, [`tree`] puts it together; [`glance`] spares the next look what has not changed. From the finished [`Tree`] come
 //! its [`order`], its circles ([`cycle`]), what a change touches ([`affected`]), the [`report`], and
 //! a [`plan`] of tasks over its [`units`]. [`conflict`] looks at plans of any
 //! kind.
@@ -13,6 +13,8 @@ pub mod cache;
 pub mod conflict;
 pub mod cycle;
 pub mod facts;
+pub mod glance;
+pub mod ground;
 mod lang;
 pub mod order;
 pub mod plan;
@@ -23,4 +25,6 @@ pub mod tree;
 pub mod units;
 mod walk;
 
-pub use tree::{Options, Tree, analyse};
+pub use glance::Glance;
+pub use ground::Ground;
+pub use tree::{Options, Tree, analyse, look};

@@ -27,11 +27,7 @@ impl Order {
 
     /// The longest way, what is needed first.
     pub fn critical_path(&self) -> Vec<u32> {
-        if self.dag.is_empty() {
-            return Vec::new();
-        }
-        let durations = vec![1; self.dag.len() as usize];
-        self.dag.timing(&durations).critical_path()
+        longest(&self.dag)
     }
 
     /// The knot that each member of one is in.
@@ -43,6 +39,14 @@ impl Order {
             }
         }
         knot_of
+    }
+}
+
+/// The longest way through a graph, each step as long as any other.
+pub(crate) fn longest(dag: &Dag) -> Vec<u32> {
+    match dag.is_empty() {
+        true => Vec::new(),
+        false => dag.timing(&vec![1; dag.len() as usize]).critical_path(),
     }
 }
 

@@ -5,17 +5,22 @@ use std::path::Path;
 use domain::limits;
 use serde_json::{Map, Value, json};
 
+use crate::order::longest;
 use crate::priority::by_keyword;
-use crate::tree::Tree;
-use crate::units::{Size, Units};
+use crate::tree::{Planned, Tree};
+use crate::units::{Size, Unit, Units};
 
 /// Names of the variables that tell an attempt what it is for. A path is never spliced into a command.
 pub const UNIT: &str = "BELL_UNIT";
 pub const FILES: &str = "BELL_UNIT_FILES";
 pub const DIGEST: &str = "BELL_UNIT_DIGEST";
+pub const TITLE: &str = "BELL_UNIT_TITLE";
+pub const DESCRIPTION: &str = "BELL_UNIT_DESCRIPTION";
 
-/// Bytes of `BELL_UNIT_FILES`; systems allow 128 KiB for one variable.
-const FILES_BYTES_MAX: usize = 96 * 1024;
+/// Bytes of one variable; systems allow 128 KiB.
+const VARIABLE_BYTES_MAX: usize = 96 * 1024;
+/// Characters of a title that lists show.
+const SUMMARY_CHARS_MAX: usize = 200;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priorities {
@@ -33,7 +38,7 @@ pub struct Options<'a> {
     /// The body that all tasks share.
     pub template: &'a Map<String, Value>,
     pub priorities: Priorities,
-    /// Only these files; units without any are left out, and so are edges to them.
+    /// Only these files, ascending; units without any are left out, but not the order that they make.
     pub only: Option<&'a [u32]>,
 }
 
@@ -48,12 +53,9 @@ pub enum Error {
 /// The plan as JSON, ready for `bell run`.
 pub fn plan(tree: &Tree, units: &Units, options: &Options<'_>) -> Result<Value, Error> {
     let digests = units.digests(tree);
+    let planned = units.planned(tree);
     let knot_of = units.order.knot_of(units.units.len());
-    let mut critical = vec![false; units.units.len()];
-    for unit in units.order.critical_path() {
-        critical[unit as usize] = true;
-    }
-    let wanted: Vec<bool> = units
+    let chosen: Vec<bool> = units
         .units
         .iter()
         .map(|unit| {
@@ -61,45 +63,100 @@ pub fn plan(tree: &Tree, units: &Units, options: &Options<'_>) -> Result<Value, 
             options.only.is_none_or(only)
         })
         .collect();
+    let among = units.among(&chosen);
+    let mut critical = vec![false; among.units.len()];
+    for place in longest(&among.dag) {
+        critical[place as usize] = true;
+    }
     let mut tasks = Map::new();
-    for (number, unit) in units
-        .units
-        .iter()
-        .enumerate()
-        .filter(|(number, _)| wanted[*number])
-    {
-        let paths: Vec<&str> = unit
-            .files
-            .iter()
-            .map(|file| tree.files[*file as usize].path.as_str())
-            .collect();
+    for (place, number) in (0..).zip(&among.units) {
+        let index = *number as usize;
+        let about = About::new(tree, &units.units[index], &planned[index]);
         let mut body = options.template.clone();
-        let knot = knot_of[number].map(|knot| units.order.knots[knot as usize].members[0]);
+        let knot = knot_of[index].map(|knot| units.order.knots[knot as usize].members[0]);
         let knot = knot.map(|first| units.units[first as usize].name.as_str());
-        extend(&mut body, "locks", locks(units.size, &unit.name, &paths, knot))?;
-        let after = units.order.dag.prerequisites(number as u32).iter();
-        let after = after.filter(|needed| wanted[**needed as usize]);
         extend(
             &mut body,
-            "after",
-            after
-                .map(|needed| json!(units.units[*needed as usize].name))
-                .collect(),
+            "locks",
+            locks(units.size, about.unit, &about.files, knot),
         )?;
-        environment(&mut body, &unit.name, &paths, &digests[number].to_hex())?;
-        cached(&mut body, &paths)?;
+        let after = among.dag.prerequisites(place).iter();
+        let after = after.map(|place| &units.units[among.units[*place as usize] as usize].name);
+        extend(&mut body, "after", after.map(|name| json!(name)).collect())?;
+        environment(&mut body, &about, &digests[index].to_hex())?;
+        told(&mut body, &about);
+        cached(&mut body, &about.files)?;
         body.entry("cwd").or_insert_with(|| json!(tree.root));
         let priority = match options.priorities {
             Priorities::Template => None,
-            Priorities::CriticalPath => critical[number].then(|| json!("high")),
-            Priorities::Keywords => Some(json!(by_keyword(&paths.join(" ")).value())),
+            Priorities::CriticalPath => critical[place as usize].then(|| json!("high")),
+            Priorities::Keywords => Some(json!(by_keyword(&about.words()).value())),
         };
         if let Some(priority) = priority {
             body.insert("priority".to_owned(), priority);
         }
-        tasks.insert(unit.name.clone(), Value::Object(body));
+        tasks.insert(about.unit.to_owned(), Value::Object(body));
     }
     Ok(json!({ "name": options.name, "tasks": tasks }))
+}
+
+/// What a task is about.
+struct About<'a> {
+    unit: &'a str,
+    files: Vec<&'a str>,
+    title: String,
+    description: String,
+    drafts: Map<String, Value>,
+}
+
+impl<'a> About<'a> {
+    /// The files of a planned task stand in its order; where a unit has several, they are told one after the other.
+    fn new(tree: &'a Tree, unit: &'a Unit, planned: &[u32]) -> About<'a> {
+        let path = |file: &u32| tree.files[*file as usize].path.as_str();
+        let tasks: Vec<&Planned> = planned.iter().map(|task| &tree.planned[*task as usize]).collect();
+        let files = match tasks[..] {
+            [task] if task.files.len() == unit.files.len() => &task.files,
+            _ => &unit.files,
+        };
+        let titles: Vec<&str> = tasks.iter().map(|task| task.title.as_str()).collect();
+        let descriptions = tasks.iter().filter_map(|task| task.description.as_deref());
+        let draft = |task: &&Planned| Some((path(&task.files[0]).to_owned(), json!(task.draft.as_ref()?)));
+        About {
+            unit: &unit.name,
+            files: files.iter().map(path).collect(),
+            title: titles.join("\n"),
+            description: descriptions.map(str::trim_end).collect::<Vec<_>>().join("\n\n"),
+            drafts: tasks.iter().filter_map(draft).collect(),
+        }
+    }
+
+    fn words(&self) -> String {
+        format!("{} {} {}", self.title, self.description, self.files.join(" "))
+    }
+}
+
+/// Agents and people see no environment: they get their input. So does whoever writes planned files.
+fn told(body: &mut Map<String, Value>, about: &About<'_>) {
+    let is_planned = !about.title.is_empty();
+    if is_planned && about.title.chars().count() <= SUMMARY_CHARS_MAX {
+        body.entry("summary").or_insert_with(|| json!(about.title));
+    }
+    if body.contains_key("inputs") || !is_planned && !body.contains_key("prompt") {
+        return;
+    }
+    let mut inputs = json!({ "unit": about.unit, "files": about.files });
+    if is_planned {
+        inputs["title"] = json!(about.title);
+        if !about.description.is_empty() {
+            inputs["description"] = json!(about.description);
+        }
+        let drafts = json!(about.drafts);
+        let length = inputs.to_string().len() + drafts.to_string().len();
+        if !about.drafts.is_empty() && length < limits::TEXT_BYTES {
+            inputs["drafts"] = drafts;
+        }
+    }
+    body.insert("inputs".to_owned(), inputs);
 }
 
 /// Adds to a list of the template, which may be missing.
@@ -125,19 +182,25 @@ fn locks(size: Size, name: &str, paths: &[&str], knot: Option<&str>) -> Vec<Valu
     own.into_iter().chain(knot).collect()
 }
 
-fn environment(body: &mut Map<String, Value>, name: &str, paths: &[&str], digest: &str) -> Result<(), Error> {
-    let files = paths.join("\n");
-    if files.len() > FILES_BYTES_MAX {
+fn environment(body: &mut Map<String, Value>, about: &About<'_>, digest: &str) -> Result<(), Error> {
+    let files = about.files.join("\n");
+    if files.len() > VARIABLE_BYTES_MAX {
         return Err(Error::Files {
-            unit: name.to_owned(),
-            files: paths.len(),
+            unit: about.unit.to_owned(),
+            files: about.files.len(),
         });
     }
     let env = body.entry("env").or_insert_with(|| json!({}));
     let env = env.as_object_mut().ok_or(Error::Template("env", "a mapping"))?;
-    env.insert(UNIT.to_owned(), json!(name));
+    env.insert(UNIT.to_owned(), json!(about.unit));
     env.insert(FILES.to_owned(), json!(files));
     env.insert(DIGEST.to_owned(), json!(digest));
+    // What is too long for the environment is in the input.
+    for (name, text) in [(TITLE, &about.title), (DESCRIPTION, &about.description)] {
+        if !about.title.is_empty() && text.len() <= VARIABLE_BYTES_MAX {
+            env.insert(name.to_owned(), json!(text));
+        }
+    }
     Ok(())
 }
 
@@ -167,10 +230,17 @@ fn escaped(path: &str) -> String {
     path.chars().map(escape).collect()
 }
 
-/// A name for the plan of a tree.
-pub fn name(root: &Path) -> String {
-    let folder = root
-        .file_name()
-        .map_or_else(|| "tree".into(), |name| name.to_string_lossy());
-    format!("analyze {folder}")
+/// A name for what is made of a tree: of another folder, list or template it is another plan.
+pub fn name(root: &Path, list: Option<&Path>, template: &Path) -> String {
+    let file = |path: &Path| match path.file_name() {
+        Some(name) if name != "-" => name.to_string_lossy().into_owned(),
+        _ => "stdin".to_owned(),
+    };
+    let list = list.map_or_else(String::new, |list| format!(" of {}", file(list)));
+    let name = format!("analyze {}{list} with {}", root.display(), file(template));
+    let name = name.replace(char::is_control, "?");
+    match name.len() <= limits::KEY_BYTES {
+        true => name,
+        false => format!("analyze {}", blake3::hash(name.as_bytes()).to_hex()),
+    }
 }

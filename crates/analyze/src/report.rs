@@ -25,8 +25,18 @@ pub struct Report<'a> {
     pub conflicts: Vec<Conflict<'a>>,
     pub faults: Vec<Fault<'a>>,
     pub notes: Vec<String>,
+    /// Work that will write files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub planned: Vec<Planned<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affected: Option<Affected<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Planned<'a> {
+    pub title: &'a str,
+    /// The one of the draft first.
+    pub files: Vec<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -153,6 +163,14 @@ impl<'a> Report<'a> {
             conflicts: conflicts(units),
             faults: faults(tree),
             notes: tree.notes.clone(),
+            planned: tree
+                .planned
+                .iter()
+                .map(|task| Planned {
+                    title: &task.title,
+                    files: paths(&task.files),
+                })
+                .collect(),
             affected: None,
         }
     }
@@ -171,7 +189,7 @@ impl<'a> Report<'a> {
     }
 }
 
-fn statistics<'a>(tree: &'a Tree, order: &Order, batches: &[Vec<u32>]) -> Statistics<'a> {
+pub fn statistics<'a>(tree: &'a Tree, order: &Order, batches: &[Vec<u32>]) -> Statistics<'a> {
     let path = |file: u32| tree.files[file as usize].path.as_str();
     let critical = order.critical_path();
     let (mut needs, mut needed) = (vec![0; tree.files.len()], vec![0; tree.files.len()]);
@@ -210,11 +228,12 @@ fn statistics<'a>(tree: &'a Tree, order: &Order, batches: &[Vec<u32>]) -> Statis
 
 fn languages(tree: &Tree) -> Vec<Count> {
     let count = |language: Language| tree.files.iter().filter(|file| file.language == language).count();
-    let counts = Language::ALL.map(|language| Count {
+    let all = Language::ALL.into_iter().chain([Language::Other]);
+    let counts = all.map(|language| Count {
         language: language.as_str(),
         files: count(language),
     });
-    counts.into_iter().filter(|count| count.files > 0).collect()
+    counts.filter(|count| count.files > 0).collect()
 }
 
 fn cycles<'a>(tree: &'a Tree, order: &Order) -> Vec<Cycle<'a>> {

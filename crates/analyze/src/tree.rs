@@ -5,15 +5,19 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use domain::time::Timestamp;
 use rayon::ThreadPool;
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use crate::cache::{Cache, Key};
 use crate::facts::{FILE_BYTES_MAX, Facts, Fault, Kind, Language, Problem};
-use crate::resolve::{Files, Need, Target, resolve};
+use crate::glance::{Glance, Seen, Stamp};
+use crate::ground::{Drafts, Ground};
+use crate::resolve::{Files, Need, Target, base, resolve};
 use crate::walk::Found;
-use crate::{lang, walk};
+use crate::{ground, lang, walk};
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -33,9 +37,14 @@ pub struct Tree {
     pub links: usize,
     /// What could not be read besides files, and whether there was too much.
     pub notes: Vec<String>,
-    /// Files that were parsed, and those whose facts the cache knew.
+    /// Files that say how others are resolved, sorted.
+    pub manifests: Vec<String>,
+    pub planned: Vec<Planned>,
+    /// Texts that were parsed, and those whose facts the cache knew.
     pub parsed: usize,
     pub known: usize,
+    /// Of the latter, those that were not even read.
+    pub spared: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -45,6 +54,17 @@ pub struct File {
     /// Of its content.
     pub digest: [u8; 32],
     pub fault: Option<Fault>,
+}
+
+/// Work that will write files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    pub title: String,
+    pub description: Option<String>,
+    /// At least one, in the order of the task.
+    pub files: Vec<u32>,
+    /// Of the first file.
+    pub draft: Option<String>,
 }
 
 /// `from` needs `to`.
@@ -89,16 +109,41 @@ pub enum Error {
 
 /// Reads the tree below a folder. Files that the cache knows by their content are not parsed.
 pub fn analyse(root: &Path, options: &Options, cache: &mut Cache) -> Result<Tree, Error> {
-    let root = walk::root(root).map_err(|source| Error::Root {
-        path: root.to_owned(),
+    look(&Ground::of(root), options, cache, None)
+}
+
+/// Reads what there is and what is planned. With a glance from before, files that have not changed since are not even
+/// read; `now` is when the look begins.
+pub fn look(
+    ground: &Ground<'_>,
+    options: &Options,
+    cache: &mut Cache,
+    glance: Option<(&mut Glance, Timestamp)>,
+) -> Result<Tree, Error> {
+    let root = walk::root(ground.root).map_err(|source| Error::Root {
+        path: ground.root.to_owned(),
         source,
     })?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads.max(1))
         .stack_size(lang::STACK_BYTES)
         .build()?;
-    let (found, readings) = readings(&pool, &root, options, cache);
-    Ok(pool.install(|| put_together(root, found, readings, cache)))
+    let looking = Looking {
+        root: &root,
+        drafts: ground.drafts(),
+        options,
+        cache,
+        glance: glance.as_ref().map(|(glance, _)| &**glance),
+    };
+    let (mut found, mut readings) = match ground.there {
+        true => looking.readings(&pool),
+        false => Default::default(),
+    };
+    pool.install(|| looking.plan(&mut found, &mut readings));
+    if let Some((glance, now)) = glance {
+        remember(glance, now, &root, &found, &readings);
+    }
+    Ok(pool.install(|| put_together(&root, ground, found, readings, cache)))
 }
 
 /// What was read of one file.
@@ -108,12 +153,32 @@ struct Reading {
     key: Key,
     digest: [u8; 32],
     facts: Facts,
-    known: bool,
+    how: How,
+    /// Of a file that is there, when somebody will look again.
+    stamp: Option<Stamp>,
 }
 
-fn put_together(root: PathBuf, found: Found, readings: Vec<Reading>, cache: &mut Cache) -> Tree {
-    let known = readings.iter().filter(|reading| reading.known).count();
-    let parsed = readings.len() - known;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Parsed,
+    /// By the cache.
+    Known,
+    /// The same, and told by a glance.
+    Spared,
+    /// There is no text yet.
+    Planned,
+}
+
+fn put_together(
+    root: &Path,
+    ground: &Ground<'_>,
+    found: Found,
+    readings: Vec<Reading>,
+    cache: &mut Cache,
+) -> Tree {
+    let count = |how: How| readings.iter().filter(|reading| reading.how == how).count();
+    let spared = count(How::Spared);
+    let (parsed, known) = (count(How::Parsed), count(How::Known) + spared);
     let (mut files, mut facts, mut keys) = (Vec::new(), Vec::new(), Vec::new());
     for reading in readings {
         files.push(File {
@@ -125,69 +190,191 @@ fn put_together(root: PathBuf, found: Found, readings: Vec<Reading>, cache: &mut
         facts.push(reading.facts);
         keys.push(reading.key);
     }
+    let drafts = ground.drafts();
     let needs = {
         let paths = files.iter().map(|file| (file.path.as_str(), file.language));
-        resolve(&Files::new(&root, paths, &found.manifests), &facts)
+        resolve(
+            &Files::new(root, ground.there, &drafts, paths, &found.manifests),
+            &facts,
+        )
     };
     cache.keep(keys.into_iter().zip(&facts));
     let mut notes = found.errors;
     if found.more {
         notes.push(format!("only the first {} files were read", walk::FILES_MAX));
     }
-    Tree {
+    let mut tree = Tree {
         edges: edges(&needs),
         externals: externals(&files, &needs),
         parsed,
         known,
+        spared,
         links: found.links,
         notes,
+        manifests: found.manifests,
+        planned: Vec::new(),
         files,
-        root,
-    }
-}
-
-/// Files are read while others are still being found. In the order of their paths.
-fn readings(pool: &ThreadPool, root: &Path, options: &Options, cache: &Cache) -> (Found, Vec<Reading>) {
-    let readings = Mutex::new(Vec::new());
-    // To find a file takes a fraction of what it takes to read it.
-    let walkers = options.threads.div_ceil(4);
-    let found = pool.in_place_scope(|scope| {
-        walk::walk(root, &options.languages, walkers, |path, language| {
-            let readings = &readings;
-            scope.spawn(move |_| {
-                let reading = reading(root, path, language, cache);
-                let mut readings = readings.lock().unwrap_or_else(PoisonError::into_inner);
-                readings.push(reading);
-            });
-        })
-    });
-    let mut readings = readings.into_inner().unwrap_or_else(PoisonError::into_inner);
-    readings.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    (found, readings)
-}
-
-fn reading(root: &Path, path: String, language: Language, cache: &Cache) -> Reading {
-    let bytes = match content(&root.join(&path)) {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => {
-            // Its size and name stand for its content: reading it is what the bound is there to avoid.
-            let detail = format!("more than {FILE_BYTES_MAX} bytes: not parsed");
-            return unread(path, language, Problem::Huge, detail);
-        }
-        Err(error) => return unread(path, language, Problem::Unreadable, error.to_string()),
+        root: root.to_owned(),
     };
-    let digest = *blake3::hash(&bytes).as_bytes();
-    let key = Key::of(&path, &digest);
-    let remembered = cache.facts(&key);
-    let known = remembered.is_some();
-    let facts = remembered.unwrap_or_else(|| lang::facts(language, &path, &bytes));
-    Reading {
-        path,
-        language,
-        key,
-        digest,
-        facts,
-        known,
+    tree.planned = planned(&tree, ground.planned);
+    tree
+}
+
+/// The planned tasks with the files that the tree has of them; others are of no language that was asked for.
+fn planned(tree: &Tree, all: &[domain::plan::Planned]) -> Vec<Planned> {
+    let task = |task: &domain::plan::Planned| {
+        let files: Vec<u32> = task.files.iter().filter_map(|path| tree.file(path)).collect();
+        (!files.is_empty()).then(|| Planned {
+            title: task.title.clone(),
+            description: task.description.clone(),
+            draft: task.code.clone().filter(|_| tree.file(&task.files[0]).is_some()),
+            files,
+        })
+    };
+    all.iter().filter_map(task).collect()
+}
+
+fn remember(glance: &mut Glance, now: Timestamp, root: &Path, found: &Found, readings: &[Reading]) {
+    let seen = |reading: &Reading| {
+        let (stamp, key, digest) = (reading.stamp?, reading.key.clone(), reading.digest);
+        Some((reading.path.clone(), Seen { stamp, key, digest }))
+    };
+    let manifests = found.manifests.iter().map(|path| root.join(path));
+    let others = found.folders.iter().cloned().chain(manifests);
+    let others = others.chain(walk::ignore_files(root, &found.folders));
+    glance.keep(now, root, readings.iter().filter_map(seen), others);
+}
+
+struct Looking<'a> {
+    root: &'a Path,
+    drafts: Drafts<'a>,
+    options: &'a Options,
+    cache: &'a Cache,
+    glance: Option<&'a Glance>,
+}
+
+impl Looking<'_> {
+    /// Files are read while others are still being found. In the order of their paths.
+    fn readings(&self, pool: &ThreadPool) -> (Found, Vec<Reading>) {
+        let readings = Mutex::new(Vec::new());
+        // To find a file takes a fraction of what it takes to read it.
+        let walkers = self.options.threads.div_ceil(4);
+        let found = pool.in_place_scope(|scope| {
+            walk::walk(self.root, &self.options.languages, walkers, |path, language| {
+                if self.drafts.text(&path).is_some() {
+                    return;
+                }
+                let readings = &readings;
+                scope.spawn(move |_| {
+                    let reading = self.reading(path, language);
+                    let mut readings = readings.lock().unwrap_or_else(PoisonError::into_inner);
+                    readings.push(reading);
+                });
+            })
+        });
+        let mut readings = readings.into_inner().unwrap_or_else(PoisonError::into_inner);
+        readings.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        (found, readings)
+    }
+
+    /// Lays the planned files over what was found. Where there is neither a draft nor a file, nothing is asked for.
+    fn plan(&self, found: &mut Found, readings: &mut Vec<Reading>) {
+        let is_there = |path: &&str| {
+            readings
+                .binary_search_by(|reading| reading.path.as_str().cmp(path))
+                .is_ok()
+        };
+        let planned: Vec<&str> = self.drafts.paths().filter(|path| !is_there(path)).collect();
+        let planned: Vec<Reading> = planned.into_par_iter().map(|path| self.draft(path)).collect();
+        let languages = &self.options.languages;
+        // Whoever asks for some languages does not ask for what is of none.
+        let all = Language::ALL.iter().all(|language| languages.contains(language));
+        readings.extend(planned.into_iter().filter(|reading| match reading.language {
+            Language::Other => all,
+            language => languages.contains(&language),
+        }));
+        readings.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let drafted = self.drafts.paths().filter(|path| walk::is_manifest(base(path)));
+        let drafted = drafted.filter(|path| self.drafts.text(path).is_some());
+        found.manifests.extend(drafted.map(str::to_owned));
+        found.manifests.sort();
+        found.manifests.dedup();
+    }
+
+    fn draft(&self, path: &str) -> Reading {
+        let text = self.drafts.text(path);
+        let digest = *blake3::hash(text.unwrap_or_default().as_bytes()).as_bytes();
+        let named = Language::of(path);
+        let key = Key::of(path, &digest);
+        let remembered = named.and_then(|language| Some((language, self.cache.facts(&key)?)));
+        let how = match (text, &remembered) {
+            (None, _) => How::Planned,
+            (Some(_), Some(_)) => How::Known,
+            (Some(_), None) => How::Parsed,
+        };
+        let (language, facts) = match (text, remembered) {
+            (None, _) => (named.unwrap_or(Language::Other), Facts::default()),
+            (Some(_), Some(known)) => known,
+            (Some(text), None) => ground::facts(path, text),
+        };
+        Reading {
+            path: path.to_owned(),
+            language,
+            key,
+            digest,
+            facts,
+            how,
+            stamp: None,
+        }
+    }
+
+    fn reading(&self, path: String, language: Language) -> Reading {
+        let place = self.root.join(&path);
+        let stamp = self.glance.and_then(|_| Stamp::of(&place));
+        if let Some(seen) = self.glance.and_then(|glance| glance.seen(&path, stamp))
+            && let Some(facts) = self.cache.facts(&seen.key)
+        {
+            return Reading {
+                path,
+                language,
+                key: seen.key.clone(),
+                digest: seen.digest,
+                facts,
+                how: How::Spared,
+                stamp,
+            };
+        }
+        let reading = match content(&place) {
+            Ok(Some(bytes)) => self.parsed(path, language, &bytes),
+            Ok(None) => {
+                // Its size and name stand for its content: reading it is what the bound is there to avoid.
+                let detail = format!("more than {FILE_BYTES_MAX} bytes: not parsed");
+                unread(path, language, Problem::Huge, detail)
+            }
+            Err(error) => unread(path, language, Problem::Unreadable, error.to_string()),
+        };
+        Reading { stamp, ..reading }
+    }
+
+    fn parsed(&self, path: String, language: Language, bytes: &[u8]) -> Reading {
+        let digest = *blake3::hash(bytes).as_bytes();
+        let key = Key::of(&path, &digest);
+        let remembered = self.cache.facts(&key);
+        let how = if remembered.is_some() {
+            How::Known
+        } else {
+            How::Parsed
+        };
+        let facts = remembered.unwrap_or_else(|| lang::facts(language, &path, bytes));
+        Reading {
+            path,
+            language,
+            key,
+            digest,
+            facts,
+            how,
+            stamp: None,
+        }
     }
 }
 
@@ -211,7 +398,8 @@ fn unread(path: String, language: Language, problem: Problem, detail: String) ->
         language,
         digest,
         facts: lang::unread(problem, detail),
-        known: false,
+        how: How::Parsed,
+        stamp: None,
     }
 }
 

@@ -8,16 +8,17 @@ use rustc_hash::FxHashMap;
 use crate::cycle::Link;
 use crate::facts::{Kind, Language};
 use crate::order::Order;
-use crate::resolve::{ancestors, parent};
+use crate::resolve::{ancestors, parent, under};
 use crate::tree::{File, Tree};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
+    /// Each file alone, and the files of one planned task together.
     File,
     /// What its language takes for one: a folder of Python or Go, the files of one `package.json` or `Cargo.toml`
     /// where there are several, else a folder.
     Package,
-    /// Files that all need each other, together; every other file alone.
+    /// Those of the first sort that all need each other, together; every other one alone.
     Component,
 }
 
@@ -29,9 +30,18 @@ pub struct Units {
     pub order: Order,
 }
 
+/// Some units and their order.
+#[derive(Clone, Debug)]
+pub struct Among {
+    /// Ascending.
+    pub units: Vec<u32>,
+    /// Over the places in `units`.
+    pub dag: Dag,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
-    /// A path: of the file, of the folder, or of a component's first file.
+    /// A path: of the file, of the folder, or of the first file of a planned task or component.
     pub name: String,
     /// Ascending.
     pub files: Vec<u32>,
@@ -40,7 +50,7 @@ pub struct Unit {
 impl Units {
     pub fn new(tree: &Tree, size: Size) -> Units {
         let names = match size {
-            Size::File => tree.files.iter().map(|file| file.path.clone()).collect(),
+            Size::File => files(tree),
             Size::Package => packages(tree),
             Size::Component => components(tree),
         };
@@ -54,6 +64,63 @@ impl Units {
             .collect();
         let order = Order::new(units.len() as u32, &links(tree, &units));
         Units { size, units, order }
+    }
+
+    /// Which planned tasks write files of each.
+    pub fn planned(&self, tree: &Tree) -> Vec<Vec<u32>> {
+        let mut task_of = FxHashMap::default();
+        for (task, planned) in (0..).zip(&tree.planned) {
+            task_of.extend(planned.files.iter().map(|file| (*file, task)));
+        }
+        let of = |unit: &Unit| {
+            let mut tasks: Vec<u32> = unit
+                .files
+                .iter()
+                .filter_map(|file| task_of.get(file).copied())
+                .collect();
+            tasks.sort_unstable();
+            tasks.dedup();
+            tasks
+        };
+        self.units.iter().map(of).collect()
+    }
+
+    /// The order of these units among themselves: a unit also comes after what it needs through others.
+    pub fn among(&self, chosen: &[bool]) -> Among {
+        let dag = &self.order.dag;
+        // Whether a unit that is not chosen needs one that is.
+        let mut leads = vec![false; chosen.len()];
+        for unit in dag.order() {
+            let mut needed = dag.prerequisites(unit).iter().map(|needed| *needed as usize);
+            leads[unit as usize] = needed.any(|needed| chosen[needed] || leads[needed]);
+        }
+        let units: Vec<u32> = (0..)
+            .zip(chosen)
+            .filter(|(_, chosen)| **chosen)
+            .map(|(unit, _)| unit)
+            .collect();
+        let mut place = vec![0u32; chosen.len()];
+        for (at, unit) in (0..).zip(&units) {
+            place[*unit as usize] = at;
+        }
+        let (mut edges, mut met) = (Vec::new(), vec![u32::MAX; chosen.len()]);
+        for (at, unit) in (0..).zip(&units) {
+            let mut open = dag.prerequisites(*unit).to_vec();
+            while let Some(needed) = open.pop() {
+                let index = needed as usize;
+                if std::mem::replace(&mut met[index], at) == at {
+                    continue;
+                }
+                if chosen[index] {
+                    edges.push((place[index], at));
+                } else if leads[index] {
+                    open.extend(dag.prerequisites(needed));
+                }
+            }
+        }
+        let graph = Graph::build(units.len() as u32, edges);
+        let dag = Dag::new(graph).expect("what has an order has one in its parts");
+        Among { units, dag }
     }
 
     /// A digest for each unit over its files and over everything it needs: it changes when any of those does.
@@ -131,13 +198,27 @@ fn links(tree: &Tree, units: &[Unit]) -> Vec<Link> {
     links
 }
 
+/// Each file by itself; those of a planned task are called by the first of them.
+fn files(tree: &Tree) -> Vec<String> {
+    let path = |file: u32| tree.files[file as usize].path.clone();
+    let mut names: Vec<String> = (0..tree.files.len() as u32).map(path).collect();
+    for planned in &tree.planned {
+        for file in &planned.files[1..] {
+            names[*file as usize] = path(planned.files[0]);
+        }
+    }
+    names
+}
+
 fn components(tree: &Tree) -> Vec<String> {
-    let mut names: Vec<String> = tree.files.iter().map(|file| file.path.clone()).collect();
-    for knot in &tree.order().knots {
-        let first = tree.files[knot.members[0] as usize].path.clone();
-        knot.members
-            .iter()
-            .for_each(|member| names[*member as usize].clone_from(&first));
+    let Units { units, order, .. } = Units::new(tree, Size::File);
+    let mut names = files(tree);
+    for knot in &order.knots {
+        let first = &units[knot.members[0] as usize].name;
+        let members = knot.members.iter().map(|member| &units[*member as usize]);
+        for file in members.flat_map(|unit| &unit.files) {
+            names[*file as usize].clone_from(first);
+        }
     }
     names
 }
@@ -149,10 +230,10 @@ fn packages<'a>(tree: &'a Tree) -> Vec<String> {
         let manifest = match file.language {
             Language::Rust => "Cargo.toml",
             Language::JavaScript | Language::TypeScript => "package.json",
-            Language::Python | Language::Go => return shown(folder),
+            Language::Python | Language::Go | Language::Other => return shown(folder),
         };
         // Below the topmost manifest alone everything would be one package.
-        let has = |at: &&str| !at.is_empty() && tree.root.join(at).join(manifest).is_file();
+        let has = |at: &&str| !at.is_empty() && tree.manifests.binary_search(&under(at, manifest)).is_ok();
         let find = || ancestors(&file.path).find(has).unwrap_or(folder);
         nearest
             .entry((folder, manifest))

@@ -21,6 +21,7 @@ const MANIFESTS: [&str; 8] = [
     "setup.py",
     "setup.cfg",
 ];
+const IGNORE_FILES: [&str; 3] = [".gitignore", ".ignore", ".git/info/exclude"];
 /// Folders of installed and made things; ignore files name them too, as a rule.
 const LEFT_OUT: [&str; 5] = [
     "node_modules",
@@ -36,6 +37,7 @@ pub(crate) struct Found {
     sources: usize,
     /// By path from the root with `/` between parts, sorted.
     pub(crate) manifests: Vec<String>,
+    pub(crate) folders: Vec<PathBuf>,
     /// Links are not followed, so that no file counts twice and no circle is walked.
     pub(crate) links: usize,
     /// Folders and names that cannot be read, as said by the system.
@@ -97,6 +99,9 @@ fn note(
     languages: &[Language],
 ) -> Option<(String, Language)> {
     let kind = entry.file_type()?;
+    if kind.is_dir() {
+        found.folders.push(entry.path().to_owned());
+    }
     if kind.is_symlink() {
         found.links += 1;
         return None;
@@ -111,7 +116,7 @@ fn note(
         return None;
     };
     let name = base(path);
-    if MANIFESTS.contains(&name) {
+    if is_manifest(name) {
         found.manifests.push(path.to_owned());
     }
     // What was packed for browsers imports nothing any more.
@@ -120,6 +125,25 @@ fn note(
     }
     let language = Language::of(name).filter(|language| languages.contains(language))?;
     Some((path.to_owned(), language))
+}
+
+/// Whether a file of this name says how others are resolved.
+pub(crate) fn is_manifest(name: &str) -> bool {
+    MANIFESTS.contains(&name)
+}
+
+/// The files that say what is left out: those in the folders of a walk, and those around its root.
+pub(crate) fn ignore_files<'a>(root: &'a Path, folders: &'a [PathBuf]) -> impl Iterator<Item = PathBuf> + 'a {
+    let around = root.ancestors().skip(1);
+    let around = around.flat_map(|folder| IGNORE_FILES.map(|name| folder.join(name)));
+    let inside = folders
+        .iter()
+        .flat_map(|folder| IGNORE_FILES[..2].iter().map(|name| folder.join(name)));
+    // Folders tell when one comes into being.
+    let inside = inside.filter(|path| path.exists());
+    let everywhere = ignore::gitignore::gitconfig_excludes_path();
+    let own = root.join(IGNORE_FILES[2]);
+    around.chain(inside).chain(everywhere).chain([own])
 }
 
 fn left_out(entry: &DirEntry) -> bool {

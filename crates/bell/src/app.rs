@@ -102,7 +102,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result {
 }
 
 /// Runs a command that talks to a store, until it ends or the user interrupts it.
-pub(crate) fn wait(work: impl Future<Output = Result>) -> Result {
+pub(crate) fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

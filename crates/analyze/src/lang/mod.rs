@@ -35,6 +35,7 @@ pub(crate) fn facts(language: Language, path: &str, bytes: &[u8]) -> Facts {
         Language::JavaScript | Language::TypeScript => script::facts(&text, path),
         Language::Rust => rust::facts(&text),
         Language::Go => go::facts(&text),
+        Language::Other => Facts::default(),
     };
     facts.fault = facts.fault.or(fault);
     facts

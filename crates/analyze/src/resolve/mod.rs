@@ -7,6 +7,7 @@ mod rust_crates;
 mod rust_modules;
 mod script;
 mod standard;
+mod virtual_files;
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::facts::{Facts, Kind, Language};
+use crate::ground::Drafts;
 
 /// Every file of the tree by its path, and every folder that holds one.
 pub(crate) struct Files<'a> {
@@ -22,6 +24,9 @@ pub(crate) struct Files<'a> {
     pub(crate) languages: Vec<Language>,
     /// Files that say how others are resolved: `package.json`, `Cargo.toml`, `go.mod`, `pyproject.toml`.
     pub(crate) manifests: &'a [String],
+    pub(crate) drafts: &'a Drafts<'a>,
+    /// Whether anything but drafts counts.
+    pub(crate) there: bool,
     index: FxHashMap<&'a str, u32>,
     folders: FxHashSet<&'a str>,
 }
@@ -29,6 +34,8 @@ pub(crate) struct Files<'a> {
 impl<'a> Files<'a> {
     pub(crate) fn new(
         root: &'a Path,
+        there: bool,
+        drafts: &'a Drafts<'a>,
         files: impl Iterator<Item = (&'a str, Language)>,
         manifests: &'a [String],
     ) -> Files<'a> {
@@ -46,6 +53,8 @@ impl<'a> Files<'a> {
             paths,
             languages,
             manifests,
+            drafts,
+            there,
             index,
             folders,
         }
@@ -66,10 +75,13 @@ impl<'a> Files<'a> {
 
     /// The manifests of this name with their folders, and what they say.
     pub(crate) fn manifests_named(&self, name: &str) -> impl Iterator<Item = (&'a str, String)> {
-        let root = self.root;
+        let read = |path: &str| match self.drafts.text(path) {
+            Some(draft) => Some(draft.to_owned()),
+            None => std::fs::read_to_string(self.root.join(path)).ok(),
+        };
         let named = self.manifests.iter().filter(move |path| base(path) == name);
         named
-            .filter_map(move |path| Some((parent(path), std::fs::read_to_string(root.join(path)).ok()?)))
+            .filter_map(|path| Some((parent(path), read(path)?)))
             .collect::<Vec<_>>()
             .into_iter()
     }
@@ -123,6 +135,7 @@ pub(crate) fn resolve(files: &Files<'_>, facts: &[Facts]) -> Vec<Vec<Need>> {
                 }
                 Language::Rust => rust.iter().for_each(|r| r.resolve(from, &import.ask, &mut push)),
                 Language::Go => go.iter().for_each(|r| r.resolve(from, &import.ask, &mut push)),
+                Language::Other => {}
             }
         }
         needs

@@ -47,7 +47,11 @@ impl<'a> Python<'a> {
         roots.extend(sources.collect::<FxHashSet<_>>());
         roots.extend(projects);
 
-        let around = around(files.root);
+        let around = if files.there {
+            around(files.root)
+        } else {
+            Vec::new()
+        };
         if !around.is_empty() {
             // Nobody imports from inside a package: its names are those of its parts.
             roots.remove("");

@@ -4,16 +4,17 @@
 
 use std::path::Path;
 
-use oxc_resolver::{ResolveOptions, Resolver, TsconfigDiscovery};
+use oxc_resolver::{ResolveOptions, ResolverGeneric, TsconfigDiscovery};
 use rustc_hash::FxHashMap;
 
+use super::virtual_files::VirtualFiles;
 use super::{Files, Target, join, parent, standard, under};
 use crate::facts::{Ask, Language};
 
 pub(super) struct Script<'a> {
     files: &'a Files<'a>,
-    import: Resolver,
-    require: Resolver,
+    import: ResolverGeneric<VirtualFiles>,
+    require: ResolverGeneric<VirtualFiles>,
     /// The folder of each package of the tree by its name.
     packages: FxHashMap<String, &'a str>,
     /// Whether anything can make a bare name a file of this tree.
@@ -43,7 +44,7 @@ impl<'a> Script<'a> {
                 packages.entry(name.to_owned()).or_insert(folder);
             }
         }
-        let import = Resolver::new(options("import"));
+        let import = ResolverGeneric::new_with_file_system(VirtualFiles::of(files), options("import"));
         let require = import.clone_with_options(options("require"));
         let config = |path: &String| path.ends_with("tsconfig.json") || path.ends_with("jsconfig.json");
         Script {

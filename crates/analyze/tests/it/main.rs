@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod conflicts;
+mod glances;
 mod go;
 mod hostile;
 mod orders;
+mod planned;
 mod plans;
 mod python;
 mod rust;

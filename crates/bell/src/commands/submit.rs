@@ -9,7 +9,7 @@ use engine::engine::Engine;
 use engine::recover;
 use engine::submit::{self, How, Into, Submitted};
 
-use super::plan::file::load_to_run;
+use super::plan::file::{Loaded, load_to_run};
 use crate::context::{Access, Context};
 use crate::error::Result;
 use crate::exit::Exit;
@@ -38,26 +38,53 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
-        let mut loaded = load_to_run(context, &self.plan)?;
-        if let Some(trace) = context.trace()? {
-            desk::run::within(&mut loaded.plan, trace);
-        }
-        let engine = context.open(Access::Create).await?;
-        let options = submit::Options {
-            into: into(&engine, self.new, self.resume.as_deref()).await?,
+        let loaded = load_to_run(context, &self.plan)?;
+        let tasks = loaded.plan.tasks.len();
+        let how = HandIn {
+            new: self.new,
+            resume: self.resume.as_deref(),
             profile: self.profile,
-            joins: recover::is_worked_on,
         };
-        let submitted = submit::submit(&engine, &loaded.plan, &loaded.path, &options).await?;
-        let run = Run::from(find::run(&engine, &submitted.run.to_string()).await?);
-        context.ui.answer(&run, |_| {
-            format!("{}\n", describe(&submitted, loaded.plan.tasks.len()))
-        })?;
+        let (submitted, run) = hand_in(context, loaded, &how).await?;
         context
             .ui
-            .hint(&format!("`bell runs show {}` tells how it stands", run.id))?;
+            .answer(&run, |_| format!("{}\n", describe(&submitted, tasks)))?;
+        hint(context, &run)?;
         Ok(Exit::DONE)
     }
+}
+
+/// How a plan is handed in.
+pub(super) struct HandIn<'a> {
+    pub(super) new: bool,
+    pub(super) resume: Option<&'a str>,
+    pub(super) profile: Option<Profile>,
+}
+
+/// Stores the tasks of a plan, here or behind a server: what became of them, and the run that they are in.
+pub(super) async fn hand_in(
+    context: &Context,
+    mut loaded: Loaded,
+    how: &HandIn<'_>,
+) -> Result<(Submitted, Run)> {
+    if let Some(trace) = context.trace()? {
+        desk::run::within(&mut loaded.plan, trace);
+    }
+    let engine = context.open(Access::Create).await?;
+    let options = submit::Options {
+        into: into(&engine, how.new, how.resume).await?,
+        profile: how.profile,
+        joins: recover::is_worked_on,
+    };
+    let submitted = submit::submit(&engine, &loaded.plan, &loaded.path, &options).await?;
+    let run = Run::from(find::run(&engine, &submitted.run.to_string()).await?);
+    Ok((submitted, run))
+}
+
+/// What comes next.
+pub(super) fn hint(context: &Context, run: &Run) -> Result<()> {
+    let hint = format!("`bell runs show {}` tells how it stands", run.id);
+    context.ui.hint(&hint)
 }
 
 /// Which run a plan goes into.

@@ -108,8 +108,8 @@ fn a_tree_that_is_watched_is_told_again_when_it_changes() {
     bench.write("src/app/models.py", "from .views import x\n");
     assert_eq!(
         parsed(&next()),
-        (json!(4), json!(0)),
-        "parsed when it was seen to differ"
+        (json!(4), json!(1)),
+        "only what has changed is parsed"
     );
     std::fs::remove_file(bench.path().join("src/app/views.py")).unwrap();
     let mut left = next();
@@ -191,6 +191,12 @@ fn what_cannot_be_used_is_refused_with_a_cure() {
     assert!(refused(&["analyze", "src", "--affected-by", "app/model.py"]).contains("app/models.py"));
     bench.write("check.yaml", "rum: x\n");
     assert!(refused(&["analyze", "src", "--plan", "check.yaml"]).contains("did you mean `run`?"));
+    bench.write("check.yaml", "run: x\nretry: 2\ntimeuot: 5m\n");
+    let told = refused(&["analyze", "src", "--plan", "check.yaml"]);
+    assert!(
+        told.contains("check.yaml:3:1\n") && told.contains("did you mean `timeout`?"),
+        "{told}"
+    );
     bench.write("check.yaml", "- x\n");
     refused(&["analyze", "src", "--plan", "check.yaml"]);
 }

@@ -143,7 +143,12 @@ impl<'a> At<'a> {
         match steps[..] {
             [] => "the plan".to_owned(),
             [Step::Key("tasks"), Step::Key(task)] => format!("task `{}`", short(task)),
-            [Step::Key("tasks"), Step::Index(index)] => format!("task number {}", index + 1),
+            [Step::Key("tasks"), Step::Index(index)] | [Step::Index(index)] => {
+                format!("task number {}", index + 1)
+            }
+            [Step::Key("tasks"), Step::Index(index), ref rest @ ..] | [Step::Index(index), ref rest @ ..] => {
+                format!("`{}` of task number {}", Way(rest), index + 1)
+            }
             [Step::Key("tasks"), Step::Key(task), ref rest @ ..] => {
                 format!("`{}` of task `{}`", Way(rest), short(task))
             }

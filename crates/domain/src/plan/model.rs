@@ -55,6 +55,25 @@ impl Format {
         }
     }
 
+    /// The same for what may be a list. TOML has none at its top: a bracket that is not doubled opens one of the others.
+    pub fn of_list(path: &Path, text: &[u8]) -> Format {
+        let named = path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+        match Format::of(path, text) {
+            Format::Toml if !named && Format::opens_list(text) => Format::Yaml,
+            format => format,
+        }
+    }
+
+    fn opens_list(text: &[u8]) -> bool {
+        let text = text
+            .strip_prefix(b"\xEF\xBB\xBF")
+            .unwrap_or(text)
+            .trim_ascii_start();
+        text.starts_with(b"[") && !text.starts_with(b"[[")
+    }
+
     fn sniff(text: &[u8]) -> Format {
         let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
         let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);

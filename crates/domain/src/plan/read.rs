@@ -1,11 +1,12 @@
 //! The pipeline.
 
-use super::at::Findings;
+use super::at::{At, Findings};
 use super::check::check;
 use super::decode::decode;
-use super::fault::Faults;
+use super::draft::Draft;
+use super::fault::{Faults, Place};
 use super::model::{Format, Plan};
-use super::node::{Node, to_json};
+use super::node::{Entry, Node, Value, to_json};
 use super::{json, text, toml, yaml};
 
 /// Reads and checks a plan; `file` names it in messages.
@@ -26,19 +27,44 @@ pub fn read(bytes: &[u8], format: Format, file: &str) -> Result<Plan, Faults> {
     check(head, tasks, found).map_err(sorted)
 }
 
-/// Reads any document of the three formats as JSON text: a part of a plan, such as the body of one task.
-pub fn document(bytes: &[u8], format: Format, file: &str) -> Result<String, Faults> {
-    let mut faults = Faults::new(file);
-    let root = tree(bytes, format, &mut faults);
-    match root.as_ref().map(to_json) {
-        Some(Ok(json)) if faults.is_empty() => return Ok(json),
-        Some(Err(fault)) => faults.push(fault),
-        _ => {}
+/// Reads the body that many tasks have in common, as JSON text. Its faults are those that a task would have, at their places.
+pub fn body(bytes: &[u8], format: Format, file: &str) -> Result<String, Faults> {
+    let mut found = Findings {
+        faults: Faults::new(file),
+        unsupported: Faults::new(file),
+        warnings: Vec::new(),
+        unquoted: format == Format::Yaml,
+    };
+    let Some(root) = tree(bytes, format, &mut found.faults) else {
+        return Err(sorted(found.faults));
+    };
+    let json = to_json(&root);
+    let within = |key: &'static str, node| Node {
+        place: Place::START,
+        value: Value::Mapping(vec![Entry {
+            place: Place::START,
+            key: key.into(),
+            node,
+        }]),
+    };
+    let plan = within("tasks", within("template", root));
+    let at = At::root(&plan);
+    for tasks in at.entries(&mut found, "a mapping").unwrap_or_default() {
+        let at = at.entry(tasks);
+        for task in at.entries(&mut found, "a mapping").unwrap_or_default() {
+            Draft::new().task(at.entry(task), false, &mut found);
+        }
     }
-    Err(sorted(faults))
+    match json {
+        Ok(json) if found.faults.is_empty() => return Ok(json),
+        Ok(_) => {}
+        Err(fault) => found.faults.push(fault),
+    }
+    Err(sorted(found.faults))
 }
 
-fn tree<'a>(bytes: &'a [u8], format: Format, faults: &mut Faults) -> Option<Node<'a>> {
+/// The values of a text with their places; nothing if it is not well-formed.
+pub(super) fn tree<'a>(bytes: &'a [u8], format: Format, faults: &mut Faults) -> Option<Node<'a>> {
     match text::decode(bytes) {
         Ok(text) => match format {
             Format::Yaml => yaml::read(text, faults),

@@ -88,7 +88,9 @@ fn mentions(text: &str, words: &[String]) -> bool {
 
 /// A file as it is typed: from here, or from the top of the tree.
 pub(super) fn named(tree: &Tree, file: &Path) -> Result<u32> {
-    let here = file.canonicalize().unwrap_or_else(|_| PathBuf::from(file));
+    // A planned file is not there yet.
+    let here = file.canonicalize().or_else(|_| std::path::absolute(file));
+    let here = here.unwrap_or_else(|_| PathBuf::from(file));
     let inside = here.strip_prefix(&tree.root).unwrap_or(file);
     let found = inside.to_str().and_then(|path| tree.file(path));
     found.ok_or_else(|| {

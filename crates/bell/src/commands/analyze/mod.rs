@@ -1,6 +1,7 @@
 //! `bell analyze`
 
 mod changed;
+mod list;
 mod picture;
 mod plan;
 mod text;
@@ -13,28 +14,36 @@ use ::analyze::facts::Language;
 use ::analyze::order::Order;
 use ::analyze::report::Report;
 use ::analyze::units::{Size, Units};
-use ::analyze::{Options, Tree};
+use ::analyze::{Glance, Ground, Options, Tree};
 use clap::ValueEnum;
 use domain::code::{Code, Refusal};
+use domain::plan::Planned;
+use domain::time::Timestamp;
 
+use crate::commands::plan::file::{is_stdin, shown};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Result, invalid};
 use crate::exit::Exit;
 
 /// Read a source tree: which file needs which, in what order to work on them, what a change touches
 ///
 /// Python, JavaScript, TypeScript, Rust and Go are told by the names of files; ignore files are respected. With
-/// --plan it writes a plan for `bell run`, a task for each file, package or component.
+/// --planned it reads a list of files that are not written yet: alone, or laid over the tree in PATH. With --plan it writes a plan
+/// for `bell run`, a task for each file, package or component; with --submit it hands that plan in.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bell analyze
   bell analyze src --format svg > files.svg
   bell analyze --changed-since main
-  bell analyze --plan check.yaml --by package > plan.json && bell run plan.json")]
+  bell analyze --plan check.yaml --by package > plan.json && bell run plan.json
+  bell analyze --planned tasks.yaml
+  bell analyze --planned tasks.yaml . --plan write.yaml --submit")]
 pub(crate) struct Args {
-    /// The folder to read
-    #[arg(default_value = ".")]
-    path: PathBuf,
+    /// The folder to read [default: the present one; with --planned none]
+    path: Option<PathBuf>,
+    /// Count the files that this list plans, too; - reads stdin
+    #[arg(long, value_name = "FILE")]
+    planned: Option<PathBuf>,
     /// How to write the answer
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -50,6 +59,12 @@ pub(crate) struct Args {
     /// Write a plan: each task has this file's body
     #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["format", "watch"])]
     plan: Option<PathBuf>,
+    /// Hand the plan in as a run instead of writing it
+    #[arg(long, requires = "plan")]
+    submit: bool,
+    /// Begin a new run
+    #[arg(long, requires = "submit")]
+    new: bool,
     /// What one task, and one conflict, is about
     #[arg(long, value_enum, default_value_t = By::File)]
     by: By,
@@ -78,8 +93,11 @@ enum Format {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum By {
+    /// A file, or all files of one planned task
     File,
+    /// What its language takes for a package
     Package,
+    /// Files that all need each other
     Component,
 }
 
@@ -93,27 +111,46 @@ fn language(text: &str) -> std::result::Result<Language, String> {
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result {
-        let mut cache = match self.no_cache {
+        let from_stdin = |file: &Option<PathBuf>| file.as_deref().is_some_and(is_stdin);
+        if from_stdin(&self.plan) && from_stdin(&self.planned) {
+            let refusal = invalid("list and template cannot both be read from stdin");
+            return Err(refusal.help("name a file for one of them").into());
+        }
+        let mut cache = match self.no_cache || !self.is_over() {
             true => Cache::none(),
-            false => remembered(context, &self.path),
+            false => remembered(context, self.root()),
         };
         if self.watch {
             return watch::watch(&self, context, &mut cache);
         }
-        self.answer(context, &mut cache)
+        let planned = match &self.planned {
+            Some(file) => list::load(context, file)?,
+            None => Vec::new(),
+        };
+        let tree = self.read(&planned, &mut cache, None)?;
+        self.answer(context, &tree)
     }
 
-    fn answer(&self, context: &Context, cache: &mut Cache) -> Result {
-        let tree = self.read(cache)?;
-        let changed = self.changed(&tree)?;
+    fn answer(&self, context: &Context, tree: &Tree) -> Result {
+        let changed = self.changed(tree)?;
         let affected = changed.as_deref().map(|changed| tree.affected(changed));
-        let units = Units::new(&tree, self.by.size());
+        let units = Units::new(tree, self.by.size());
         if let Some(template) = &self.plan {
-            let wanted = plan::Wanted {
-                priorities: self.priorities,
-                only: affected.as_deref(),
+            let only = match self.planned {
+                Some(_) => Some(written(tree, affected.as_deref())),
+                None => affected,
             };
-            return plan::write(context, &tree, &units, template, &wanted);
+            let wanted = plan::Wanted {
+                template,
+                list: self.planned.as_deref(),
+                priorities: self.priorities,
+                only: only.as_deref(),
+            };
+            let made = plan::make(context, tree, &units, &wanted)?;
+            return match self.submit {
+                true => plan::submit(context, tree, made, self.new),
+                false => plan::write(context, &made),
+            };
         }
         let order = tree.order();
         let format = if context.ui.json {
@@ -122,24 +159,51 @@ impl Args {
             self.format
         };
         if !matches!(format, Format::Text | Format::Json) {
-            return picture::write(context, &tree, &order, affected.as_deref(), format);
+            return picture::write(context, tree, &order, affected.as_deref(), format);
         }
-        let report = report(&tree, &order, &units, changed.as_deref());
+        let report = report(tree, &order, &units, changed.as_deref());
         match format {
             Format::Json => context.ui.json_line(&report)?,
-            _ => context.ui.text(&text::people(&report))?,
+            _ => context.ui.text(&text::people(&report, &self.head(tree)))?,
         }
         Ok(Exit::DONE)
     }
 
-    fn read(&self, cache: &mut Cache) -> Result<Tree> {
+    /// Whether what is there counts.
+    fn is_over(&self) -> bool {
+        self.path.is_some() || self.planned.is_none()
+    }
+
+    fn root(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new("."))
+    }
+
+    /// What people are told about.
+    fn head(&self, tree: &Tree) -> String {
+        match &self.planned {
+            Some(list) if !self.is_over() => shown(list),
+            _ => tree.root.display().to_string(),
+        }
+    }
+
+    fn read(
+        &self,
+        planned: &[Planned],
+        cache: &mut Cache,
+        glance: Option<(&mut Glance, Timestamp)>,
+    ) -> Result<Tree> {
         let languages = if self.language.is_empty() {
             Language::ALL.to_vec()
         } else {
             self.language.clone()
         };
         let threads = self.jobs.unwrap_or_else(processors);
-        look(&self.path, &Options { languages, threads }, cache)
+        let ground = Ground {
+            root: self.root(),
+            there: self.is_over(),
+            planned,
+        };
+        look(&ground, &Options { languages, threads }, cache, glance)
     }
 
     fn changed(&self, tree: &Tree) -> Result<Option<Vec<u32>>> {
@@ -165,11 +229,16 @@ pub(super) fn tree(context: &Context, path: &Path) -> Result<Tree> {
         languages: Language::ALL.to_vec(),
         threads: processors(),
     };
-    look(path, &options, &mut remembered(context, path))
+    look(&Ground::of(path), &options, &mut remembered(context, path), None)
 }
 
-fn look(path: &Path, options: &Options, cache: &mut Cache) -> Result<Tree> {
-    let tree = ::analyze::analyse(path, options, cache).map_err(|error| {
+fn look(
+    ground: &Ground<'_>,
+    options: &Options,
+    cache: &mut Cache,
+    glance: Option<(&mut Glance, Timestamp)>,
+) -> Result<Tree> {
+    let tree = ::analyze::look(ground, options, cache, glance).map_err(|error| {
         let refusal = Refusal::new(Code::InvalidArgument, error.to_string());
         refusal.help("name a folder that can be read")
     })?;
@@ -189,6 +258,15 @@ fn remembered(context: &Context, path: &Path) -> Cache {
         }
         _ => Cache::none(),
     }
+}
+
+/// The files that are planned, of these if only some count.
+fn written(tree: &Tree, of: Option<&[u32]>) -> Vec<u32> {
+    let planned = tree.planned.iter().flat_map(|task| &task.files).copied();
+    let counts = |file: &u32| of.is_none_or(|of| of.binary_search(file).is_ok());
+    let mut files: Vec<u32> = planned.filter(counts).collect();
+    files.sort_unstable();
+    files
 }
 
 fn processors() -> usize {

@@ -45,6 +45,18 @@ fn graph(tree: &Tree, order: &Order, only: Option<&[u32]>) -> Graph {
         let folder = path.rsplit_once('/').map_or(".", |(folder, _)| folder);
         folders.entry(folder).or_default().push(at);
     }
+    let planned: FxHashSet<u32> = tree
+        .planned
+        .iter()
+        .flat_map(|task| &task.files)
+        .copied()
+        .collect();
+    // Where all are, it need not be said.
+    let planned = if planned.len() == tree.files.len() {
+        FxHashSet::default()
+    } else {
+        planned
+    };
     let node = |file: &u32| {
         let path = tree.files[*file as usize].path.as_str();
         let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
@@ -54,7 +66,9 @@ fn graph(tree: &Tree, order: &Order, only: Option<&[u32]>) -> Graph {
             id: path.to_owned(),
             label: if alone { path } else { name }.to_owned(),
             in_circle: knot_of[*file as usize].is_some(),
-            sublabel: knot_of[*file as usize].map(|knot| format!("circle {}", knot + 1)),
+            sublabel: knot_of[*file as usize]
+                .map(|knot| format!("circle {}", knot + 1))
+                .or_else(|| planned.contains(file).then(|| "planned".to_owned())),
             critical: critical.contains(file),
             tooltip: Some(path.to_owned()),
             ..Node::default()

@@ -9,30 +9,36 @@ use crate::output::theme::{self, paint};
 /// Lines of one list; `--json` has all of them.
 const LINES: usize = 10;
 
-pub(super) fn people(report: &Report<'_>) -> String {
+/// `head` says what was read.
+pub(super) fn people(report: &Report<'_>, head: &str) -> String {
     let statistics = &report.statistics;
     let languages = report
         .languages
         .iter()
         .map(|count| format!("{} {}", count.language, count.files));
-    let mut text = format!(
-        "{}: {} files ({}), {} dependencies, {} for each file\n",
-        paint(theme::BOLD, &one_line(&report.root)),
-        statistics.total_files,
-        languages.collect::<Vec<_>>().join(", "),
-        statistics.total_dependencies,
+    let languages = languages.collect::<Vec<_>>().join(", ");
+    let mut text = format!("{}: ", paint(theme::BOLD, &one_line(head)));
+    if statistics.total_files == 0 {
+        return text + "no files\n";
+    }
+    text += &format!(
+        "{} ({languages}), {}{}, {} for each file\n",
+        counted(statistics.total_files, "file", "files"),
+        planned(report),
+        counted(statistics.total_dependencies, "dependency", "dependencies"),
         statistics.avg_dependencies_per_file,
     );
     text += &format!(
-        "{} batches, the widest of {} files; {} files parsed, {} known from before\n",
-        report.batches.len(),
-        statistics.max_parallelism,
+        "{}, the widest of {}; {} parsed, {} known from before\n",
+        counted(report.batches.len(), "batch", "batches"),
+        counted(statistics.max_parallelism, "file", "files"),
         statistics.parsed,
         statistics.known,
     );
     if let Some(affected) = &report.affected {
         let changed = affected.changed.len();
-        let head = format!("affected by {changed} changed: {} files", affected.files.len());
+        let files = counted(affected.files.len(), "file", "files");
+        let head = format!("affected by {changed} changed: {files}");
         text += &list(
             &head,
             &affected.files.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -41,7 +47,10 @@ pub(super) fn people(report: &Report<'_>) -> String {
     }
     text += &most("NEEDED BY", &statistics.most_required_files);
     text += &most("NEEDS", &statistics.most_dependent_files);
-    let head = format!("critical path: {} files", statistics.critical_path_length);
+    let head = format!(
+        "critical path: {}",
+        counted(statistics.critical_path_length, "file", "files")
+    );
     text += &list(
         &head,
         &statistics
@@ -66,9 +75,12 @@ pub(super) fn people(report: &Report<'_>) -> String {
             .iter()
             .filter(move |external| external.origin == origin)
     };
-    let packages =
-        of(Origin::Package).map(|external| format!("{} ({} files)", external.name, external.files));
-    let head = format!("needs from outside: {} packages", of(Origin::Package).count());
+    let packages = of(Origin::Package).map(|external| {
+        let files = counted(external.files, "file", "files");
+        format!("{} ({files})", external.name)
+    });
+    let count = counted(of(Origin::Package).count(), "package", "packages");
+    let head = format!("needs from outside: {count}");
     text += &list(&head, &packages.collect::<Vec<_>>());
     let missing =
         of(Origin::Missing).map(|external| format!("{}:{} {}", external.first, external.line, external.name));
@@ -81,6 +93,21 @@ pub(super) fn people(report: &Report<'_>) -> String {
     });
     text += &list("read with faults", &faults.collect::<Vec<_>>());
     text + &list("notes", &report.notes)
+}
+
+fn planned(report: &Report<'_>) -> String {
+    let files: usize = report.planned.iter().map(|task| task.files.len()).sum();
+    let which = match files {
+        0 => return String::new(),
+        all if all == report.statistics.total_files => "all".to_owned(),
+        some => format!("{some} of them"),
+    };
+    let tasks = counted(report.planned.len(), "task", "tasks");
+    format!("{which} to be written by {tasks}, ")
+}
+
+pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 fn circles(report: &Report<'_>) -> String {

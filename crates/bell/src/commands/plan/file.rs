@@ -42,11 +42,7 @@ pub(crate) fn load_to_run(context: &Context, path: &Path) -> Result<Loaded> {
 /// As [`load`], with the text that it was read from.
 pub(crate) fn load_text(context: &Context, path: &Path) -> Result<(Loaded, String)> {
     let bytes = read(path)?;
-    let shown = if is_stdin(path) {
-        "<stdin>".to_owned()
-    } else {
-        path.display().to_string()
-    };
+    let shown = shown(path);
     match domain::plan::read(&bytes, Format::of(path, &bytes), &shown) {
         Ok(plan) => {
             let name = if is_stdin(path) { Path::new("stdin") } else { path };
@@ -81,7 +77,15 @@ pub(crate) fn tell(context: &Context, faults: &Faults, bytes: &[u8]) -> Result<(
     }
 }
 
-fn is_stdin(path: &Path) -> bool {
+/// How messages name a file.
+pub(crate) fn shown(path: &Path) -> String {
+    match is_stdin(path) {
+        true => "<stdin>".to_owned(),
+        false => path.display().to_string(),
+    }
+}
+
+pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
