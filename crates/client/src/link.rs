@@ -1,7 +1,8 @@
 //! Requests to one server, and what becomes of them.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use api::answer::Printed;
 use api::problem::Told;
@@ -9,7 +10,10 @@ use api::remote::{CHANGED_WAIT, Call, VERSION, VERSION_HEADER};
 use domain::code::{Code, Refusal};
 use domain::id::{Project, TaskId, Token};
 use domain::store::Result;
+use domain::time::show_duration;
 use serde::de::DeserializeOwned;
+
+use crate::reach::Reach;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -44,6 +48,8 @@ pub struct Link {
     http: reqwest::Client,
     base: String,
     token: Option<Secret>,
+    /// Shared by all who ask this server.
+    reach: Arc<Reach>,
 }
 
 impl Link {
@@ -69,11 +75,17 @@ impl Link {
             http,
             base: base.to_owned(),
             token,
+            reach: Arc::default(),
         })
     }
 
     pub fn url(&self) -> &str {
         &self.base
+    }
+
+    /// How much longer a server that is away is left alone.
+    pub(crate) fn rest(&self) -> Duration {
+        self.reach.rest()
     }
 
     /// Carries out a verb that changes nothing; tried again when the connection breaks.
@@ -156,9 +168,17 @@ impl Link {
             Some(Secret(token)) => request.bearer_auth(token),
             None => request,
         };
-        let answer = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let rest = self.rest();
+        if !rest.is_zero() {
+            let pause = show_duration(rest);
+            let detail = format!("{} could not be reached; it is asked again in {pause}", self.base);
+            return Err(unreachable(detail));
+        }
+        let begun = Instant::now();
+        let answer = request.send().await.map_err(|e| self.failed(begun, &e))?;
         let status = answer.status();
-        let bytes = answer.bytes().await.map_err(|e| self.unreachable(&e))?;
+        let bytes = answer.bytes().await.map_err(|e| self.failed(begun, &e))?;
+        self.reach.answered(&self.base);
         if status.is_success() {
             return serde_json::from_slice(&bytes).map_err(|e| self.foreign(&e.to_string()));
         }
@@ -168,16 +188,14 @@ impl Link {
         }
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> Refusal {
+    fn failed(&self, begun: Instant, error: &reqwest::Error) -> Refusal {
         let mut cause: &dyn std::error::Error = error;
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        Refusal::new(
-            Code::ServerUnreachable,
-            format!("{} cannot be reached: {cause}", self.base),
-        )
-        .help("check the URL, and that `bell serve` runs there")
+        let refusal = unreachable(format!("{} cannot be reached: {cause}", self.base));
+        self.reach.failed(begun, &self.base, &refusal);
+        refusal
     }
 
     fn foreign(&self, what: &str) -> Refusal {
@@ -187,4 +205,8 @@ impl Link {
         );
         Refusal::new(Code::ServerVersion, detail)
     }
+}
+
+fn unreachable(detail: String) -> Refusal {
+    Refusal::new(Code::ServerUnreachable, detail).help("check the URL, and that `bell serve` runs there")
 }

@@ -23,10 +23,9 @@ use rustc_hash::FxHashMap;
 
 use crate::aside::{self, Aside};
 use crate::link::Link;
+use crate::reach::PAUSE_MAX;
 use crate::ship::{self, Reader, Shipper};
 
-/// The longest pause between two looks for changes at a server that does not answer.
-const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Leases whose secrets are remembered.
 const REMEMBERED: usize = 10_000;
 
@@ -36,7 +35,7 @@ pub struct Remote {
     info: Info,
     /// Secrets of the leases that were claimed here, by fence: nobody else is shown them.
     secrets: Mutex<FxHashMap<(Seq, EventNo), u64>>,
-    /// How long to wait before the next look for changes.
+    /// How long to wait before the next look for changes, at a server that answers with a refusal.
     pause: Mutex<Duration>,
     ship: Option<Shipper>,
     aside: Option<Arc<dyn Aside>>,
@@ -358,13 +357,15 @@ impl Store for Remote {
     /// A server that does not answer is asked again after a while, longer and longer; then everything may have changed.
     async fn changed(&self, since: u64) -> u64 {
         let pause = *self.pause();
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(pause.max(self.link.rest())).await;
         let asked: Result<u64> = self.link.ask(&Project::default(), &Call::Changed(since)).await;
         match asked {
             Ok(moment) => {
                 *self.pause() = Duration::ZERO;
                 moment
             }
+            // The link tells of it, and leaves the server alone for long enough.
+            Err(refusal) if refusal.code == Code::ServerUnreachable => 0,
             Err(refusal) => {
                 tracing::warn!(error = %refusal, "the server could not be asked for changes");
                 *self.pause() = (pause * 2).clamp(Duration::from_millis(250), PAUSE_MAX);

@@ -144,7 +144,10 @@ impl Inner {
     async fn send(&self, parcel: &tokio::sync::Mutex<Parcel>, whole: bool) {
         let mut parcel = parcel.lock().await;
         if let Err(refusal) = self.try_send(&mut parcel, whole).await {
-            tracing::warn!(task = %parcel.task, error = %refusal, "output could not be sent");
+            // Of a server that is away the link tells, once for all.
+            if refusal.code != Code::ServerUnreachable {
+                tracing::warn!(task = %parcel.task, error = %refusal, "output could not be sent");
+            }
             if refusal.code == Code::LeaseLost {
                 let token = parcel.token;
                 self.open

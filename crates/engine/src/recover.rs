@@ -6,7 +6,7 @@ use domain::id::{RunId, WorkerId};
 use domain::store::Result;
 use serde_json::Value;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, trouble};
 use crate::process::presence;
 use crate::worker::pool;
 
@@ -73,7 +73,7 @@ impl Rescue {
                 match recover(&engine).await {
                     Ok(0) => {}
                     Ok(tasks) => tracing::info!(tasks, "took over from a worker that died"),
-                    Err(refusal) => tracing::warn!(error = %refusal, "could not look after dead workers"),
+                    Err(refusal) => trouble(&refusal, "could not look after dead workers"),
                 }
             }
         }))

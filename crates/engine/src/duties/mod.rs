@@ -20,7 +20,7 @@ use domain::time::{Now, Timestamp, millis};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, is_away, trouble};
 use crate::outside::Outside;
 use crate::rules::Router;
 
@@ -123,6 +123,7 @@ impl Duties {
             }
             match duty.run(&self.engine, &lead).await {
                 Ok(at) => next = next.min(at.unwrap_or(next)),
+                Err(refusal) if is_away(&refusal) => {}
                 Err(refusal) => {
                     tracing::warn!(duty = duty.name(), error = %refusal, "a duty could not be done");
                 }
@@ -141,6 +142,7 @@ impl Duties {
             match duty.wanted(&self.engine, until).await {
                 Ok(false) => {}
                 Ok(true) => return true,
+                Err(refusal) if is_away(&refusal) => {}
                 Err(refusal) => {
                     tracing::warn!(duty = duty.name(), error = %refusal, "what is due could not be read");
                 }
@@ -160,7 +162,7 @@ impl Duties {
                     let until = now.mono + millis(TTL);
                     self.lead = term.map(|term| Lead { term, until });
                 }
-                Err(refusal) => tracing::warn!(error = %refusal, "the lead could not be asked for"),
+                Err(refusal) => trouble(&refusal, "the lead could not be asked for"),
             }
         }
         self.lead().is_some()
@@ -174,7 +176,7 @@ impl Duties {
         self.lead = None;
         let (store, project) = (&self.engine.store, &self.engine.project);
         if let Err(refusal) = store.lead(project, &self.who, None, self.engine.now()).await {
-            tracing::warn!(error = %refusal, "the lead could not be handed back");
+            trouble(&refusal, "the lead could not be handed back");
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::house::{House, notice};
 use super::{Activity, Options, Pace, Slots};
-use crate::engine::Engine;
+use crate::engine::{Engine, trouble};
 use crate::execute::command::Commands;
 use crate::execute::wait::{WAITS_MAX, Waits};
 use crate::execute::{Finish, Job};
@@ -196,7 +196,7 @@ impl Dispatch {
         match settled {
             Ok(replies) => self.acknowledged(ends, replies),
             Err(refusal) => {
-                tracing::warn!(error = %refusal, "finished attempts could not be stored yet");
+                trouble(&refusal, "finished attempts could not be stored yet");
                 self.pending = ends;
             }
         }
@@ -211,7 +211,7 @@ impl Dispatch {
                 }
             }
             Err(refusal) if refusal.code.kind() == domain::code::Kind::Store => {
-                tracing::warn!(error = %refusal, "nothing could be claimed");
+                trouble(&refusal, "nothing could be claimed");
                 tokio::time::sleep(STORE_RETRY).await;
             }
             Err(refusal) => return Err(refusal),
@@ -258,7 +258,7 @@ impl Dispatch {
                     .filter_map(|(lease, reply)| reply.is_ok().then_some(lease))
                     .collect(),
                 Err(refusal) => {
-                    tracing::warn!(error = %refusal, "leases that came late could not be renewed");
+                    trouble(&refusal, "leases that came late could not be renewed");
                     Vec::new()
                 }
             };
@@ -293,7 +293,7 @@ impl Dispatch {
                 Ok(())
             }
             Err(refusal) if refusal.code.kind() == domain::code::Kind::Store => {
-                tracing::warn!(error = %refusal, "no wait could be claimed");
+                trouble(&refusal, "no wait could be claimed");
                 Ok(())
             }
             Err(refusal) => Err(refusal),
@@ -433,7 +433,7 @@ impl Dispatch {
                 .change(&self.engine.project, requests, now)
                 .await
         {
-            tracing::warn!(error = %refusal, "leases could not be renewed");
+            trouble(&refusal, "leases could not be renewed");
             return;
         }
         self.steer = !self.slots.is_empty();
@@ -452,7 +452,7 @@ impl Dispatch {
         {
             Ok(held) => held,
             Err(refusal) => {
-                tracing::warn!(error = %refusal, "leases could not be read");
+                trouble(&refusal, "leases could not be read");
                 return Ok(());
             }
         };
@@ -498,7 +498,7 @@ impl Dispatch {
                 }
             }
             Err(refusal) => {
-                tracing::warn!(error = %refusal, "what is due could not be done");
+                trouble(&refusal, "what is due could not be done");
                 TICK_EVERY
             }
         }

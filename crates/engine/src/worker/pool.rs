@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::{Activity, Options, Pace, Slots, work_as};
-use crate::engine::Engine;
+use crate::engine::{Engine, is_away};
 
 /// What is set for a pool, or what it is without.
 pub async fn find(engine: &Engine, name: &PoolName) -> Result<Pool> {
@@ -109,7 +109,9 @@ impl Scaler {
     async fn run(&mut self) {
         loop {
             tokio::time::sleep(self.pool.interval()).await;
-            if let Err(refusal) = self.turn().await {
+            if let Err(refusal) = self.turn().await
+                && !is_away(&refusal)
+            {
                 tracing::warn!(pool = %self.name, error = %refusal, "the pool could not be scaled");
             }
         }

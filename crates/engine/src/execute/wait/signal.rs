@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, trouble};
 use crate::execute::Job;
 
 /// Two looks at the store are at least so far apart.
@@ -129,7 +129,7 @@ impl Signals {
                     }
                     fresh
                 })),
-                Err(refusal) => tracing::warn!(error = %refusal, "signals could not be read"),
+                Err(refusal) => trouble(&refusal, "signals could not be read"),
             }
             tokio::time::sleep(LOOK).await;
             // Somebody may have come who waits for another name.
