@@ -238,7 +238,8 @@ pub struct Health {
     pub agent_id: AgentName,
     /// `healthy`, `degraded` or `stale`.
     pub status: &'static str,
-    pub success_rate: f64,
+    /// Of its work, or as was said of it; null while nothing is known.
+    pub success_rate: Option<f64>,
     pub avg_completion_ms: f64,
     pub total_completed: u64,
     pub total_failed: u64,
@@ -250,6 +251,7 @@ pub struct Health {
 impl Health {
     pub fn new(agent: &Known, now: Now) -> Health {
         let record = Record::new(agent);
+        let told = agent.profile.prior.as_ref().and_then(|prior| prior.success_rate);
         Health {
             agent_id: agent.name.clone(),
             status: match (agent.is_stale(now), agent.is_healthy()) {
@@ -257,7 +259,7 @@ impl Health {
                 (_, true) => "healthy",
                 (_, false) => "degraded",
             },
-            success_rate: rounded(agent.success_rate(1.0)),
+            success_rate: agent.record.success_rate().or(told).map(rounded),
             avg_completion_ms: record.avg_completion_ms.unwrap_or(0.0),
             total_completed: record.completed,
             total_failed: record.failed,
@@ -455,6 +457,6 @@ mod tests {
             (None, true, false)
         );
         let health = Health::new(&agent("a", &[], 0), NOW);
-        assert_eq!((health.status, health.success_rate), ("healthy", 1.0));
+        assert_eq!((health.status, health.success_rate), ("healthy", None));
     }
 }

@@ -117,6 +117,14 @@ fn an_agent_registers_works_and_leaves() {
         (&json!(2), &json!("available"))
     );
     assert_eq!(ann["record"]["success_rate"], Value::Null);
+    assert_eq!(
+        bench.json(&["agent", "health", "ann"])["success_rate"],
+        Value::Null
+    );
+    assert_eq!(
+        bench.bell(&["agent", "health", "ann"]).out,
+        "ann is healthy: nothing is known of its work yet\n"
+    );
     for id in ["t1", "t2", "t3"] {
         bench.json(&["task", "add", "x", "--id", id, "--needs", "python"]);
     }

@@ -329,6 +329,7 @@ fn rounded(value: f64) -> f64 {
 
 fn candidate(crowds: &Crowds<'_>, score: f64, seat: &Seat, asked: &Asked<'_>) -> Candidate {
     let does = match seat.success_rate {
+        Some(rate) if seat.tasks == 0 => format!("{:.0}% are said to succeed", rate * 100.0),
         Some(rate) => format!("{:.0}% of {} succeeded", rate * 100.0, seat.tasks),
         None => "new".to_owned(),
     };

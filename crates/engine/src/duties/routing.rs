@@ -28,7 +28,7 @@ use crate::submit;
 
 /// Where it is kept how far the log has been looked at.
 const CURSOR: &str = "routing";
-/// Pages of the log in one round.
+/// Pages of the log in one round, and of what it teaches.
 const PAGES: usize = 10;
 /// Runs whose path is known, and tasks of one; of longer ones nothing is held ahead.
 const RUNS: usize = 16;
@@ -167,6 +167,8 @@ async fn ready(engine: &Engine, strategy: Strategy, span: Duration) -> Result<bo
             .collect();
         open.retain(|view| !held.contains(&view.task.id));
         open.sort_by_key(|view| view.task.place());
+        // Who has only just come counts with what was said of him.
+        learn::catch_up(engine, PAGES).await?;
         let mut router = Router::open(engine).await?;
         for view in open {
             match router.decide(&view, strategy, &[]) {
@@ -251,6 +253,7 @@ impl Routing {
                             .map(|(task, _)| task)
                             .collect(),
                     );
+                    learn::catch_up(engine, PAGES).await?;
                     router = Some(Router::open(engine).await?);
                 }
                 let (Some(held), Some(router)) = (&mut held, &mut router) else {

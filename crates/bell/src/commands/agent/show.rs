@@ -104,11 +104,11 @@ impl Health {
             Some(name) => {
                 let health = desk::agent::health(&engine, &name).await?;
                 context.ui.answer(&health, |health| {
-                    let rate = percent(health.success_rate);
-                    format!(
-                        "{} is {}: {rate} of its work succeeds\n",
-                        health.agent_id, health.status
-                    )
+                    let does = match health.success_rate {
+                        Some(rate) => format!("{} of its work succeeds", percent(rate)),
+                        None => "nothing is known of its work yet".to_owned(),
+                    };
+                    format!("{} is {}: {does}\n", health.agent_id, health.status)
                 })?;
             }
             None => {
