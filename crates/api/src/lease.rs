@@ -84,6 +84,8 @@ pub struct Beat {
     #[serde(serialize_with = "as_text")]
     pub token: Token,
     pub task: Option<TaskId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
     pub wish: Wish,
     pub expires_at: Option<Time>,
     /// Why the lease was not renewed.

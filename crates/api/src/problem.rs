@@ -1,6 +1,7 @@
 //! Every "no", in the one shape of RFC 9457.
 
 use domain::code::{Code, Kind, Refusal};
+use domain::plan;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,41 @@ pub struct Problem {
     pub status: u16,
     /// What to do about it.
     pub help: Option<String>,
+    /// What a plan, or a request that is read like one, is called in what follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// All that is wrong with it, the first of which `detail` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub faults: Option<Vec<Fault>>,
+    /// How many more were found and not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more: Option<usize>,
+}
+
+/// One thing that is wrong with a plan.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct Fault {
+    pub code: Code,
+    /// From 1, as is the column; null where it belongs to no place.
+    pub line: Option<u32>,
+    pub column: Option<u32>,
+    /// The way through the plan, such as `tasks.test.after[0]`.
+    pub path: String,
+    pub detail: String,
+    pub help: Option<String>,
+}
+
+impl From<&plan::Fault> for Fault {
+    fn from(fault: &plan::Fault) -> Fault {
+        Fault {
+            code: fault.code,
+            line: fault.place.map(|place| place.line),
+            column: fault.place.map(|place| place.column),
+            path: fault.path.clone(),
+            detail: fault.detail.clone(),
+            help: fault.help.clone(),
+        }
+    }
 }
 
 /// What a problem from elsewhere has to be for us to pass it on.
@@ -35,13 +71,14 @@ impl From<Told> for Refusal {
             code: told.code,
             detail: told.detail,
             help: told.help,
+            faults: None,
         }
     }
 }
 
 impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Problem {
-        let code = refusal.code;
+        let (code, faults) = (refusal.code, refusal.faults.as_deref());
         Problem {
             kind: format!("urn:bellwether:problem:{code}"),
             code,
@@ -49,6 +86,9 @@ impl From<&Refusal> for Problem {
             detail: refusal.detail.clone(),
             status: status(code),
             help: refusal.help.clone(),
+            file: faults.map(|faults| faults.file.clone()),
+            faults: faults.map(|faults| faults.faults.iter().map(Fault::from).collect()),
+            more: faults.map(|faults| faults.more),
         }
     }
 }

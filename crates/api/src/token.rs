@@ -11,10 +11,13 @@ use crate::time::Time;
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Look at everything.
+    #[serde(alias = "read")]
     Reader,
     /// Take tasks and end them, and add prompts.
+    #[serde(alias = "work")]
     Worker,
     /// Add any work, and change what is there.
+    #[serde(alias = "operate")]
     Operator,
     /// Make and revoke tokens, close and move projects.
     Admin,
@@ -22,6 +25,21 @@ pub enum Role {
 
 impl Role {
     pub const ALL: [Role; 4] = [Role::Reader, Role::Worker, Role::Operator, Role::Admin];
+
+    /// The role of that name, or of what it lets do: `read`, `work`, `operate`.
+    pub fn named(text: &str) -> Option<Role> {
+        let is_meant = |role: &Role| text == role.as_str() || text == role.verb();
+        Role::ALL.into_iter().find(is_meant)
+    }
+
+    fn verb(self) -> &'static str {
+        match self {
+            Role::Reader => "read",
+            Role::Worker => "work",
+            Role::Operator => "operate",
+            Role::Admin => "admin",
+        }
+    }
 
     pub fn as_str(self) -> &'static str {
         match self {

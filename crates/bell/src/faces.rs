@@ -121,6 +121,10 @@ const FACES: &[(&str, Face)] = &[
     ("audit anchor", Op(&["anchorLog"])),
     ("store check", Op(&["checkStore"])),
     ("store copy", None("a store is copied where it is")),
+    (
+        "store migrate",
+        None("a server that opens a store has migrated it"),
+    ),
     ("store prune", Op(&["prune"])),
     ("doctor", None(MACHINE)),
     ("explain", Op(&["explainError", "listErrors"])),

@@ -47,10 +47,12 @@ pub enum Book {
     Setting = 19,
     /// The latest of each name; see [`crate::task::outside::Signal`].
     Signal = 20,
+    /// What requests with a key were answered over HTTP, for a day.
+    Answer = 21,
 }
 
 impl Book {
-    pub const ALL: [Book; 20] = [
+    pub const ALL: [Book; 21] = [
         Book::Leader,
         Book::Breaker,
         Book::Budget,
@@ -71,6 +73,7 @@ impl Book {
         Book::Gauge,
         Book::Setting,
         Book::Signal,
+        Book::Answer,
     ];
 
     /// The number under which stores keep it; never changed, never reused.

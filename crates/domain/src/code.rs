@@ -8,6 +8,8 @@ use std::fmt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::plan::Faults;
+
 /// What sort of answer an error is; it decides the exit status and, over HTTP, the status class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -225,6 +227,9 @@ codes! {
     ServerUnreachable "server-unreachable" Store "The server cannot be reached"
         cause "Nothing answers at that address, or what answers is no Bellwether."
         cure "Check the URL, and that `bell serve` runs there."
+    ServerLeaving "server-leaving" Store "The server takes its leave"
+        cause "It was told to end: it lets what is under way end, and gives out no more leases."
+        cure "Ask again in a moment: another server, or this one when it is back."
     ServerVersion "server-version" Store "Server and client do not understand each other"
         cause "They are of versions that are too far apart."
         cure "Use the same version on both sides."
@@ -327,6 +332,10 @@ pub struct Refusal {
     pub code: Code,
     pub detail: String,
     pub help: Option<String>,
+    /// All that is wrong with a plan or a request, where the first of it is what `detail` says. It goes out with the refusal and
+    /// is not kept with it.
+    #[serde(skip)]
+    pub faults: Option<Box<Faults>>,
 }
 
 impl Refusal {
@@ -335,6 +344,7 @@ impl Refusal {
             code,
             detail: detail.into(),
             help: None,
+            faults: None,
         }
     }
 

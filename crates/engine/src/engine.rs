@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use domain::book::Edit;
-use domain::code::Code;
+use domain::code::{Code, Refusal};
 use domain::id::Project;
 use domain::store::{LeaseClock, Result, Store};
 use domain::task::spec::Json;
@@ -22,6 +22,18 @@ pub struct Engine {
     pub home: Home,
     /// Who acts, as events name it: `user:NAME`.
     pub actor: Arc<str>,
+}
+
+/// The store is behind a server that is away, which its connection tells, once, and how long it was; or that is about to go.
+pub(crate) fn is_away(refusal: &Refusal) -> bool {
+    matches!(refusal.code, Code::ServerUnreachable | Code::ServerLeaving)
+}
+
+/// Warns of what could not be done now, and is done later.
+pub(crate) fn trouble(refusal: &Refusal, what: &'static str) {
+    if !is_away(refusal) {
+        tracing::warn!(error = %refusal, "{what}");
+    }
 }
 
 impl Engine {

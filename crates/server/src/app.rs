@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::auth::Auth;
 use crate::body::Bodies;
 use crate::keep::Keepers;
+use crate::leave::Guests;
 use crate::measure::Answered;
 use crate::options::Options;
 use crate::stream::Streams;
@@ -37,8 +38,12 @@ pub(crate) struct Inner {
     pub(crate) room: Semaphore,
     /// The description of the interface, made once.
     pub(crate) description: String,
-    /// True once the server takes its leave: whoever waits is answered at once.
+    /// Who was given leases here.
+    pub(crate) guests: Guests,
+    /// True once the server takes its leave: it gives out no more leases.
     pub(crate) leaving: watch::Receiver<bool>,
+    /// True once nothing is waited for any longer: whoever waits is answered, and the listener closes.
+    pub(crate) closing: watch::Receiver<bool>,
 }
 
 impl App {
@@ -48,10 +53,12 @@ impl App {
 
     /// Resolves when the server takes its leave.
     pub(crate) async fn left(&self) {
-        let mut leaving = self.leaving.clone();
-        if leaving.wait_for(|leaving| *leaving).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        come(self.leaving.clone()).await;
+    }
+
+    /// Resolves when it is about to be gone.
+    pub(crate) async fn closed(&self) {
+        come(self.closing.clone()).await;
     }
 
     /// Follows what happens in a project from now on, when traces are told.
@@ -69,6 +76,12 @@ impl App {
             actor,
             ..self.engine.clone()
         }
+    }
+}
+
+async fn come(mut told: watch::Receiver<bool>) {
+    if told.wait_for(|told| *told).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Door {
     pub(crate) head: Duration,
     /// How long one may take nothing of what it is sent.
     pub(crate) silence: Duration,
-    pub(crate) leaving: watch::Receiver<bool>,
+    pub(crate) closing: watch::Receiver<bool>,
 }
 
 impl<S: Send + 'static> Accept<TcpStream, S> for Door {
@@ -32,15 +32,15 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let room = Arc::clone(&self.room).try_acquire_owned();
-        let (head, silence, mut leaving) = (self.head, self.silence, self.leaving.clone());
+        let (head, silence, mut closing) = (self.head, self.silence, self.closing.clone());
         Box::pin(async move {
             let Ok(room) = room else {
                 return Err(io::Error::other("there are too many connections"));
             };
             stream.set_nodelay(true)?;
             let mut first = [0];
-            let left = async {
-                if leaving.wait_for(|leaving| *leaving).await.is_err() {
+            let closed = async {
+                if closing.wait_for(|closing| *closing).await.is_err() {
                     std::future::pending::<()>().await;
                 }
             };
@@ -49,7 +49,7 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
                 spoke = timeout(head, stream.peek(&mut first)) => {
                     spoke.map_err(|_| io::ErrorKind::TimedOut)??;
                 }
-                () = left => return Err(io::ErrorKind::ConnectionAborted.into()),
+                () = closed => return Err(io::ErrorKind::ConnectionAborted.into()),
             }
             let guest = Guest {
                 stream,

@@ -22,7 +22,9 @@ use tower_http::compression::CompressionLayer;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::mount::Mount;
-use crate::op::{Call, Op};
+use crate::once::{Once, Repeat};
+use crate::op::{Call, Op, check_no_query};
+use crate::openapi::STREAM;
 use crate::stream::socket::{self, BUFFER_BYTES, MESSAGE_BYTES, Peer};
 use crate::ticket::PROTOCOL;
 use crate::version::{self, Version};
@@ -60,7 +62,7 @@ pub(crate) fn router(app: &App, ops: Vec<Op>, mounts: Vec<Mount>) -> Router {
         }
     };
     router
-        .route("/v1/stream", on(MethodFilter::GET, listen))
+        .route(STREAM, on(MethodFilter::GET, listen))
         .fallback(|request: Request| async move {
             let detail = format!("there is no `{}`", request.uri().path().escape_debug());
             problem::answer(
@@ -116,6 +118,9 @@ async fn answer(app: App, op: &Op, path: Vec<String>, request: Request) -> Resul
     let (project, query) = project(parts.uri.query().unwrap_or_default())?;
     let project = project.unwrap_or_else(|| app.engine.project.clone());
     caller.sees(&project)?;
+    if op.query.is_none() && op.method != Method::GET {
+        check_no_query(&query)?;
+    }
     let (bytes, _bulk) = match op.body {
         None => (Vec::new(), None),
         Some(_) => {
@@ -127,35 +132,83 @@ async fn answer(app: App, op: &Op, path: Vec<String>, request: Request) -> Resul
             (bytes, bulk)
         }
     };
+    let key = idempotency_key(&parts.headers)?;
+    if let (Repeat::Refused(why), Some(_)) = (op.repeat, &key) {
+        let detail = format!("`{} {}` takes no `Idempotency-Key`: {why}", op.method, op.path);
+        return Err(Refusal::new(Code::InvalidArgument, detail).help("send it without that header"));
+    }
     if !op.open {
         app.keepers.keep(&project);
         app.trace(&project);
     }
-    let mut engine = app.engine(project, caller.actor.clone());
+    let engine = app.engine(project, caller.actor.clone());
+    let patience = app.options.patience + WAIT_MAX;
+    let asked = Asked {
+        op: op.clone(),
+        headers: parts.headers,
+        patience,
+        call: Call {
+            engine: engine.clone(),
+            idempotency_key: key.clone(),
+            authorization: None,
+            version: None,
+            trace: None,
+            caller,
+            path,
+            query,
+            body: bytes,
+            app: app.clone(),
+        },
+    };
+    match key.filter(|_| op.repeat == Repeat::Kept) {
+        None => carry_out(asked).await,
+        Some(key) => {
+            let once = {
+                let call = &asked.call;
+                let path = parts.uri.path();
+                let request: [&[u8]; 5] = [
+                    call.caller.actor.as_bytes(),
+                    op.method.as_str().as_bytes(),
+                    path.as_bytes(),
+                    call.query.as_bytes(),
+                    &call.body,
+                ];
+                Once::new(engine, &key, &request, patience)
+            };
+            once.answer(carry_out(asked)).await
+        }
+    }
+}
+
+/// A request that was let in, before what it is about was looked at.
+struct Asked {
+    op: Op,
+    headers: HeaderMap,
+    patience: Duration,
+    call: Call,
+}
+
+async fn carry_out(asked: Asked) -> Result<Response<Body>> {
+    let Asked {
+        op,
+        headers,
+        patience,
+        mut call,
+    } = asked;
     let version = match op.versioned {
         None => None,
-        Some(versioned) => {
-            let name = path.first().map_or("", String::as_str);
-            Some(Version::of(&engine, versioned, name).await?)
-        }
+        Some(versioned) => Some(Version::of(&call.engine, versioned, &call.subject()).await?),
     };
     if let Some(version) = version.as_ref().filter(|_| op.method != Method::GET) {
-        version.check(&parts.headers)?;
-        engine = version.guard(engine);
+        version.check(&headers)?;
+        call.engine = version.guard(call.engine, version::is_conditional(&headers));
     }
     let call = Call {
-        engine,
-        idempotency_key: idempotency_key(&parts.headers)?,
-        authorization: parts.headers.get(header::AUTHORIZATION).cloned(),
-        version: spoken(&parts.headers),
-        trace: trace(&parts.headers),
-        caller,
-        path,
-        query,
-        body: bytes,
-        app: app.clone(),
+        authorization: headers.get(header::AUTHORIZATION).cloned(),
+        version: spoken(&headers),
+        trace: trace(&headers),
+        ..call
     };
-    let patience = app.options.patience + WAIT_MAX;
     match tokio::time::timeout(patience, (op.run)(call)).await {
         Ok(Ok(mut answer)) => {
             if let Some(tag) = version.and_then(|version| version.header()) {

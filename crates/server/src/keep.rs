@@ -71,6 +71,12 @@ impl Keepers {
         kept.values().all(|keeper| !keeper.is_finished())
     }
 
+    /// Whether nothing is being done any more.
+    pub(crate) fn ended(&self) -> bool {
+        let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.values().all(JoinHandle::is_finished)
+    }
+
     /// Waits until all have ended; the pace tells them to.
     pub(crate) async fn end(&self) {
         let kept = std::mem::take(&mut *self.0.kept.lock().unwrap_or_else(PoisonError::into_inner));

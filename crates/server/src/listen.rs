@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -16,6 +17,7 @@ use crate::auth::Auth;
 use crate::body::Bodies;
 use crate::door::Door;
 use crate::keep::Keepers;
+use crate::leave::{self, Guests};
 use crate::measure::Answered;
 use crate::mount::Mount;
 use crate::options::{Options, Tls};
@@ -25,6 +27,9 @@ use crate::toil::Toil;
 use crate::trace::Tracer;
 use crate::{frame, http, openapi};
 
+/// How long requests may take to end when all the time of a drain is over.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// A server that listens and does not answer yet.
 #[derive(Debug)]
 pub struct Server {
@@ -33,6 +38,7 @@ pub struct Server {
     pub address: SocketAddr,
     app: App,
     leave: watch::Sender<bool>,
+    close: watch::Sender<bool>,
     pace: watch::Receiver<Pace>,
     mounts: Vec<Mount>,
     tls: Arc<OnceLock<(Tls, RustlsConfig)>>,
@@ -62,6 +68,7 @@ impl Server {
         listener.set_nonblocking(true).map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
         let (leave, leaving) = watch::channel(false);
+        let (close, closing) = watch::channel(false);
         let tracer = options
             .collector
             .clone()
@@ -71,14 +78,16 @@ impl Server {
             tickets: Tickets::default(),
             toil: Toil::new(options.toil),
             keepers: Keepers::new(engine.clone(), workers, pace.clone()),
-            streams: Streams::new(engine.clone(), leaving.clone(), tracer.clone()),
+            streams: Streams::new(engine.clone(), closing.clone(), tracer.clone()),
             tracer,
             answered: Answered::default(),
             bodies: Bodies::new(options.body, options.arrival, options.bulk),
             room: Semaphore::new(options.requests),
             connections: Arc::new(Semaphore::new(options.connections)),
             description: openapi::describe(&http::ops()).to_string(),
+            guests: Guests::default(),
             leaving,
+            closing,
             options,
             engine,
         });
@@ -87,6 +96,7 @@ impl Server {
             address,
             app,
             leave,
+            close,
             pace,
             mounts: Vec::new(),
             tls: Arc::default(),
@@ -105,7 +115,7 @@ impl Server {
         self
     }
 
-    /// Answers until the pace says otherwise, then lets requests under way end.
+    /// Answers until the pace says otherwise, then lets attempts and requests under way end.
     pub async fn run(mut self) -> Result<()> {
         let (engine, options) = (&self.app.engine, &self.app.options);
         self.app.keepers.keep(&engine.project);
@@ -117,8 +127,8 @@ impl Server {
         let router = frame::router(&self.app, http::ops(), self.mounts);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let handle = Handle::new();
-        let (drain, leave) = (options.drain, self.leave);
-        let (stop, app) = (handle.clone(), self.app.clone());
+        let (drain, leave, close) = (options.drain, self.leave, self.close);
+        let (stop, app, leaver_app) = (handle.clone(), self.app.clone(), self.app.clone());
         let leaver = tokio::spawn(async move {
             let asked = self
                 .pace
@@ -127,7 +137,18 @@ impl Server {
                 .map(|pace| *pace);
             leave.send_replace(true);
             let now = asked.is_ok_and(|pace| pace == Pace::Stop);
-            stop.graceful_shutdown(Some(if now { std::time::Duration::ZERO } else { drain }));
+            let begun = Instant::now();
+            if !now {
+                let mut pace = self.pace.clone();
+                tokio::select! {
+                    () = leave::idle(&leaver_app) => {}
+                    () = tokio::time::sleep(drain) => {}
+                    _ = pace.wait_for(|pace| *pace == Pace::Stop) => {}
+                }
+            }
+            close.send_replace(true);
+            let left = drain.saturating_sub(begun.elapsed()).max(LAST_WORDS);
+            stop.graceful_shutdown(Some(if now { Duration::ZERO } else { left }));
             if !now && self.pace.wait_for(|pace| *pace == Pace::Stop).await.is_ok() {
                 stop.shutdown();
             }
@@ -137,7 +158,7 @@ impl Server {
             room: Arc::clone(&self.app.connections),
             head,
             silence: options.silence,
-            leaving: self.app.leaving.clone(),
+            closing: self.app.closing.clone(),
         };
         let served = match &options.tls {
             None => {
@@ -193,7 +214,7 @@ fn unusable(tls: &Tls, error: &std::io::Error) -> Refusal {
 
 fn patient(
     builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>,
-    head: std::time::Duration,
+    head: Duration,
 ) {
     builder
         .http1()
@@ -205,7 +226,7 @@ fn patient(
         .timer(hyper_util::rt::TokioTimer::new())
         .max_header_list_size(64 * 1024)
         .max_concurrent_streams(256)
-        .keep_alive_interval(Some(std::time::Duration::from_secs(30)));
+        .keep_alive_interval(Some(Duration::from_secs(30)));
 }
 
 async fn config(tls: &Tls) -> Result<RustlsConfig> {

@@ -53,11 +53,11 @@ impl Mount {
         };
         let request = axum::http::Request::from_parts(parts, Body::from(bytes));
         let (head, content) = (self.serve)(request, who).await.into_parts();
-        let left = {
+        let closed = {
             let app = app.clone();
-            async move { app.left().await }
+            async move { app.closed().await }
         };
-        let content = content.into_data_stream().take_until(Box::pin(left));
+        let content = content.into_data_stream().take_until(Box::pin(closed));
         Ok(Response::from_parts(head, Body::from_stream(content)))
     }
 }

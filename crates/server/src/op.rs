@@ -1,9 +1,11 @@
 //! One operation: its address, who may, what it takes and answers. The router and the description are both made of
 //! these, so neither knows an operation that the other does not.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use api::ask::Nothing;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Response, StatusCode, header};
 use desk::token::Role;
@@ -14,11 +16,13 @@ use engine::engine::Engine;
 use engine::trace::Context;
 use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::once::Repeat;
 use crate::version::Versioned;
 
 /// A request that was let in.
@@ -47,23 +51,47 @@ impl Call {
         self.path.first().map_or("", String::as_str)
     }
 
+    /// The name of what is asked about: of the path, or of the body where it is made.
+    pub(crate) fn subject(&self) -> String {
+        #[derive(Deserialize)]
+        struct Named {
+            name: String,
+        }
+        if let Some(name) = self.path.first() {
+            return name.clone();
+        }
+        let named: Option<Named> = serde_json::from_slice(&self.body).ok();
+        named.map_or_else(String::new, |named| named.name)
+    }
+
     pub(crate) fn parsed<T: std::str::FromStr<Err = Refusal>>(&self) -> Result<T> {
         self.name().parse()
     }
 
     pub(crate) fn query<Q: DeserializeOwned + JsonSchema>(&self) -> Result<Q> {
-        serde_html_form::from_str(&self.query).map_err(|e| explain::<Q>("the query", &e))
+        serde_html_form::from_str(&self.query).map_err(|e| explain::<Q>(QUERY, &e))
     }
 
     pub(crate) fn body<B: DeserializeOwned + JsonSchema>(&self) -> Result<B> {
         let bytes = if self.body.is_empty() { b"{}" } else { &*self.body };
-        serde_json::from_slice(bytes).map_err(|e| explain::<B>("the body", &e))
+        serde_json::from_slice(bytes).map_err(|e| explain::<B>(BODY, &e))
     }
 }
 
-/// Says what is wrong with a value, and which name may have been meant.
+/// Refuses what stands behind the question mark of an operation that is asked nothing there.
+pub(crate) fn check_no_query(query: &str) -> Result<()> {
+    let asked: std::result::Result<Nothing, _> = serde_html_form::from_str(query);
+    asked.map(drop).map_err(|e| explain::<Nothing>(QUERY, &e))
+}
+
+const QUERY: &str = "the query";
+const BODY: &str = "the body";
+/// What every operation takes behind the question mark.
+const PROJECT: &str = "project";
+
+/// Says what is wrong with a value, and which name may have been meant: of all that the operation takes, at any depth.
 fn explain<T: JsonSchema>(what: &str, error: &dyn fmt::Display) -> Refusal {
-    let text = error.to_string();
+    let text = error.to_string().replace(", there are no fields", "");
     let refusal = Refusal::new(Code::InvalidArgument, format!("{what} cannot be used: {text}"));
     let Some(given) = text
         .split("unknown field `")
@@ -72,14 +100,33 @@ fn explain<T: JsonSchema>(what: &str, error: &dyn fmt::Display) -> Refusal {
     else {
         return refusal;
     };
-    let schema = SchemaGenerator::default().into_root_schema_for::<T>();
-    let known = schema.get("properties").and_then(|known| known.as_object());
-    let names = known
-        .into_iter()
-        .flat_map(|known| known.keys().map(String::as_str));
-    match nearest(given, names) {
+    let schema = SchemaGenerator::default().into_root_schema_for::<T>().to_value();
+    let mut known = BTreeSet::new();
+    names(&schema, &mut known);
+    let near = nearest(given, known.iter().map(String::as_str).chain([PROJECT]));
+    let is_address = |name: &str| name == PROJECT && what != QUERY && !known.contains(name);
+    match near {
+        Some(near) if is_address(near) => refusal.help("did you mean `?project=NAME` in the address?"),
         Some(near) => refusal.help(format!("did you mean `{near}`?")),
+        None if known.is_empty() && what == QUERY => refusal.help("only `project` is asked there"),
+        None if known.is_empty() => refusal.help("it takes no fields"),
         None => refusal,
+    }
+}
+
+/// The names of all fields that a schema speaks of.
+fn names(schema: &Value, known: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(object) => {
+            for (key, value) in object {
+                if let ("properties", Value::Object(fields)) = (key.as_str(), value) {
+                    known.extend(fields.keys().cloned());
+                }
+                names(value, known);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| names(item, known)),
+        _ => {}
     }
 }
 
@@ -115,6 +162,8 @@ pub(crate) struct Op {
     pub(crate) open: bool,
     /// What it is about has a version.
     pub(crate) versioned: Option<Versioned>,
+    /// How it takes being asked again with the same key.
+    pub(crate) repeat: Repeat,
     pub(crate) run: Run,
 }
 
@@ -156,6 +205,7 @@ where
         also: None,
         open: false,
         versioned: None,
+        repeat: Repeat::Harmless,
         run: Arc::new(run),
     }
 }
@@ -193,6 +243,7 @@ where
         also: None,
         open: false,
         versioned: None,
+        repeat: Repeat::Kept,
         run: Arc::new(run),
     }
 }
@@ -242,7 +293,7 @@ impl Op {
         Op { open: true, ..self }
     }
 
-    /// It is about the entry of a book that the path names.
+    /// It is about the entry of a book that the path names, or the body where it is made.
     pub(crate) fn versioned(self, book: Book) -> Op {
         self.versioned_as(Versioned { book, keys: &[] })
     }
@@ -252,6 +303,15 @@ impl Op {
             versioned: Some(versioned),
             ..self
         }
+    }
+
+    pub(crate) fn repeat(self, repeat: Repeat) -> Op {
+        Op { repeat, ..self }
+    }
+
+    /// It only looks, though what is asked is a body.
+    pub(crate) fn looks(self) -> Op {
+        self.role(Role::Reader).repeat(Repeat::Harmless)
     }
 
     pub(crate) fn also(self, status: StatusCode) -> Op {
@@ -284,6 +344,7 @@ impl Op {
             also: None,
             open: false,
             versioned: None,
+            repeat: Repeat::Harmless,
             run: Arc::new(run),
         }
     }

@@ -10,6 +10,7 @@ use crate::op::{Answer, Op};
 use crate::problem;
 
 const DEFINITIONS: &str = "/components/schemas";
+pub(crate) const STREAM: &str = "/v1/stream";
 
 pub(crate) fn describe(ops: &[Op]) -> Value {
     // What is asked is written out in place, what is answered is named, so that the names of both never meet.
@@ -26,6 +27,7 @@ pub(crate) fn describe(ops: &[Op]) -> Value {
         let path = paths.entry(op.path).or_insert_with(|| json!({}));
         path[op.method.as_str().to_ascii_lowercase()] = described;
     }
+    paths.insert(STREAM.to_owned(), json!({ "get": stream(&refused) }));
     let mut schemas = answered.take_definitions(true);
     schemas.extend(plan_words());
     json!({
@@ -43,6 +45,45 @@ pub(crate) fn describe(ops: &[Op]) -> Value {
             "schemas": schemas,
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
         },
+    })
+}
+
+/// The stream is no operation of the table: it answers by speaking another protocol.
+fn stream(refused: &Value) -> Value {
+    let mut responses = Map::new();
+    let switched = json!({ "description": "WebSocket is spoken from here on, as docs/stream.md tells." });
+    responses.insert("101".to_owned(), switched);
+    let refusal = json!({ problem::CONTENT_TYPE: { "schema": refused } });
+    for status in [400, 401, 403, 429, 503] {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        responses.insert(status.as_str().to_owned(), answer(status, &refusal));
+    }
+    let ticket =
+        "`bellwether`, and a ticket of `POST /v1/stream/ticket` where no `Authorization` can be sent.";
+    json!({
+        "operationId": "listen",
+        "summary": "Listen to what happens and what is measured, over WebSocket",
+        "description": "Needs the role reader.",
+        "parameters": [
+            project(),
+            {
+                "name": "Sec-WebSocket-Protocol",
+                "in": "header",
+                "description": ticket,
+                "schema": { "type": "string" },
+            },
+        ],
+        "responses": responses,
+    })
+}
+
+/// Every operation takes it.
+fn project() -> Value {
+    json!({
+        "name": "project",
+        "in": "query",
+        "description": "The namespace; the server's own when absent.",
+        "schema": { "type": "string", "pattern": "^[A-Za-z0-9_.][A-Za-z0-9_.-]*$", "maxLength": 64 },
     })
 }
 
@@ -107,13 +148,7 @@ fn parameters(op: &Op, asked: &mut SchemaGenerator) -> Vec<Value> {
     if op.open {
         return parameters;
     }
-    let project = json!({ "type": "string", "pattern": "^[A-Za-z0-9_.][A-Za-z0-9_.-]*$", "maxLength": 64 });
-    parameters.push(json!({
-        "name": "project",
-        "in": "query",
-        "description": "The namespace; the server's own when absent.",
-        "schema": project,
-    }));
+    parameters.push(project());
     if let Some(query) = op.query {
         let schema = query(asked).to_value();
         let properties = schema["properties"].as_object().cloned().unwrap_or_default();
@@ -126,11 +161,11 @@ fn parameters(op: &Op, asked: &mut SchemaGenerator) -> Vec<Value> {
             parameters.push(parameter);
         }
     }
-    if op.body.is_some() {
+    if op.repeat.takes_key() {
         parameters.push(json!({
             "name": "Idempotency-Key",
             "in": "header",
-            "description": "Repeating a request with its key changes nothing and answers as before.",
+            "description": "Repeating a request with its key changes nothing and answers as before, for 24 h.",
             "schema": { "type": "string", "minLength": 1, "maxLength": 512, "pattern": "^[!-~]+$" },
         }));
     }

@@ -32,7 +32,7 @@ fn told(refusal: &Refusal, problem: &Problem) -> Response<Body> {
         Code::Unauthorized => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        Code::TooManyRequests => {
+        Code::TooManyRequests | Code::ServerLeaving => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         _ => {}

@@ -9,6 +9,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use desk::token::Role;
 use domain::code::{Code, Refusal};
+use engine::engine::Engine;
 use engine::worker;
 use futures_util::future::BoxFuture;
 use mcp::{Caller, Rights, Set, Setup};
@@ -18,14 +19,14 @@ use server::{Mount, Options, Tls, Who};
 use super::mcp::verbs::Verbs;
 
 use crate::context::{Access, Context};
-use crate::error::{Result, invalid};
+use crate::error::{Error, Result, invalid};
 use crate::exit::Exit;
 use crate::{parse, reload, signals};
 
 /// Serve the store to programs, machines and people over HTTP
 ///
 /// Without a token it listens on this machine alone. It looks after what is due by time; with --workers it also works.
-/// The first signal lets requests under way end, a second one ends it at once. HUP reads settings and certificate anew.
+/// The first signal lets attempts and requests under way end, a second one ends it at once. HUP reads settings and certificate anew.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bell serve
@@ -111,8 +112,36 @@ impl Args {
         ended
     }
 
+    /// The store that is given out: one of this machine or of a database, never another server's. Where others could reach the
+    /// port, none is made: there would be no token in it.
+    async fn open(&self, context: &Context) -> Result<Engine> {
+        if let Some(url) = context.settings.server() {
+            let detail = format!(
+                "`bell serve` gives out a store, and the setting `server` names another server: {url}"
+            );
+            return Err(invalid(detail)
+                .help("leave out `--server` and BELLWETHER_SERVER; `bell config show` tells where a setting comes from")
+                .into());
+        }
+        if self.listen.ip().is_loopback() {
+            return context.open(Access::Create).await;
+        }
+        context.open(Access::Existing).await.map_err(|error| match error {
+            Error::Refused(refusal) if refusal.code == Code::StoreNotFound => {
+                let detail = format!(
+                    "{} can be reached from other machines, and without a store there is no token",
+                    self.listen
+                );
+                Refusal::new(Code::TokenRequired, detail)
+                    .help("`bell token create NAME --role admin` makes one, and the store; or listen on 127.0.0.1")
+                    .into()
+            }
+            error => error,
+        })
+    }
+
     async fn serve(self, context: &Context) -> Result {
-        let engine = context.open(Access::Create).await?;
+        let engine = self.open(context).await?;
         let tls = match (self.tls_certificate, self.tls_key) {
             (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
             _ => None,
@@ -123,18 +152,19 @@ impl Args {
                 .note("warning: tokens and work travel unencrypted without TLS\n")?;
         }
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let options = Options {
-            listen: self.listen,
-            tls,
-            connections: connections(),
-            collector: context.settings.collector()?,
-            ..Options::new(fresh)
-        };
         let workers = worker::Options {
             jobs: self.workers,
             guard: std::env::current_exe().ok(),
             store_url: context.place()?.1,
             ..context.settings.worker()
+        };
+        let options = Options {
+            listen: self.listen,
+            tls,
+            connections: connections(),
+            drain: workers.drain,
+            collector: context.settings.collector()?,
+            ..Options::new(fresh)
         };
         let setup = Setup {
             engine: engine.clone(),
@@ -145,7 +175,8 @@ impl Args {
             rights: Rights::Read,
             extra: Some(Arc::new(Verbs::far(context.clone()))),
         };
-        let server = server::Server::open(engine, options, workers, signals::pace()?).await?;
+        let paced = signals::pace(std::future::ready(()))?;
+        let server = server::Server::open(engine, options, workers, paced).await?;
         let server = server.mount(tools(setup));
         tokio::spawn(reload::obey(context.clone(), signals::hangup()?, server.renew()));
         let listening = Listening {

@@ -66,7 +66,7 @@ struct Revoke {
 }
 
 fn role(text: &str) -> std::result::Result<Role, String> {
-    let found = Role::ALL.into_iter().find(|role| role.as_str() == text);
+    let found = Role::named(text);
     found.ok_or_else(|| "write reader, worker, operator or admin".to_owned())
 }
 

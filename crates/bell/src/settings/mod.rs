@@ -113,6 +113,7 @@ impl Settings {
                 code: Code::ConfigInvalid,
                 detail,
                 help: refusal.help,
+                faults: None,
             }
         })
     }

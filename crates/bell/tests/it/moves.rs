@@ -50,3 +50,13 @@ fn a_queue_moves_and_its_old_store_says_where_to() {
         2
     );
 }
+
+// proves: DESIGN 6
+#[test]
+fn a_store_is_brought_to_the_version_of_the_program_when_asked() {
+    let bench = Bench::new();
+    let missing = bench.problem(&["store", "migrate"]);
+    assert_eq!((missing.0.as_str(), missing.1), ("store-not-found", 4));
+    bench.json(&["task", "add", "x"]);
+    assert!(bench.json(&["store", "migrate"])["schema"].as_u64().unwrap() > 0);
+}

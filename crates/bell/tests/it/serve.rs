@@ -6,7 +6,7 @@ use std::process::Child;
 
 use serde_json::{Value, json};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Said};
 use crate::schedules::{end, until};
 
 pub(crate) struct Served {
@@ -194,6 +194,96 @@ fn the_world_is_not_listened_to_without_a_token() {
         bench.problem(&["serve", "--listen", "0.0.0.0:0"]),
         ("token-required".to_owned(), 2)
     );
+    let made = std::fs::read_dir(bench.path()).unwrap().count();
+    assert_eq!(made, 0, "a store was made all the same");
+}
+
+#[test]
+fn a_server_gives_out_no_other_servers_store() {
+    let bench = Bench::new();
+    let url = "http://127.0.0.1:9";
+    let mut serve = bench.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let said = Said::of(serve.env("BELLWETHER_SERVER", url));
+    assert_eq!(said.exit, 2, "{said:?}");
+    assert!(
+        said.err.contains(url) && said.err.contains("BELLWETHER_SERVER"),
+        "{said:?}"
+    );
+    let flag = ["serve", "--listen", "127.0.0.1:0", "--server", url];
+    assert_eq!(bench.problem(&flag), ("invalid-argument".to_owned(), 2));
+}
+
+#[test]
+fn roles_go_by_what_they_let_do_as_well() {
+    let bench = Bench::new();
+    for (word, role) in [
+        ("read", "reader"),
+        ("work", "worker"),
+        ("operate", "operator"),
+        ("admin", "admin"),
+    ] {
+        assert_eq!(
+            bench.bell(&["token", "create", word, "--role", word]).exit,
+            0,
+            "{word}"
+        );
+        let tokens = bench.json(&["token", "list"]);
+        let tokens = tokens["tokens"].as_array().unwrap();
+        assert!(
+            tokens
+                .iter()
+                .any(|token| token["name"] == word && token["role"] == role)
+        );
+    }
+}
+
+// proves: DESIGN 8
+#[test]
+fn a_worker_far_away_says_once_that_its_server_is_away_and_once_that_it_is_back() {
+    let bench = Bench::new();
+    let served = Served::new(&bench, &[]);
+    let address = served.address.clone();
+    let url = format!("http://{address}");
+    let task = |id: &str, run: &str| json!({"id": id, "run": run});
+    let log = std::fs::File::create(bench.path().join("log")).unwrap();
+    let worker = bench
+        .command(&["worker", "--jobs", "4", "--server", &url])
+        .stdout(std::process::Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let slow = "until [ -e go ]; do echo x; sleep 0.02; done";
+    for id in ["a", "b", "c"] {
+        assert_eq!(served.ask("POST", "/v1/tasks", None, &task(id, slow)).0, 201);
+    }
+    let state = |id: &str| bench.json(&["task", "show", id])["state"].clone();
+    until("the attempts", || {
+        ["a", "b", "c"].iter().all(|id| state(id) == "running")
+    });
+    let log = || std::fs::read_to_string(bench.path().join("log")).unwrap();
+    let mut server = served.child;
+    server.kill().unwrap();
+    server.wait().unwrap();
+    until("the news", || log().contains("the server is away"));
+    let served = Served::at(&bench, &address, &[]);
+    bench.write("go", "");
+    until("the work", || {
+        ["a", "b", "c"].iter().all(|id| state(id) == "completed")
+    });
+    until("the other news", || log().contains("the server is back"));
+    end(worker);
+    let log = log();
+    let told = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(
+        (told("the server is away"), told("the server is back")),
+        (1, 1),
+        "{log}"
+    );
+    assert!(
+        log.lines().filter(|line| line.contains("WARN")).count() < 10,
+        "{log}"
+    );
+    end(served.child);
 }
 
 // proves: DESIGN 13, DESIGN 9

@@ -172,7 +172,7 @@ impl std::error::Error for Faults {}
 impl From<Faults> for Refusal {
     fn from(faults: Faults) -> Refusal {
         let rest = faults.count().saturating_sub(1);
-        let Some(first) = faults.faults.into_iter().next() else {
+        let Some(first) = faults.faults.first().cloned() else {
             return Refusal::new(Code::Internal, "a plan was refused without a fault");
         };
         let place = first
@@ -187,6 +187,7 @@ impl From<Faults> for Refusal {
             code: first.code,
             detail: format!("{}:{place}{}{rest}", faults.file, first.detail),
             help: first.help,
+            faults: Some(Box::new(faults)),
         }
     }
 }

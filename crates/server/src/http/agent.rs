@@ -25,6 +25,7 @@ pub(super) fn ops() -> Vec<Op> {
             "Register an agent: what it can do, and how much at once",
             register,
         )
+        .versioned(Book::Agent)
         .role(Role::Worker)
         .status(StatusCode::CREATED),
         get("/v1/agents/{name}", "showAgent", "Show an agent", show).versioned(Book::Agent),
@@ -54,7 +55,8 @@ pub(super) fn ops() -> Vec<Op> {
             "learnSkill",
             "Add a skill that an agent has shown",
             learn,
-        ),
+        )
+        .versioned(Book::Agent),
         post(
             "/v1/agents/{name}/report",
             "reportOutcome",

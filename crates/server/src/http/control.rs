@@ -11,6 +11,7 @@ use desk::{change, curb, pool, schedule};
 use domain::book::Book;
 use domain::store::Result;
 
+use crate::once::Repeat;
 use crate::op::{Call, Op, get, post, send};
 
 pub(super) fn ops() -> Vec<Op> {
@@ -102,7 +103,8 @@ pub(super) fn ops() -> Vec<Op> {
             "resolveBreakpoint",
             "Let a task go on, or reject it",
             resolve,
-        ),
+        )
+        .repeat(Repeat::Remembered),
         get(
             "/v1/schedules",
             "listSchedules",
@@ -115,6 +117,7 @@ pub(super) fn ops() -> Vec<Op> {
             "Hand work in at given times",
             add_schedule,
         )
+        .versioned(Book::Schedule)
         .status(StatusCode::CREATED),
         get(
             "/v1/schedules/{name}",

@@ -6,7 +6,10 @@ use api::lease::{Beats, Leases, Settled};
 use desk::lease;
 use desk::token::Role;
 use domain::store::Result;
+use domain::task::spec::Json;
 
+use crate::leave;
+use crate::once::Repeat;
 use crate::op::{Call, Op, post};
 
 pub(super) fn ops() -> Vec<Op> {
@@ -34,7 +37,8 @@ pub(super) fn ops() -> Vec<Op> {
             "startTask",
             "Start a task that was taken without starting it",
             start,
-        ),
+        )
+        .repeat(Repeat::Remembered),
         post(
             "/v1/tasks/{id}/progress",
             "reportProgress",
@@ -53,34 +57,52 @@ pub(super) fn ops() -> Vec<Op> {
             "completeTask",
             "Say that a task is done",
             complete,
-        ),
+        )
+        .repeat(Repeat::Remembered),
         post(
             "/v1/tasks/{id}/fail",
             "failTask",
             "Say that an attempt has failed",
             fail,
-        ),
+        )
+        .repeat(Repeat::Remembered),
         post(
             "/v1/tasks/{id}/release",
             "releaseTask",
             "Hand a task back; no try is spent",
             release,
-        ),
+        )
+        .repeat(Repeat::Remembered),
     ];
     ops.into_iter().map(|op| op.role(Role::Worker)).collect()
 }
 
 async fn claim(call: Call, asked: ask::Claim) -> Result<Leases> {
+    leave::check(&call.app)?;
+    let worker = asked.worker.clone();
     let patient = lease::claim(&call.engine, asked);
     tokio::select! {
-        leases = patient => leases,
+        leases = patient => {
+            let leases = leases?;
+            if !leases.leases.is_empty() {
+                call.app.guests.note(&call.engine.project, &worker);
+            }
+            Ok(leases)
+        }
         // What has been taken is not lost: a claim is only given up while it waits for work.
         () = call.app.left() => Ok(Leases { leases: Vec::new() }),
     }
 }
 
 async fn beats(call: Call, asked: ask::Heartbeat) -> Result<Beats> {
-    lease::heartbeat(&call.engine, asked).await
+    let said: Vec<Option<Json>> = asked.leases.iter().map(|lease| lease.progress.clone()).collect();
+    let beats = lease::heartbeat(&call.engine, asked).await?;
+    for (beat, said) in beats.leases.iter().zip(said) {
+        if let (Some(task), Some(state), Some(said)) = (&beat.task, beat.state, said) {
+            call.app.streams.progressed(&call.engine, task, state, &said);
+        }
+    }
+    Ok(beats)
 }
 
 async fn settle(call: Call, asked: ask::Settle) -> Result<Settled> {
@@ -92,7 +114,13 @@ async fn start(call: Call, asked: ask::Held) -> Result<Renewed> {
 }
 
 async fn progress(call: Call, asked: ask::Progress) -> Result<Renewed> {
-    lease::progress(&call.engine, call.name(), asked).await
+    let said = asked.progress.clone();
+    let renewed = lease::progress(&call.engine, call.name(), asked).await?;
+    if let Some(said) = said {
+        let streams = &call.app.streams;
+        streams.progressed(&call.engine, &renewed.task, renewed.state, &said);
+    }
+    Ok(renewed)
 }
 
 async fn print(call: Call, asked: ask::Printed) -> Result<Printed> {

@@ -5,7 +5,6 @@ use api::letter::{Changed, Groups};
 use api::list::{Events, Locks, Problems, Projects, Tasks};
 use api::queue::{Plan, Stale, Status};
 use api::worker::{Drained, Workers};
-use desk::token::Role;
 use domain::store::{Command, Result};
 
 use crate::op::{Call, Op, get, post};
@@ -37,7 +36,7 @@ pub(super) fn ops() -> Vec<Op> {
             "Tell in which order some tasks can be done",
             order,
         )
-        .role(Role::Reader),
+        .looks(),
         get("/v1/letters", "listLetters", "List the dead letters", letters),
         get(
             "/v1/letters/groups",
@@ -144,6 +143,6 @@ async fn events(call: Call, asked: ask::Events) -> Result<Events> {
     };
     tokio::select! {
         events = desk::log::list(&call.engine, &asked) => events,
-        () = call.app.left() => desk::log::list(&call.engine, &at_once).await,
+        () = call.app.closed() => desk::log::list(&call.engine, &at_once).await,
     }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 use crate::measure::{CONNECTIONS, DEGRADED, OPEN, SPANS, SPANS_DROPPED, Text, UNDER_WAY, UNREAD, UP};
+use crate::once::Repeat;
 use crate::op::{Answer, Call, Op, get, post, typed};
 use crate::stream::metric::{Metric, MetricType, Priority};
 use crate::stream::{Aggregate, Connection};
@@ -47,7 +48,8 @@ pub(super) fn ops() -> Vec<Op> {
             "Give a ticket to the stream, for one connection within 30 s",
             ticket,
         )
-        .role(Role::Reader),
+        .role(Role::Reader)
+        .repeat(Repeat::Refused("a ticket is good once")),
         get(
             "/v1/stream/connections",
             "listConnections",

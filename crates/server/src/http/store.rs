@@ -19,6 +19,8 @@ use domain::task::spec::{Json, Spec, Work};
 use engine::engine::Engine;
 use serde_json::{Value, json};
 
+use crate::leave;
+use crate::once::Repeat;
 use crate::op::{Answer, Call, Op, json as answer};
 
 pub(super) fn ops() -> Vec<Op> {
@@ -29,6 +31,7 @@ pub(super) fn ops() -> Vec<Op> {
                 .unwrap_or_default()
         }),
         body_needed: true,
+        repeat: Repeat::Refused("verbs carry their keys themselves"),
         ..Op::raw(
             Method::POST,
             "/v1/store",
@@ -90,7 +93,12 @@ async fn run(call: &Call, verb: Verb) -> Result<Value> {
                     format!("a claim takes at most {CLAIM_MAX}"),
                 ));
             }
+            leave::check(&call.app)?;
+            let worker = claim.worker.clone();
             let mut leased = store.claim(project, *claim, now).await?;
+            if !leased.is_empty() {
+                call.app.guests.note(project, &worker);
+            }
             leased
                 .iter_mut()
                 .for_each(|leased| on_the_wall(call, &mut leased.task));
@@ -100,10 +108,17 @@ async fn run(call: &Call, verb: Verb) -> Result<Value> {
             for request in &mut requests {
                 keep_result(engine, request).await?;
             }
+            let said: Vec<Option<Json>> = requests.iter().map(said).collect();
             let requests = requests.into_iter().map(|request| asked(call, request));
             let replies = store
                 .change(project, requests.collect::<Result<_>>()?, now)
                 .await?;
+            for (reply, said) in replies.iter().zip(said) {
+                if let (Ok(reply), Some(said)) = (reply, said) {
+                    let streams = &call.app.streams;
+                    streams.progressed(engine, &reply.task, reply.state, &said);
+                }
+            }
             let replies: Vec<Replied> = replies.into_iter().map(Replied::from).collect();
             told(&replies)
         }
@@ -206,7 +221,7 @@ async fn look(call: &Call, verb: Verb) -> Result<Value> {
             let moment = tokio::select! {
                 moment = store.changed(since) => moment,
                 () = tokio::time::sleep(CHANGED_WAIT) => since,
-                () = call.app.left() => since,
+                () = call.app.closed() => since,
             };
             told(&moment)
         }
@@ -264,6 +279,14 @@ fn asked(call: &Call, mut request: Request) -> Result<Request> {
     Ok(request)
 }
 
+/// What an attempt reports with a renewal.
+fn said(request: &Request) -> Option<Json> {
+    match &request.command {
+        Command::Renew { progress, .. } => progress.clone(),
+        _ => None,
+    }
+}
+
 /// A large result comes whole, and is kept here.
 async fn keep_result(engine: &Engine, request: &mut Request) -> Result<()> {
     if let (Target::Holder(token, _), Command::Complete { outcome, .. }) =
@@ -288,7 +311,7 @@ fn empty(call: &Call) -> Admission {
 
 fn may_edit(call: &Call, edit: &Edit) -> Result<()> {
     match edit.book {
-        Book::Token => call.caller.needs(Role::Admin),
+        Book::Token | Book::Answer => call.caller.needs(Role::Admin),
         Book::Leader => {
             let detail = "the lead is taken, not written";
             Err(Refusal::new(Code::Forbidden, detail))
@@ -311,7 +334,7 @@ fn may_keep(call: &Call, rule: &Json) -> Result<()> {
 
 fn may_read(call: &Call, book: Book) -> Result<()> {
     match book {
-        Book::Token => call.caller.needs(Role::Admin),
+        Book::Token | Book::Answer => call.caller.needs(Role::Admin),
         _ => Ok(()),
     }
 }

@@ -17,6 +17,7 @@ use engine::trace::VARIABLE;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 
+use crate::once::Repeat;
 use crate::op::{Answer, Call, Op, get, json, post, typed};
 
 /// Tasks of one request.
@@ -72,31 +73,36 @@ pub(super) fn ops() -> Vec<Op> {
             "cancelTask",
             "Cancel a task and what can no longer run without it",
             cancel,
-        ),
+        )
+        .repeat(Repeat::Remembered),
         post(
             "/v1/tasks/{id}/suspend",
             "suspendTask",
             "Stop a task for a while",
             suspend,
-        ),
+        )
+        .repeat(Repeat::Remembered),
         post(
             "/v1/tasks/{id}/resume",
             "resumeTask",
             "Let a suspended task go on",
             resume,
-        ),
+        )
+        .repeat(Repeat::Remembered),
         post(
             "/v1/tasks/{id}/retry",
             "retryTask",
             "Try a failed task again, with all its tries",
             retry,
-        ),
+        )
+        .repeat(Repeat::Remembered),
         post(
             "/v1/tasks/{id}/assign",
             "assignTask",
             "Give a task to an agent, or back to everybody",
             assign,
-        ),
+        )
+        .repeat(Repeat::Remembered),
     ]
 }
 
@@ -144,6 +150,7 @@ fn add() -> Op {
                 .unwrap_or_default()
         }),
         body_needed: true,
+        repeat: Repeat::Remembered,
         ..Op::raw(
             Method::POST,
             "/v1/tasks",

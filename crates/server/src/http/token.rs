@@ -6,6 +6,7 @@ use axum::http::{Method, StatusCode};
 use desk::token::{self, Role};
 use domain::store::Result;
 
+use crate::once::Repeat;
 use crate::op::{Call, Op, get, post, send};
 
 pub(super) fn ops() -> Vec<Op> {
@@ -22,6 +23,9 @@ pub(super) fn ops() -> Vec<Op> {
             "Make a token; its secret is shown this once",
             create,
         )
+        .repeat(Repeat::Refused(
+            "its secret is kept nowhere, so it cannot be told again",
+        ))
         .status(StatusCode::CREATED),
         send(
             Method::DELETE,

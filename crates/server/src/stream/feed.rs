@@ -32,8 +32,8 @@ const HEALTH: Duration = Duration::from_secs(30);
 /// How long a store that fails is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Follows the log of a project until the server leaves.
-pub(super) async fn follow(stream: Arc<Stream>, mut leaving: watch::Receiver<bool>) {
+/// Follows the log of a project until the server closes.
+pub(super) async fn follow(stream: Arc<Stream>, mut closing: watch::Receiver<bool>) {
     let work = async {
         let mut after = None;
         let mut marks = Marks::default();
@@ -72,7 +72,7 @@ pub(super) async fn follow(stream: Arc<Stream>, mut leaving: watch::Receiver<boo
     };
     tokio::select! {
         () = work => {}
-        _ = leaving.wait_for(|leaving| *leaving) => {}
+        _ = closing.wait_for(|closing| *closing) => {}
     }
 }
 

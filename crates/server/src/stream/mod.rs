@@ -18,8 +18,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::code::{Code, Refusal};
-use domain::id::Project;
+use domain::id::{Project, TaskId};
 use domain::store::Result;
+use domain::task::spec::Json;
+use domain::task::state::State;
 use engine::engine::Engine;
 use tokio::sync::watch;
 
@@ -40,7 +42,7 @@ const PROJECTS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Streams {
     engine: Engine,
-    leaving: watch::Receiver<bool>,
+    closing: watch::Receiver<bool>,
     tracer: Option<Arc<Tracer>>,
     followed: Mutex<BTreeMap<Project, Arc<Stream>>>,
     /// Connections over all projects: now, and ever.
@@ -62,12 +64,12 @@ pub(crate) struct Stream {
 impl Streams {
     pub(crate) fn new(
         engine: Engine,
-        leaving: watch::Receiver<bool>,
+        closing: watch::Receiver<bool>,
         tracer: Option<Arc<Tracer>>,
     ) -> Streams {
         Streams {
             engine,
-            leaving,
+            closing,
             tracer,
             followed: Mutex::default(),
             open: AtomicUsize::new(0),
@@ -96,9 +98,19 @@ impl Streams {
             measured: Measured::default(),
             tracer: self.tracer.clone(),
         });
-        tokio::spawn(feed::follow(Arc::clone(&stream), self.leaving.clone()));
+        tokio::spawn(feed::follow(Arc::clone(&stream), self.closing.clone()));
         followed.insert(project.clone(), Arc::clone(&stream));
         Ok(stream)
+    }
+
+    /// Tells whoever listens here what an attempt has reported with a renewal. That is no event: it is told by the server that took
+    /// it, and by no other.
+    pub(crate) fn progressed(&self, engine: &Engine, task: &TaskId, state: State, said: &Json) {
+        // Those beyond the bound of projects are left out.
+        if let Ok(stream) = self.of(&engine.project) {
+            let now = engine.now().wall;
+            stream.publish(&Metric::progress(now, task, state, said, &engine.actor));
+        }
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Stream>> {

@@ -127,7 +127,7 @@ impl Socket {
                     false => Err(Over(Some((close_code::AWAY, "the server takes its leave")))),
                 },
                 _ = beat.tick() => self.beat(peer).await,
-                () = app.left() => Err(Over(Some((close_code::AWAY, "the server takes its leave")))),
+                () = app.closed() => Err(Over(Some((close_code::AWAY, "the server takes its leave")))),
             };
             if let Err(over) = ended {
                 return over;

@@ -23,6 +23,8 @@ use super::{Documents, changed};
 pub(super) struct Guarded {
     pub(super) store: Arc<dyn Store>,
     pub(super) book: Book,
+    /// The caller has named the version.
+    pub(super) is_conditional: bool,
     pub(super) documents: Arc<Mutex<Documents>>,
 }
 
@@ -41,11 +43,14 @@ impl Guarded {
                 continue;
             };
             let expect = seen.take().map_or(Expect::Nothing, Expect::This);
-            if edit.expect != Expect::Anything && edit.expect != expect {
+            if self.is_conditional && edit.expect != Expect::Anything && edit.expect != expect {
                 return Err(changed("somebody else has changed it meanwhile"));
             }
             *seen = edit.to.as_ref().map(|(value, _)| value.clone());
-            relying.push(edit.expecting(expect));
+            relying.push(match edit.expect {
+                Expect::Anything => edit.expecting(expect),
+                _ => edit,
+            });
         }
         Ok((relying, then))
     }

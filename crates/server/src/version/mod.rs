@@ -82,11 +82,13 @@ impl Version {
         Ok(())
     }
 
-    /// The engine with a store that changes these documents only while they are as they were seen.
-    pub(crate) fn guard(&self, engine: Engine) -> Engine {
+    /// The engine with a store that changes these documents only while they are as they were seen. Without a condition, who
+    /// has looked again since goes by what it has seen itself.
+    pub(crate) fn guard(&self, engine: Engine, is_conditional: bool) -> Engine {
         let store: Arc<dyn Store> = Arc::new(Guarded {
             store: Arc::clone(&engine.store),
             book: self.book,
+            is_conditional,
             documents: Arc::clone(&self.documents),
         });
         Engine { store, ..engine }

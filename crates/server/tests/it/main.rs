@@ -4,6 +4,7 @@
 
 mod bounds;
 mod lab;
+mod once;
 mod operations;
 mod project;
 mod remote;

@@ -484,3 +484,97 @@ async fn changes_may_depend_on_a_version() {
         412
     );
 }
+
+// proves: DESIGN 13
+#[tokio::test]
+async fn what_is_made_has_a_version_and_is_made_only_once() {
+    let lab = Lab::new().await;
+    let ask = |method, path, condition, body| asked(&lab, method, path, condition, body);
+    let new = || Some(("if-none-match", "*".to_owned()));
+    let ann = json!({"name": "ann"});
+    let schedule = json!({"name": "s", "every": "1h", "task": {"name": "x", "prompt": "x"}});
+    for (path, shown, body) in [
+        ("/v1/agents", "/v1/agents/ann", ann),
+        ("/v1/schedules", "/v1/schedules/s", schedule),
+    ] {
+        let (status, tag, told) = ask(Method::POST, path, new(), body.clone()).await;
+        assert_eq!((status, tag.is_some()), (201, true), "{path}: {told}");
+        assert_eq!(ask(Method::GET, shown, None, json!({})).await.1, tag, "{path}");
+        assert_eq!(
+            ask(Method::POST, path, new(), body.clone()).await.0,
+            412,
+            "{path}"
+        );
+        assert_eq!(ask(Method::POST, path, None, body).await.0, 409, "{path}");
+    }
+    let (_, tag, _) = ask(Method::GET, "/v1/agents/ann", None, json!({})).await;
+    let old = || Some(("if-match", tag.clone().unwrap()));
+    let skill = |name: &str| json!({"capability": name});
+    let learn = "/v1/agents/ann/learn";
+    let (status, then, _) = ask(Method::POST, learn, old(), skill("sql")).await;
+    assert_eq!((status, then.is_some()), (200, true));
+    assert_eq!(ask(Method::POST, learn, old(), skill("go")).await.0, 412);
+    let learned = lab.see("/v1/agents/ann").await["learned"].clone();
+    assert_eq!(learned.as_array().unwrap().len(), 1, "{learned}");
+}
+
+// proves: DESIGN 13
+#[tokio::test]
+async fn all_faults_of_a_plan_are_told() {
+    let lab = Lab::new().await;
+    let text = "name: p\ntasks:\n  a: { rnu: x }\n  c: { rnu: y }\n";
+    let asked = json!({"text": text, "file": "p.yaml"});
+    for path in ["/v1/plans/check", "/v1/runs"] {
+        let (status, problem) = lab.post(path, &asked).await;
+        assert_eq!(
+            (status.as_u16(), &problem["file"]),
+            (400, &json!("p.yaml")),
+            "{path}"
+        );
+        let faults = problem["faults"].as_array().unwrap();
+        assert!(faults.len() >= 2, "{path}: {problem}");
+        assert_eq!(problem["more"], 0);
+        assert_eq!(faults[0]["code"], problem["code"]);
+        assert_eq!(faults[0]["line"], 3, "{problem}");
+    }
+    let tasks = json!({"tasks": [{"name": "a", "rnu": 1}, {"name": "b", "afetr": []}]});
+    let (_, problem) = lab.post("/v1/tasks", &tasks).await;
+    assert!(problem["faults"].as_array().unwrap().len() >= 2, "{problem}");
+    assert!(lab.get("/v1/tasks/none").await.1.get("faults").is_none());
+}
+
+#[tokio::test]
+async fn the_nearest_of_all_names_is_proposed() {
+    let lab = Lab::new().await;
+    let help = |told: (StatusCode, Value)| {
+        assert_eq!(told.0, StatusCode::BAD_REQUEST, "{}", told.1);
+        told.1["help"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        help(lab.get("/v1/queue?projet=x").await),
+        "did you mean `project`?"
+    );
+    let none = json!({});
+    assert_eq!(
+        help(lab.post("/v1/leases?projet=x", &none).await),
+        "did you mean `project`?"
+    );
+    assert_eq!(
+        help(lab.post("/v1/tasks/a/cancel", &json!({"projet": "x"})).await),
+        "did you mean `?project=NAME` in the address?"
+    );
+    let agent = json!({"name": "ann", "profile": {"capabilites": []}});
+    assert_eq!(
+        help(lab.post("/v1/agents", &agent).await),
+        "did you mean `capabilities`?"
+    );
+}
+
+#[tokio::test]
+async fn the_description_has_the_stream() {
+    let lab = Lab::new().await;
+    let described = lab.see("/v1/openapi.json").await;
+    let listen = &described["paths"]["/v1/stream"]["get"];
+    assert_eq!(listen["operationId"], "listen");
+    assert!(listen["responses"]["101"].is_object(), "{listen}");
+}

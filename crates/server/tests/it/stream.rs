@@ -409,3 +409,51 @@ async fn how_the_whole_does_is_told_from_time_to_time() {
         (&json!(0.0), &Value::Null)
     );
 }
+
+// proves: SPEC 5.10
+#[tokio::test]
+async fn what_attempts_report_is_told_to_those_who_listen_here() {
+    let lab = Lab::new().await;
+    lab.ok("/v1/tasks", &json!({"id": "a", "name": "a"})).await;
+    let leases = lab.ok("/v1/leases", &json!({"worker": "w"})).await;
+    let token = leases["leases"][0]["token"].clone();
+    let mut client = client(&lab).await;
+    client
+        .ask(&json!({"type": "subscribe", "metric_types": ["task_progress"]}))
+        .await;
+    let mut next = async || loop {
+        let metric = client.next("metric").await;
+        if !metric["data"]["details"]["said"].is_null() {
+            return metric["data"].clone();
+        }
+    };
+    let report = json!({"token": token, "progress": {"percent": 40}});
+    lab.ok("/v1/tasks/a/progress", &report).await;
+    let told = next().await;
+    assert_eq!(
+        (&told["task_id"], &told["status"], &told["progress"]),
+        (&json!("a"), &json!("running"), &json!(0.4))
+    );
+    assert_eq!(told["details"]["said"], json!({"percent": 40}));
+    let beats = json!({"leases": [{"token": token, "progress": 0.5}]});
+    lab.ok("/v1/leases/heartbeat", &beats).await;
+    assert_eq!(next().await["progress"], 0.5);
+}
+
+// proves: SPEC 5.10
+#[tokio::test]
+async fn a_measurement_has_its_priority_as_number_or_name() {
+    let lab = Lab::new().await;
+    for priority in [json!(1), json!(4), json!("high")] {
+        let sent = json!({"metric_type": "deployment", "data": {}, "priority": priority});
+        lab.ok("/v1/metrics", &sent).await;
+    }
+    for priority in [json!(0), json!(5), json!("urgent"), json!(null)] {
+        let sent = json!({"metric_type": "deployment", "data": {}, "priority": priority});
+        let (status, problem) = lab.post("/v1/metrics", &sent).await;
+        assert_eq!(status, 400);
+        let wanted = format!("`priority` is {priority}; send a number from 1 to 4, or low");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(&wanted), "{detail}");
+    }
+}

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use domain::task::state::State;
 use engine::worker::Pace;
+use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, refused};
 
 #[tokio::test]
 async fn a_waiting_worker_gets_new_work_at_once() {
@@ -93,4 +95,29 @@ async fn a_server_that_is_told_to_leave_ends_in_good_order() {
             .total(),
         1
     );
+}
+
+// proves: DESIGN 13
+#[tokio::test]
+async fn while_attempts_are_under_way_a_server_that_leaves_still_answers() {
+    let lab = Lab::new().await;
+    let tasks = json!({"tasks": [{"id": "a", "name": "a"}, {"id": "b", "name": "b"}]});
+    lab.ok("/v1/tasks", &tasks).await;
+    let leases = lab.ok("/v1/leases", &json!({"worker": "w"})).await;
+    let token = leases["leases"][0]["token"].clone();
+    lab.pace.send_replace(Pace::Drain);
+    while lab.get("/readyz").await.0 != StatusCode::SERVICE_UNAVAILABLE {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(lab.get("/livez").await.0, StatusCode::OK);
+    let more = lab.post("/v1/leases", &json!({"worker": "w"})).await;
+    assert_eq!(refused(more), ("server-leaving".to_owned(), 503));
+    let beats = json!({"leases": [{"token": token}]});
+    let told = lab.ok("/v1/leases/heartbeat", &beats).await;
+    assert_eq!(told["leases"][0]["wish"], "go_on");
+    lab.ok("/v1/tasks/a/complete", &json!({"token": token})).await;
+    // With the last attempt the server goes, long before its time is over.
+    lab.served.await.unwrap().unwrap();
+    let counts = lab.engine.store.status(&lab.engine.project).await.unwrap().counts;
+    assert_eq!((counts.of(State::Completed), counts.of(State::Ready)), (1, 1));
 }

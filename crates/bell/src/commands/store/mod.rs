@@ -26,7 +26,36 @@ pub(crate) struct Args {
 enum Command {
     Check(check::Check),
     Copy(Copy),
+    Migrate(Migrate),
     Prune(prune::Prune),
+}
+
+/// Bring the store to the version of this program
+///
+/// Whatever opens a store does so by itself; this command does nothing else, for those who choose the moment. A SQLite
+/// store is backed up first, in the folder `backups` beside it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bell store migrate --store postgres://HOST/DATABASE")]
+struct Migrate {}
+
+#[derive(Debug, Serialize)]
+struct Migrated {
+    store: String,
+    schema: u32,
+}
+
+impl Migrate {
+    async fn run(self, context: &Context) -> Result {
+        let info = context.engine().await?.store.info();
+        let answer = Migrated {
+            store: info.url,
+            schema: info.schema,
+        };
+        context.ui.answer(&answer, |answer| {
+            format!("{} is at schema {}\n", answer.store, answer.schema)
+        })?;
+        Ok(Exit::DONE)
+    }
 }
 
 /// Move a live queue to another store
@@ -171,6 +200,7 @@ impl Args {
         match self.command {
             Command::Check(check) => check.run(context).await,
             Command::Copy(copy) => copy.run(context).await,
+            Command::Migrate(migrate) => migrate.run(context).await,
             Command::Prune(prune) => prune.run(context).await,
         }
     }
