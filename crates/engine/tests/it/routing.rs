@@ -111,7 +111,7 @@ async fn what_was_said_of_an_agent_counts_with_its_first_task() {
     let profile = Profile {
         capabilities: vec![Capability::new("python").unwrap()],
         prior: Some(Prior {
-            success_rate: Some(0.2),
+            success_rate: Some(0.8),
             tasks: 50,
             ..Prior::default()
         }),
@@ -123,7 +123,7 @@ async fn what_was_said_of_an_agent_counts_with_its_first_task() {
     add(&lab, ["a".to_owned()], python).await;
     duties.turn().await;
     let told = lab.events(Kind::TaskRouted).await;
-    assert!(told[0].to_string().contains("20% of 50 succeeded"), "{told:?}");
+    assert!(told[0].to_string().contains("80% of 50 succeeded"), "{told:?}");
 }
 
 // proves: SPEC 3.6, DESIGN 4

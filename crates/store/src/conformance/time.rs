@@ -146,19 +146,20 @@ pub async fn a_retry_may_be_later(lab: Lab) {
 
 // proves: DESIGN 8
 pub async fn a_deadline_counts_what_such_work_usually_takes(lab: Lab) {
-    let known = json!({ "completed": 3, "failed": 0, "latest": [60_000, 3_600_000, 60_000] });
-    let habit = Edit::put(Entry::new(Book::Habit, "kind build", &known));
-    let edited = lab
-        .store
-        .edit(&lab.project, vec![habit], "system".into(), lab.now());
+    let known = |usual: u64| json!({ "completed": 3, "failed": 0, "latest": [usual, 36_000_000, usual] });
+    let habit = |kind: &str, usual| Edit::put(Entry::new(Book::Habit, kind, &known(usual)));
+    let habits = vec![habit("kind build", 3_600_000), habit("kind lint", 60_000)];
+    let edited = lab.store.edit(&lab.project, habits, "system".into(), lab.now());
     edited.await.unwrap();
     let build = |id: &str| task(id).kind("build");
-    let (soon, minute) = (HOUR / 30, HOUR / 60);
+    let soon = HOUR / 30;
     lab.add(&[
         build("learned").deadline(soon),
-        build("said").deadline(soon).estimate(minute),
+        build("said").deadline(soon).estimate(HOUR),
         build("other").deadline(soon).estimate(10 * HOUR),
         build("calm"),
+        // By what such work takes, its deadline would be farther than by the clock alone.
+        task("quick").kind("lint").deadline(soon),
         task("unknown").deadline(soon),
     ])
     .await;
@@ -168,7 +169,8 @@ pub async fn a_deadline_counts_what_such_work_usually_takes(lab: Lab) {
     };
     let learned = row("learned").await;
     assert_eq!(learned, row("said").await);
-    assert_eq!(learned.0, Some(minute));
+    assert_eq!(learned.0, Some(HOUR));
+    assert_eq!(row("quick").await, row("unknown").await);
     assert_eq!(row("other").await.0, Some(10 * HOUR));
     assert_eq!((row("calm").await.0, row("unknown").await.0), (None, None));
 }

@@ -193,7 +193,7 @@ fn run_counters(conn: &Connection, project: ProjectNo, found: &mut Vec<String>) 
         }
         let name = format!("the counters of run {}", run.id);
         differ(found, &name, &(run.counts, run.skipped), &(counts, skipped));
-        let over = run.counts.open() == 0 && run.counts.total() > 0;
+        let over = run.counts.open() == 0;
         if over != (run.state != RunState::Active) && run.state != RunState::Cancelled {
             found.push(format!(
                 "run {} is {} with {} open tasks",
