@@ -1,7 +1,7 @@
 //! How files looked from outside when they were read: what cannot have changed since is not read again.
 //!
 //! The system notes when a file was written with the grain of its clock, so one that was written just before it was read may have
-//! been written once more without looking different. Such files count as changed until they have been left alone for [`SETTLED_NS`].
+//! been written once more without looking different. Such files count as changed until they have been left alone for two seconds.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -148,7 +148,7 @@ async fn work_on(
             None
         };
         match over {
-            Some(how) if rest.is_over(engine).await? => break how,
+            Some(how) if rest.is_over(engine, &snapshot.run).await? => break how,
             Some(_) => {}
             None => rest = Rest::default(),
         }
@@ -196,20 +196,30 @@ fn well(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Resul
 
 /// The time after the last task of a run, in which rules may hand more in.
 #[derive(Debug, Default)]
-struct Rest(Option<(EventNo, Instant)>);
+struct Rest(Option<Resting>);
+
+#[derive(Debug)]
+struct Resting {
+    /// As it was: one that has gone on and ended once more between two looks rests anew.
+    run: Run,
+    until: EventNo,
+    since: Instant,
+}
 
 /// Rules that are not done by then are left to others.
 const REST: Duration = Duration::from_secs(60);
 
 impl Rest {
-    async fn is_over(&mut self, engine: &Engine) -> Result<bool> {
-        let (until, since) = match self.0 {
-            Some(began) => began,
-            None => {
-                let head = engine.store.chain(&engine.project).await?.last;
-                *self.0.insert((head, Instant::now()))
-            }
+    async fn is_over(&mut self, engine: &Engine, run: &Run) -> Result<bool> {
+        let resting = match self.0.take().filter(|resting| resting.run == *run) {
+            Some(resting) => resting,
+            None => Resting {
+                run: run.clone(),
+                until: engine.store.chain(&engine.project).await?.last,
+                since: Instant::now(),
+            },
         };
+        let Resting { until, since, .. } = *self.0.insert(resting);
         Ok(since.elapsed() > REST || rules::is_settled(engine, until).await?)
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, Said};
+use crate::schedules::end;
 use crate::serve::Served;
 
 /// A list with a file and its draft in each task.
@@ -440,6 +441,7 @@ fn a_list_is_handed_in_behind_a_server() {
     let expected =
         json!({ "unit": "a.py", "files": ["a.py"], "title": "Write a.py", "drafts": { "a.py": "" } });
     assert_eq!(*inputs, expected, "all that somebody far away needs");
+    end(served.child);
 }
 
 #[test]

@@ -107,7 +107,6 @@ async fn what_was_said_of_an_agent_counts_with_its_first_task() {
         auto,
         ..Routing::default()
     };
-    let mut duties = set(&lab, routing).await;
     let profile = Profile {
         capabilities: vec![Capability::new("python").unwrap()],
         prior: Some(Prior {
@@ -119,6 +118,7 @@ async fn what_was_said_of_an_agent_counts_with_its_first_task() {
     };
     let name = AgentName::new("ann").unwrap();
     registry::register(&lab.engine, &name, profile).await.unwrap();
+    let mut duties = set(&lab, routing).await;
     let python = |spec: &mut Spec| spec.needs = vec![Capability::new("python").unwrap()];
     add(&lab, ["a".to_owned()], python).await;
     duties.turn().await;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::far::Far;
 use crate::bench::Bench;
+use crate::schedules::end;
 use crate::serve::Served;
 
 const AGENTS: usize = 30;
@@ -79,4 +80,5 @@ fn nothing_is_lost_done_twice_or_locked() {
     assert_eq!(bench.json(&["queue", "status"])["completed"], AGENTS * EACH);
     assert_eq!(bench.bell(&["store", "check"]).exit, 0);
     assert_eq!(bench.bell(&["audit", "verify"]).exit, 0);
+    end(served.child);
 }
