@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use domain::caught::{Catcher, catcher};
 use domain::code::{Code, Refusal};
 
 use crate::args::{Cli, Command};
@@ -142,11 +143,14 @@ fn usage(error: &clap::Error, json: bool) -> Exit {
     if is_answer { Exit::DONE } else { Exit::USAGE }
 }
 
-/// One clear line; a backtrace only for those who ask. What the store catches is answered by the store.
+/// One clear line, and the end; a backtrace only for those who ask. What is caught is answered by whoever catches it.
 fn tell_panic(info: &std::panic::PanicHookInfo<'_>) {
-    if store::is_caught() {
-        tracing::debug!(%info, "the store caught a panic");
-        return;
+    match catcher() {
+        Some(Catcher::Doubts) => return tracing::debug!(%info, "a panic was caught"),
+        Some(Catcher::Answers) => {
+            return tracing::error!(%info, "a defect in Bellwether; what was asked is refused, and all else goes on");
+        }
+        None => {}
     }
     let place = info
         .location()

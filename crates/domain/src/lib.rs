@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod anchor;
 pub mod book;
+pub mod caught;
 pub mod code;
 pub mod curb;
 pub mod deadlock;

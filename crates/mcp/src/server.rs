@@ -3,10 +3,8 @@
 //! A tool that says no is an answer with `isError`, so that the agent reads it; only what is no request at all is a
 //! protocol error. A defect in a tool ends that call and nothing else.
 
-use std::panic::AssertUnwindSafe;
-
+use domain::caught::caught;
 use domain::code::{Code, Refusal};
-use futures_util::FutureExt;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
     CompletionInfo, ContentBlock, GetPromptRequestParams, GetPromptResponse, Implementation,
@@ -121,7 +119,7 @@ impl Server {
 }
 
 async fn safely(name: &str, work: impl Future<Output = Result<Value, Refusal>>) -> Result<Value, Refusal> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+    caught(work).await.unwrap_or_else(|_| {
         let detail = format!("the tool {name} met a defect; the session goes on");
         Err(Refusal::new(Code::Internal, detail).help(Code::Internal.cure()))
     })

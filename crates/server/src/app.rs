@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use domain::code::{Code, Refusal};
 use domain::id::Project;
+use domain::store::Result;
 use engine::engine::Engine;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::auth::Auth;
 use crate::body::Bodies;
@@ -35,7 +37,7 @@ pub(crate) struct Inner {
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) bodies: Bodies,
     /// One permit for each request under way.
-    pub(crate) room: Semaphore,
+    pub(crate) room: Arc<Semaphore>,
     /// The description of the interface, made once.
     pub(crate) description: String,
     /// Who was given leases here.
@@ -59,6 +61,14 @@ impl App {
     /// Resolves when it is about to be gone.
     pub(crate) async fn closed(&self) {
         come(self.closing.clone()).await;
+    }
+
+    /// Room for one more request, for as long as it is under way.
+    pub(crate) fn room(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
+            let detail = format!("{} requests are under way", self.options.requests);
+            Refusal::new(Code::TooManyRequests, detail)
+        })
     }
 
     /// Follows what happens in a project from now on, when traces are told.

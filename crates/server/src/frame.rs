@@ -1,5 +1,6 @@
 //! What every request goes through on its way to an operation, and every answer on its way back.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,14 +10,16 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, WebSocketUpgrade};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
+use axum::middleware::Next;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 use desk::token::Role;
+use domain::caught::{caught, text};
 use domain::code::{Code, Refusal};
 use domain::id::Project;
 use domain::limits::KEY_BYTES;
 use domain::store::Result;
 use engine::trace::{Context, HEADER};
-use tower_http::catch_panic::CatchPanicLayer;
+use tokio::sync::OwnedSemaphorePermit;
 use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
@@ -78,11 +81,18 @@ pub(crate) fn router(app: &App, ops: Vec<Op>, mounts: Vec<Mount>) -> Router {
             problem::answer(&Refusal::new(Code::MethodNotAllowed, detail))
         })
         .layer(axum::middleware::map_response(protect))
-        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            problem::answer(&Refusal::new(Code::Internal, "the operation met a defect"))
+        .layer(axum::middleware::from_fn(async |request: Request, next: Next| {
+            let answered = caught(next.run(request)).await;
+            answered.unwrap_or_else(|panic| problem::answer(&defect(&*panic)))
         }))
         .layer(CompressionLayer::new())
         .layer(axum::middleware::from_fn_with_state(app.clone(), number))
+}
+
+/// The answer to somebody whose request has hit a defect of ours.
+pub(crate) fn defect(panic: &(dyn Any + Send)) -> Refusal {
+    let detail = format!("the operation met a defect: {}", text(panic));
+    Refusal::new(Code::Internal, detail)
 }
 
 fn route(app: App, op: Op) -> MethodRouter {
@@ -105,10 +115,7 @@ fn route(app: App, op: Op) -> MethodRouter {
 }
 
 async fn answer(app: App, op: &Op, path: Vec<String>, request: Request) -> Result<Response<Body>> {
-    let Ok(_room) = app.room.try_acquire() else {
-        let detail = format!("{} requests are under way", app.options.requests);
-        return Err(Refusal::new(Code::TooManyRequests, detail));
-    };
+    let room = app.room()?;
     let (parts, body) = request.into_parts();
     let caller = match op.open {
         true => Caller::nobody(),
@@ -147,6 +154,7 @@ async fn answer(app: App, op: &Op, path: Vec<String>, request: Request) -> Resul
         op: op.clone(),
         headers: parts.headers,
         patience,
+        _room: room,
         call: Call {
             engine: engine.clone(),
             idempotency_key: key.clone(),
@@ -185,6 +193,8 @@ struct Asked {
     op: Op,
     headers: HeaderMap,
     patience: Duration,
+    /// Kept until it is carried out, though nobody may wait for the answer any more.
+    _room: OwnedSemaphorePermit,
     call: Call,
 }
 
@@ -193,6 +203,7 @@ async fn carry_out(asked: Asked) -> Result<Response<Body>> {
         op,
         headers,
         patience,
+        _room,
         mut call,
     } = asked;
     let version = match op.versioned {
@@ -309,7 +320,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
 async fn number(
     axum::extract::State(app): axum::extract::State<App>,
     mut request: Request,
-    next: axum::middleware::Next,
+    next: Next,
 ) -> Response<Body> {
     let given = request.headers().get(&REQUEST_ID).cloned();
     let sane = |value: &HeaderValue| {

@@ -82,7 +82,7 @@ impl Server {
             tracer,
             answered: Answered::default(),
             bodies: Bodies::new(options.body, options.arrival, options.bulk),
-            room: Semaphore::new(options.requests),
+            room: Arc::new(Semaphore::new(options.requests)),
             connections: Arc::new(Semaphore::new(options.connections)),
             description: openapi::describe(&http::ops()).to_string(),
             guests: Guests::default(),

@@ -8,7 +8,6 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Response, header};
 use desk::token::Role;
-use domain::code::{Code, Refusal};
 use domain::store::Result;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -34,10 +33,7 @@ pub struct Mount {
 
 impl Mount {
     pub(crate) async fn answer(&self, app: &App, request: Request) -> Result<Response<Body>> {
-        let Ok(_room) = app.room.try_acquire() else {
-            let detail = format!("{} requests are under way", app.options.requests);
-            return Err(Refusal::new(Code::TooManyRequests, detail));
-        };
+        let _room = app.room()?;
         let (mut parts, content) = request.into_parts();
         let caller = app.auth.caller(&parts.headers, frame::peer(&parts)).await?;
         caller.sees(&app.engine.project)?;

@@ -12,12 +12,15 @@ use axum::body::{Body, to_bytes};
 use axum::http::response::Parts;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use domain::book::{Book, Edit, Entry};
+use domain::caught::caught;
 use domain::code::{Code, Kind, Refusal};
 use domain::store::Result;
 use domain::time::Timestamp;
 use engine::engine::Engine;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+
+use crate::frame::defect;
 
 /// How an operation takes being asked again with the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,15 +128,13 @@ impl Once {
             }
         }
         let carried = tokio::spawn(async move {
-            let answered = work.await;
+            let answered = caught(work).await;
+            let answered = answered.unwrap_or_else(|panic| Err(defect(&*panic)));
             self.conclude(answered).await
         });
-        carried.await.unwrap_or_else(|e| {
-            Err(Refusal::new(
-                Code::Internal,
-                format!("the operation met a defect: {e}"),
-            ))
-        })
+        carried
+            .await
+            .unwrap_or_else(|_| Err(Refusal::new(Code::Internal, "the answer was given up")))
     }
 
     async fn find(&self) -> Result<Found> {

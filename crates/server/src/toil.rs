@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::caught::caught;
 use domain::code::{Code, Refusal};
 use domain::store::Result;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+
+use crate::frame::defect;
 
 /// At the same time; more would only fight over the same processors with whoever works.
 const AT_ONCE: usize = 2;
@@ -48,14 +51,12 @@ impl Toil {
         let runtime = Handle::current();
         let begun = spawn_blocking(move || {
             let _room = room;
-            runtime.block_on(async { timeout(patience, work()).await })
+            runtime.block_on(timeout(patience, caught(async { work().await })))
         });
         match timeout(patience, begun).await {
-            Ok(Ok(Ok(done))) => done,
-            Ok(Err(error)) => Err(Refusal::new(
-                Code::Internal,
-                format!("the computation met a defect: {error}"),
-            )),
+            Ok(Ok(Ok(Ok(done)))) => done,
+            Ok(Ok(Ok(Err(panic)))) => Err(defect(&*panic)),
+            Ok(Err(_)) => Err(Refusal::new(Code::Internal, "the computation was given up")),
             Ok(Ok(Err(_))) | Err(_) => Err(late()),
         }
     }

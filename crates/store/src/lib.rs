@@ -5,7 +5,6 @@
 //! project moves from one to another ([`transfer`]), and what each of
 //! them must do (`conformance`, a feature for tests).
 
-mod caught;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod driver;
@@ -22,5 +21,4 @@ pub mod sqlite;
 pub mod transfer;
 mod uses;
 
-pub use caught::is_caught;
 pub use open::{Options, SCHEMES, Scheme, open, scheme};

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::book::{Book, Edit, Entry};
+use domain::caught::text;
 use domain::code::{Code, Refusal};
 use domain::event::ChainHead;
 use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, WorkerId};
@@ -136,12 +137,7 @@ fn gone() -> Refusal {
 
 /// The answer to somebody whose request has hit a defect of ours.
 fn panicked(panic: &(dyn Any + Send)) -> Refusal {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    let detail = format!(
-        "the store panicked, and nothing was written: {}",
-        text.unwrap_or("unknown")
-    );
+    let detail = format!("the store panicked, and nothing was written: {}", text(panic));
     Refusal::new(Code::Internal, detail)
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use domain::caught::{Catcher, catch};
 use domain::store::Result;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use super::{gone, panicked};
-use crate::caught;
 use crate::driver::Read;
 
 /// Readers at work at once; more would only fight over the same processors.
@@ -51,7 +51,7 @@ impl Readers {
     ) -> Result<T> {
         let readers = self.clone();
         let work = move || {
-            let answer = caught::catch(|| read(&mut *reader));
+            let answer = catch(Catcher::Answers, || read(&mut *reader));
             if answer.is_ok() {
                 readers.lock().push(reader);
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 
+use domain::caught::{Catcher, catch};
 use domain::code::{Code, Kind, Refusal};
 use domain::id::Project;
 use domain::store::Result;
@@ -12,7 +13,6 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::panicked;
-use crate::caught;
 use crate::driver::{Driver, Read};
 use crate::kernel;
 use crate::kernel::tx::Tx;
@@ -278,7 +278,7 @@ impl<D: Driver> Writer<D> {
 
     /// A transaction in which a panic is a failure like any other: the driver rolls back while it unwinds.
     fn transact(&mut self, work: &mut dyn FnMut(&mut dyn Tx) -> Result<()>) -> Result<()> {
-        let done = caught::catch(|| self.driver.write(work));
+        let done = catch(Catcher::Answers, || self.driver.write(work));
         done.unwrap_or_else(|panic| Err(panicked(&*panic)))
     }
 }

@@ -41,11 +41,11 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::caught::{Catcher, catch};
 use domain::code::{Code, Refusal};
 use domain::id::Project;
 use domain::store::{Durability, Info, Result};
 
-use crate::caught;
 use crate::driver::{Driver, Read, Watch};
 use crate::kernel::tx::Tx;
 use crate::patience::{Patience, draw};
@@ -189,7 +189,7 @@ impl PgDriver {
                 }
             }
         }
-        let done = caught::catch(|| work(&mut tx));
+        let done = catch(Catcher::Doubts, || work(&mut tx));
         let (begun, dirty, broken) = (tx.begun, tx.is_dirty(), tx.broken.take());
         let (mut orders, desks) = (std::mem::take(&mut tx.orders), std::mem::take(&mut tx.desks));
         let sound = broken.is_none() && matches!(done, Ok(Ok(())));

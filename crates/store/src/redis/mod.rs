@@ -40,9 +40,9 @@ use std::fmt;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
+use domain::caught::{Catcher, catch};
 use domain::store::{Durability, Info, Result};
 
-use crate::caught;
 use crate::driver::{Driver, Read, Watch};
 use crate::kernel::tx::Tx;
 use crate::patience::Patience;
@@ -133,7 +133,7 @@ impl RedisDriver {
                 return Ok(Some(Ok(())));
             }
         }
-        let done = caught::catch(|| work(&mut tx));
+        let done = catch(Catcher::Doubts, || work(&mut tx));
         let (broken, mut desks) = (tx.broken.take(), std::mem::take(&mut tx.desks));
         if let Some(fault) = broken {
             return Err(fault);
