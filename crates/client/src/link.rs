@@ -11,6 +11,7 @@ use domain::code::{Code, Refusal};
 use domain::id::{Project, TaskId, Token};
 use domain::store::Result;
 use domain::time::show_duration;
+use reqwest::RequestBuilder;
 use serde::de::DeserializeOwned;
 
 use crate::reach::Reach;
@@ -103,16 +104,25 @@ impl Link {
 
     /// Carries out a verb once.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, project: &Project, call: &Call) -> Result<T> {
+        let request = self.verb(project, call)?;
+        self.send(request).await
+    }
+
+    /// The same without leaving a server alone that is away: a lease ends meanwhile.
+    pub(crate) async fn insist<T: DeserializeOwned>(&self, project: &Project, call: &Call) -> Result<T> {
+        let request = self.verb(project, call)?;
+        self.deliver(request).await
+    }
+
+    fn verb(&self, project: &Project, call: &Call) -> Result<RequestBuilder> {
         let body = serde_json::to_vec(call)
             .map_err(|e| Refusal::new(Code::Internal, format!("a request cannot be written: {e}")))?;
-        let request = self
-            .http
-            .post(format!("{}/v1/store", self.base))
+        let request = self.http.post(format!("{}/v1/store", self.base));
+        Ok(request
             .query(&[("project", project.as_str())])
             .header(VERSION_HEADER, VERSION)
             .header("content-type", "application/json")
-            .body(body);
-        self.send(request).await
+            .body(body))
     }
 
     /// Asks an operation that is described, by its path and query.
@@ -163,17 +173,21 @@ impl Link {
         self.send(self.http.get(url).query(query)).await
     }
 
-    async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T> {
-        let request = match &self.token {
-            Some(Secret(token)) => request.bearer_auth(token),
-            None => request,
-        };
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
         let rest = self.rest();
         if !rest.is_zero() {
             let pause = show_duration(rest);
             let detail = format!("{} could not be reached; it is asked again in {pause}", self.base);
             return Err(unreachable(detail));
         }
+        self.deliver(request).await
+    }
+
+    async fn deliver<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        let request = match &self.token {
+            Some(Secret(token)) => request.bearer_auth(token),
+            None => request,
+        };
         let begun = Instant::now();
         let answer = request.send().await.map_err(|e| self.failed(begun, &e))?;
         let status = answer.status();
@@ -209,4 +223,39 @@ impl Link {
 
 fn unreachable(detail: String) -> Refusal {
     Refusal::new(Code::ServerUnreachable, detail).help("check the URL, and that `bell serve` runs there")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    // proves: DESIGN 5
+    #[tokio::test]
+    async fn a_lease_is_held_on_to_while_a_server_that_is_away_is_left_alone() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let link = Link::new(&format!("http://{address}"), None).unwrap();
+        let (project, call) = (Project::default(), Call::Change(Vec::new()));
+        while link.rest().is_zero() {
+            let refusal = link.ask::<Vec<u8>>(&project, &call).await.unwrap_err();
+            assert_eq!(refusal.code, Code::ServerUnreachable);
+        }
+
+        let listener = TcpListener::bind(address).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut caller, _) = listener.accept().unwrap();
+            let _ = caller.read(&mut [0; 4_096]).unwrap();
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n[]";
+            caller.write_all(answer.as_bytes()).unwrap();
+        });
+        let left_alone = link.ask::<Vec<u8>>(&project, &call).await.unwrap_err();
+        assert!(left_alone.detail.contains("it is asked again in"), "{left_alone}");
+        let told: Vec<u8> = link.insist(&project, &call).await.unwrap();
+        assert!(told.is_empty());
+        assert!(link.rest().is_zero(), "everybody may ask again");
+        server.join().unwrap();
+    }
 }

@@ -1,5 +1,5 @@
 //! Whether the server answers: said once when it no longer does, and once when it does again. Meanwhile it is left alone for longer and
-//! longer, by every kind of request.
+//! longer, by all but those who hold a lease.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -169,7 +169,7 @@ impl Store for Remote {
         };
         let mut replies: Vec<Result<Reply>> = Vec::with_capacity(ends.len());
         for part in parts {
-            let told: Vec<Replied> = self.link.ask(project, &Call::Change(part)).await?;
+            let told: Vec<Replied> = self.link.insist(project, &Call::Change(part)).await?;
             replies.extend(told.into_iter().map(Result::from));
         }
         if let Some(ship) = &self.ship {
