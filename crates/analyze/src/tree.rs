@@ -360,10 +360,9 @@ impl Looking<'_> {
         let digest = *blake3::hash(bytes).as_bytes();
         let key = Key::of(&path, &digest);
         let remembered = self.cache.facts(&key);
-        let how = if remembered.is_some() {
-            How::Known
-        } else {
-            How::Parsed
+        let how = match remembered {
+            Some(_) => How::Known,
+            None => How::Parsed,
         };
         let facts = remembered.unwrap_or_else(|| lang::facts(language, &path, bytes));
         Reading {

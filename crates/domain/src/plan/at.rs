@@ -7,6 +7,7 @@ use serde_json::Value as Schema;
 use crate::code::{Code, Refusal};
 
 use super::fault::{FAULTS_MAX, Fault, Faults, Place, Warning};
+use super::model::Format;
 use super::near::near;
 use super::node::{Entry, Node, Scalar, Value, short, shorten};
 
@@ -19,6 +20,18 @@ pub(super) struct Findings {
     pub(super) warnings: Vec<Warning>,
     /// Whether a plain `true` or `1.10` may stand where text is asked, as in YAML, where texts need no quotes.
     pub(super) unquoted: bool,
+}
+
+impl Findings {
+    /// Nothing found as yet; `file` names the text in messages.
+    pub(super) fn new(file: &str, format: Format) -> Findings {
+        Findings {
+            faults: Faults::new(file),
+            unsupported: Faults::new(file),
+            warnings: Vec::new(),
+            unquoted: format == Format::Yaml,
+        }
+    }
 }
 
 /// A value and the way to it.

@@ -73,12 +73,7 @@ pub fn read_planned(
     file: &str,
     known: impl Fn(&str) -> bool,
 ) -> Result<Vec<Planned>, Faults> {
-    let mut found = Findings {
-        faults: Faults::new(file),
-        unsupported: Faults::new(file),
-        warnings: Vec::new(),
-        unquoted: format == Format::Yaml,
-    };
+    let mut found = Findings::new(file, format);
     let mut planned = Vec::new();
     if let Some(root) = tree(bytes, format, &mut found.faults) {
         let mut paths = Paths::default();

@@ -14,12 +14,7 @@ use super::{json, text, toml, yaml};
 /// A text that is not well-formed has only the faults of its syntax. Everything else is reported together, in
 /// the order of the file, up to [`FAULTS_MAX`](super::FAULTS_MAX). Linear in the size of the text.
 pub fn read(bytes: &[u8], format: Format, file: &str) -> Result<Plan, Faults> {
-    let mut found = Findings {
-        faults: Faults::new(file),
-        unsupported: Faults::new(file),
-        warnings: Vec::new(),
-        unquoted: format == Format::Yaml,
-    };
+    let mut found = Findings::new(file, format);
     let Some(root) = tree(bytes, format, &mut found.faults) else {
         return Err(sorted(found.faults));
     };
@@ -29,12 +24,7 @@ pub fn read(bytes: &[u8], format: Format, file: &str) -> Result<Plan, Faults> {
 
 /// Reads the body that many tasks have in common, as JSON text. Its faults are those that a task would have, at their places.
 pub fn body(bytes: &[u8], format: Format, file: &str) -> Result<String, Faults> {
-    let mut found = Findings {
-        faults: Faults::new(file),
-        unsupported: Faults::new(file),
-        warnings: Vec::new(),
-        unquoted: format == Format::Yaml,
-    };
+    let mut found = Findings::new(file, format);
     let Some(root) = tree(bytes, format, &mut found.faults) else {
         return Err(sorted(found.faults));
     };

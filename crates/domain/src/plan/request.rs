@@ -11,6 +11,7 @@ use super::at::{At, Findings, Key};
 use super::draft::Draft;
 use super::fault::{Fault, Faults};
 use super::keys::TASK;
+use super::model::Format;
 use super::node::{Node, Value};
 use super::{json as json_text, schema as form, text};
 
@@ -111,12 +112,7 @@ pub fn requests(bytes: &[u8], max: usize) -> Result<(Vec<Asked>, bool), Faults> 
 }
 
 fn parse(bytes: &[u8]) -> Result<(Node<'_>, Findings), Faults> {
-    let mut found = Findings {
-        faults: Faults::new("request"),
-        unsupported: Faults::new("request"),
-        warnings: Vec::new(),
-        unquoted: false,
-    };
+    let mut found = Findings::new("request", Format::Json);
     let text = match text::decode(bytes) {
         Ok(text) => text,
         Err(fault) => {

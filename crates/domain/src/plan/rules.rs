@@ -25,7 +25,7 @@ pub fn read_rules(
     file: &str,
     folder: &str,
 ) -> Result<Vec<(RuleName, Rule)>, Faults> {
-    let mut found = findings(file, format);
+    let mut found = Findings::new(file, format);
     let root = match text::decode(bytes) {
         Ok(text) => match format {
             Format::Yaml => yaml::read(text, &mut found.faults),
@@ -52,15 +52,6 @@ pub fn read_rules(
     match found.faults.is_empty() {
         true => Ok(rules),
         false => Err(found.faults),
-    }
-}
-
-fn findings(file: &str, format: Format) -> Findings {
-    Findings {
-        faults: Faults::new(file),
-        unsupported: Faults::new(file),
-        warnings: Vec::new(),
-        unquoted: format == Format::Yaml,
     }
 }
 
@@ -274,7 +265,7 @@ fn submit(draft: &mut Draft, at: At<'_>, found: &mut Findings) {
         Ok(text) => text,
         Err(fault) => return found.faults.push(fault),
     };
-    let mut inner = findings(&draft.file, draft.format);
+    let mut inner = Findings::new(&draft.file, draft.format);
     let (head, tasks) = decode(node, &mut inner);
     let faults = match check(head, tasks, inner) {
         Ok(plan) => plan.unsupported,
