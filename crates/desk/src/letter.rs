@@ -14,7 +14,8 @@ use domain::task::state::State;
 use domain::time::Timestamp;
 use engine::engine::Engine;
 
-use crate::{find, invalid, limit, task};
+use crate::task::{self, Page};
+use crate::{find, invalid, limit};
 
 /// Tasks changed in one transaction.
 const BATCH: usize = 250;
@@ -37,16 +38,11 @@ pub async fn groups(engine: &Engine) -> Result<Groups> {
 }
 
 pub async fn list(engine: &Engine, asked: ask::Letters) -> Result<Tasks> {
-    let limit = limit(asked.limit)?;
-    let views = first(engine, asked).await?;
-    let mut page = task::page(engine, views, limit).await?;
-    // Filters beside the store's own make a cursor meaningless.
-    page.cursor = None;
-    Ok(page)
+    task::whole(engine, first(engine, asked).await?).await
 }
 
-/// The first dead letters asked for, as they are stored.
-pub async fn first(engine: &Engine, asked: ask::Letters) -> Result<Vec<View>> {
+/// The first dead letters asked for, as they are stored. Filters beside the store's own leave nothing to go on from.
+pub async fn first(engine: &Engine, asked: ask::Letters) -> Result<Page> {
     find::catch_up(engine).await?;
     let limit = limit(asked.limit)?;
     let mut letters = Letters::new(engine, asked).await?;
@@ -57,7 +53,7 @@ pub async fn first(engine: &Engine, asked: ask::Letters) -> Result<Vec<View>> {
         views.extend(page);
     }
     views.truncate(limit);
-    Ok(views)
+    Ok(Page { views, next: None })
 }
 
 /// All dead letters asked for, however many.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use api::ask;
-use api::list::{RunCancelled, RunShown, Runs};
+use api::list::{RunCancelled, RunShown, Runs, Tasks};
 use api::run::Run;
 use domain::code::{Code, Refusal};
 use domain::id::{RunId, Seq, TaskId};
@@ -96,16 +96,18 @@ pub async fn show(engine: &Engine, text: &str) -> Result<RunShown> {
         run: Some(run.id),
         ..Filter::default()
     };
-    let views = engine
-        .store
-        .list(&engine.project, filter, Seq(0), PAGE_MAX)
-        .await?;
-    let page = task::page(engine, views, PAGE_MAX).await?;
+    let page = task::page(engine, filter, Seq(0), PAGE_MAX).await?;
+    with_tasks(engine, Run::from(run), page).await
+}
+
+/// A run with the first of its tasks.
+pub async fn with_tasks(engine: &Engine, run: Run, page: task::Page) -> Result<RunShown> {
+    let Tasks { tasks, count, cursor } = task::whole(engine, page).await?;
     Ok(RunShown {
-        run: Run::from(run),
-        tasks: page.tasks,
-        count: page.count,
-        cursor: page.cursor,
+        run,
+        tasks,
+        count,
+        cursor,
     })
 }
 

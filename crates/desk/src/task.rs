@@ -144,8 +144,27 @@ pub async fn list(engine: &Engine, asked: ask::Tasks) -> Result<Tasks> {
         parent,
         ..Filter::default()
     };
-    let views = engine.store.list(&engine.project, filter, after, limit).await?;
-    page(engine, views, limit).await
+    whole(engine, page(engine, filter, after, limit).await?).await
+}
+
+/// Tasks as they are stored.
+#[derive(Debug, Default)]
+pub struct Page {
+    pub views: Vec<View>,
+    /// The last of them, when others follow.
+    pub next: Option<Seq>,
+}
+
+/// The first `limit` tasks after one.
+pub async fn page(engine: &Engine, filter: Filter, after: Seq, limit: usize) -> Result<Page> {
+    let (store, project) = (&engine.store, &engine.project);
+    let views = store.list(project, filter.clone(), after, limit).await?;
+    let last = views.last().filter(|_| views.len() >= limit);
+    let next = match last.map(|view| view.task.seq) {
+        Some(last) if !store.list(project, filter, last, 1).await?.is_empty() => Some(last),
+        _ => None,
+    };
+    Ok(Page { views, next })
 }
 
 /// Where a page goes on.
@@ -157,17 +176,18 @@ pub fn cursor(text: &str) -> Result<Seq> {
     Ok(Seq(number))
 }
 
-/// A page of tasks; `limit` is what was asked for.
-pub async fn page(engine: &Engine, views: Vec<View>, limit: usize) -> Result<Tasks> {
-    let cursor = views.last().filter(|_| views.len() == limit);
-    let cursor = cursor.map(|view| view.task.seq.0.to_string());
+/// A page with everything there is to tell of its tasks.
+pub async fn whole(engine: &Engine, page: Page) -> Result<Tasks> {
     let order = order(engine).await?;
-    let mut tasks = Vec::with_capacity(views.len());
-    for view in views {
+    let mut tasks = Vec::with_capacity(page.views.len());
+    for view in page.views {
         tasks.push(find::whole_in(engine, view, &order).await?);
     }
-    let count = tasks.len();
-    Ok(Tasks { tasks, count, cursor })
+    Ok(Tasks {
+        count: tasks.len(),
+        tasks,
+        cursor: page.next.map(|next| next.0.to_string()),
+    })
 }
 
 pub async fn show(engine: &Engine, text: &str) -> Result<Task> {

@@ -31,12 +31,12 @@ pub(super) struct Args {
 impl Args {
     pub(super) async fn run(self, context: &Context, engine: &Engine) -> Result {
         let asked = self.select.asked(engine, Some(self.limit)).await?;
-        let views = letter::first(engine, asked).await?;
+        let page = letter::first(engine, asked).await?;
         if context.ui.json {
-            return task::page(context, engine, views, self.limit).await;
+            return task::page(context, engine, page).await;
         }
-        context.ui.text(&table(&views, engine.now().wall))?;
-        if !views.is_empty() {
+        context.ui.text(&table(&page.views, engine.now().wall))?;
+        if !page.views.is_empty() {
             context
                 .ui
                 .hint("`bell dlq groups` counts them by cause, `bell dlq requeue ID` tries one again")?;

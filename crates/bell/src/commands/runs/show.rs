@@ -1,6 +1,5 @@
 //! `bell runs show`
 
-use api::list::RunShown;
 use api::run::Run;
 use desk::find;
 use domain::id::Seq;
@@ -37,28 +36,19 @@ impl Args {
             run: Some(run.id),
             ..Filter::default()
         };
-        let views = engine
-            .store
-            .list(&engine.project, filter, Seq(0), PAGE_MAX)
-            .await?;
+        let page = desk::task::page(engine, filter, Seq(0), PAGE_MAX).await?;
         let run = Run::from(run);
         if !context.ui.json {
             let now = engine.now();
             context.ui.text(&format!(
                 "{}\n{}",
                 head(&run, now.wall),
-                task::table(&views, &order(engine).await?, now)
+                task::table(&page.views, &order(engine).await?, now)
             ))?;
             next(context, &run)?;
             return Ok(Exit::DONE);
         }
-        let page = desk::task::page(engine, views, PAGE_MAX).await?;
-        let shown = RunShown {
-            run,
-            tasks: page.tasks,
-            count: page.count,
-            cursor: page.cursor,
-        };
+        let shown = desk::run::with_tasks(engine, run, page).await?;
         context.ui.answer(&shown, |_| String::new())?;
         Ok(Exit::DONE)
     }

@@ -2,6 +2,7 @@
 
 use api::task::score_in;
 use desk::find;
+use desk::task::Page;
 use domain::id::{AgentName, Kind, Seq, TeamName};
 use domain::limits::PAGE_MAX;
 use domain::store::{Filter, View};
@@ -62,15 +63,8 @@ impl Args {
         let after = self.cursor.as_deref().map_or(Ok(Seq(0)), desk::task::cursor)?;
         let limit = self.limit;
         let filter = self.filter(&engine).await?;
-        let (store, project) = (&engine.store, &engine.project);
-        let views = store.list(project, filter.clone(), after, limit).await?;
-        let last = views.last().filter(|_| views.len() == limit);
-        let goes_on = match last.map(|view| view.task.seq) {
-            Some(last) => !store.list(project, filter, last, 1).await?.is_empty(),
-            None => false,
-        };
-        // A page without a bound has no page behind it.
-        page(context, &engine, views, if goes_on { limit } else { usize::MAX }).await
+        let found = desk::task::page(&engine, filter, after, limit).await?;
+        page(context, &engine, found).await
     }
 
     async fn filter(self, engine: &Engine) -> Result<Filter> {
@@ -95,22 +89,17 @@ impl Args {
     }
 }
 
-/// Prints a page of tasks; one that is full has a cursor.
-pub(crate) async fn page(context: &Context, engine: &Engine, views: Vec<View>, limit: usize) -> Result {
-    let cursor = views
-        .last()
-        .filter(|_| views.len() == limit)
-        .map(|view| view.task.seq.0.to_string());
+/// Prints a page of tasks.
+pub(crate) async fn page(context: &Context, engine: &Engine, page: Page) -> Result {
     if !context.ui.json {
-        context
-            .ui
-            .text(&table(&views, &order(engine).await?, engine.now()))?;
-        if let Some(cursor) = cursor {
-            context.ui.hint(&format!("there is more: --cursor {cursor}"))?;
+        let now = engine.now();
+        context.ui.text(&table(&page.views, &order(engine).await?, now))?;
+        if let Some(Seq(next)) = page.next {
+            context.ui.hint(&format!("there is more: --cursor {next}"))?;
         }
         return Ok(Exit::DONE);
     }
-    let page = desk::task::page(engine, views, limit).await?;
+    let page = desk::task::whole(engine, page).await?;
     context.ui.answer(&page, |_| String::new())?;
     Ok(Exit::DONE)
 }
