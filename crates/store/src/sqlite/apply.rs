@@ -10,6 +10,7 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::cells::Binds;
 use super::fault::Sql;
+use super::line::Front;
 use super::{body, books, gone, line, log, runs, task};
 use crate::kernel;
 use crate::kernel::tx::{NewRow, ProjectNo, Remembered, WriteSet};
@@ -35,11 +36,11 @@ pub(super) const CACHE_COUNT: &str = "SELECT count(*) FROM cache WHERE project =
 pub(super) const CACHE_SHRINK: &str = "DELETE FROM cache WHERE rowid IN \
      (SELECT rowid FROM cache WHERE project = ?1 ORDER BY used LIMIT ?2)";
 
-pub(super) fn apply(conn: &Connection, writes: &WriteSet) -> Sql<()> {
+pub(super) fn apply(conn: &Connection, writes: &WriteSet, fronts: &[Front]) -> Sql<()> {
     let project = writes.project;
     create(conn, project, &writes.new_tasks)?;
     edges(conn, &writes.new_edges)?;
-    change(conn, project, &writes.tasks)?;
+    change(conn, project, fronts, &writes.tasks)?;
     if !writes.outcomes.is_empty() {
         let mut statement = conn.prepare_cached(body::OUTCOME_WRITE)?;
         for (seq, outcome) in &writes.outcomes {
@@ -92,27 +93,32 @@ fn create(conn: &Connection, project: ProjectNo, rows: &[NewRow]) -> Sql<()> {
             binds.run()?;
         }
     }
-    line::shift(conn, project, rows.iter().map(|row| (None, &row.task)))
+    line::shift(conn, project, &[], rows.iter().map(|row| (None, &row.task)))
 }
 
 fn is_duplicate(error: &rusqlite::Error) -> bool {
     error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
 }
 
-fn change(conn: &Connection, project: ProjectNo, rows: &[(Task, Task)]) -> Sql<()> {
+fn change(conn: &Connection, project: ProjectNo, fronts: &[Front], rows: &[(Task, Task)]) -> Sql<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    line::shift(conn, project, rows.iter().map(|(old, new)| (Some(old), new)))?;
-    let mut delete = Lazy::new(conn, task::LEASE_DELETE);
+    let moved = rows.iter().map(|(old, new)| (Some(old), new));
+    line::shift(conn, project, fronts, moved)?;
+    let ended = rows
+        .iter()
+        .filter(|(old, new)| old.lease.is_some() && new.lease.is_none());
+    let mut delete = Lazy::new(conn, task::LEASES_DELETE);
+    let ended: Vec<Seq> = ended.map(|(_, new)| new.seq).collect();
+    for row in ended.chunk_by(|seq, next| seq.0 + 1 == next.0) {
+        delete.bind()?.seq(row[0])?.seq(row[row.len() - 1])?.run()?;
+    }
     let mut insert = Lazy::new(conn, task::LEASE_INSERT);
     let mut update = Lazy::new(conn, task::LEASE_UPDATE);
     for (old, new) in rows {
         match (&old.lease, &new.lease) {
-            (None, None) => {}
-            (Some(_), None) => {
-                delete.bind()?.seq(new.seq)?.run()?;
-            }
+            (_, None) => {}
             (None, Some(lease)) => {
                 let mut binds = insert.bind()?;
                 task::insert_lease(&mut binds, project, new, lease)?;
@@ -146,14 +152,14 @@ fn change(conn: &Connection, project: ProjectNo, rows: &[(Task, Task)]) -> Sql<(
 }
 
 /// A statement that is fetched from the cache when it is first needed, and then kept for the whole batch.
-struct Lazy<'c> {
+pub(super) struct Lazy<'c> {
     conn: &'c Connection,
     sql: &'static str,
     statement: Option<CachedStatement<'c>>,
 }
 
 impl<'c> Lazy<'c> {
-    fn new(conn: &'c Connection, sql: &'static str) -> Lazy<'c> {
+    pub(super) fn new(conn: &'c Connection, sql: &'static str) -> Lazy<'c> {
         Lazy {
             conn,
             sql,
@@ -161,7 +167,7 @@ impl<'c> Lazy<'c> {
         }
     }
 
-    fn bind(&mut self) -> Sql<Binds<'_, 'c>> {
+    pub(super) fn bind(&mut self) -> Sql<Binds<'_, 'c>> {
         let statement = match self.statement.take() {
             Some(statement) => statement,
             None => self.conn.prepare_cached(self.sql)?,

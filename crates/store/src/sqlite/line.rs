@@ -9,9 +9,11 @@ use domain::run::RunNo;
 use domain::task::record::{ClassNo, Place, Task};
 use domain::time::Timestamp;
 use rusqlite::Connection;
+use rustc_hash::FxHashMap;
 
+use super::apply::Lazy;
 use super::cells::{Binds, collect, first};
-use super::fault::Sql;
+use super::fault::{Sql, corrupt};
 use super::task;
 use crate::kernel::tx::{Group, ProjectNo, place_in_line};
 
@@ -36,6 +38,11 @@ pub(super) const ENTER: &str =
     "INSERT INTO ready (project, class, rank, at, seq, run) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 pub(super) const LEAVE: &str =
     "DELETE FROM ready WHERE project = ?1 AND class = ?2 AND rank = ?3 AND at = ?4 AND seq = ?5";
+/// One walk instead of a search for each of them.
+pub(super) const LEAVE_FRONT: &str =
+    "DELETE FROM ready WHERE project = ?1 AND class = ?2 AND (rank, at, seq) <= (?3, ?4, ?5)";
+pub(super) const LEAVE_FRONT_OF_RUN: &str = "DELETE FROM ready WHERE project = ?1 AND class = ?2 \
+     AND (rank, at, seq) <= (?3, ?4, ?5) AND run = ?6";
 
 pub(super) const PARKED_FIRST: &str = "SELECT seq FROM parked WHERE project = ?1 AND thing = ?2 AND class = ?3 \
      AND run = ?4 ORDER BY rank, at, seq LIMIT 1";
@@ -51,6 +58,33 @@ const BEFORE_ALL: Place = Place {
     at: Timestamp(i64::MIN),
     seq: Seq(0),
 };
+
+/// Who stood first in the line of one class when it was read, best place first.
+#[derive(Debug)]
+pub(super) struct Front {
+    class: ClassNo,
+    run: Option<RunNo>,
+    places: Vec<Place>,
+}
+
+impl Front {
+    /// The fronts that a reading of [`line`] has shown.
+    pub(super) fn of(run: Option<RunNo>, found: &[Task]) -> Vec<Front> {
+        let mut fronts: Vec<Front> = Vec::new();
+        for task in found {
+            let at = match fronts.iter().position(|front| front.class == task.class) {
+                Some(at) => at,
+                None => {
+                    let (class, places) = (task.class, Vec::with_capacity(found.len()));
+                    fronts.push(Front { class, run, places });
+                    fronts.len() - 1
+                }
+            };
+            fronts[at].places.push(task.place());
+        }
+        fronts
+    }
+}
 
 /// The best placed `limit` tasks of these classes: a merge of one line per class, each read in pieces, so that
 /// nothing is read of a line beyond what is handed out and one piece.
@@ -188,25 +222,37 @@ fn run_key(run: Option<RunNo>) -> i64 {
 
 // ---- writing ----
 
-/// Brings the two tables from the rows before to the rows after; `None` stands for no row yet.
+/// Brings the two tables from the rows before to the rows after; `None` stands for no row yet. `fronts` were read in this
+/// transaction, and nothing was written since.
 pub(super) fn shift<'t>(
     conn: &Connection,
     project: ProjectNo,
+    fronts: &[Front],
     changes: impl Iterator<Item = (Option<&'t Task>, &'t Task)> + Clone,
 ) -> Sql<()> {
     let moved = changes
         .clone()
         .map(|(old, new)| (old.and_then(place_in_line), place_in_line(new)))
         .filter(|(old, new)| old != new);
-    let mut leave = conn.prepare_cached(LEAVE)?;
-    for (class, place, _) in moved.clone().filter_map(|(old, _)| old) {
-        let mut binds = Binds::of(&mut leave);
+    let mut leaving: FxHashMap<Seq, (ClassNo, Place)> = moved
+        .clone()
+        .filter_map(|(old, _)| old)
+        .map(|(class, place, _)| (place.seq, (class, place)))
+        .collect();
+    for front in fronts {
+        leave_front(conn, project, front, &mut leaving)?;
+    }
+    let mut rest: Vec<(ClassNo, Place)> = leaving.into_values().collect();
+    rest.sort_unstable();
+    let mut leave = Lazy::new(conn, LEAVE);
+    for (class, place) in rest {
+        let mut binds = leave.bind()?;
         binds.project(project)?.put(class.0)?;
         put_place(&mut binds, place)?.run()?;
     }
-    let mut enter = conn.prepare_cached(ENTER)?;
+    let mut enter = Lazy::new(conn, ENTER);
     for (class, place, run) in moved.filter_map(|(_, new)| new) {
-        let mut binds = Binds::of(&mut enter);
+        let mut binds = enter.bind()?;
         binds.project(project)?.put(class.0)?;
         put_place(&mut binds, place)?.run_or(run)?.run()?;
     }
@@ -214,6 +260,42 @@ pub(super) fn shift<'t>(
         if new.parked_under().or(old.and_then(Task::parked_under)).is_some() {
             repark(conn, project, old, new)?;
         }
+    }
+    Ok(())
+}
+
+/// Takes those out that leave together from the front of a line.
+fn leave_front(
+    conn: &Connection,
+    project: ProjectNo,
+    front: &Front,
+    leaving: &mut FxHashMap<Seq, (ClassNo, Place)>,
+) -> Sql<()> {
+    let leaves = |place: &&Place| leaving.get(&place.seq) == Some(&(front.class, **place));
+    let count = front.places.iter().take_while(leaves).count();
+    if count < 2 {
+        return Ok(());
+    }
+    let places = &front.places[..count];
+    let sql = match front.run {
+        Some(_) => LEAVE_FRONT_OF_RUN,
+        None => LEAVE_FRONT,
+    };
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut binds = Binds::of(&mut statement);
+    binds.project(project)?.put(front.class.0)?;
+    put_place(&mut binds, places[count - 1])?;
+    if front.run.is_some() {
+        binds.run_or(front.run)?;
+    }
+    let gone = binds.run()?;
+    if gone != count {
+        return Err(corrupt(format!(
+            "{gone} tasks stood in line before the {count} that were found there"
+        )));
+    }
+    for place in places {
+        leaving.remove(&place.seq);
     }
     Ok(())
 }

@@ -167,6 +167,7 @@ impl Driver for SqliteDriver {
             names: &mut *open.names,
             rows: &mut *open.rows,
             uses: &self.uses,
+            fronts: Vec::new(),
             broken: None,
         };
         work(&mut tx)?;

@@ -74,7 +74,8 @@ pub(super) const LEASE_INSERT: &str = "INSERT INTO lease (seq, project, state, r
 pub(super) const LEASE_UPDATE: &str = "UPDATE lease SET state = ?2, reason = ?3, last_event = ?4, started_at = ?5, \
      fence = ?6, secret = ?7, worker = ?8, attempt = ?9, claimed_at = ?10, expires = ?11, ttl = ?12, \
      progress = ?13 WHERE seq = ?1";
-pub(super) const LEASE_DELETE: &str = "DELETE FROM lease WHERE seq = ?1";
+/// Of a row of tasks that all have one: who claims together usually ends together.
+pub(super) const LEASES_DELETE: &str = "DELETE FROM lease WHERE seq BETWEEN ?1 AND ?2";
 
 // ---- reading ----
 

@@ -17,6 +17,7 @@ use rusqlite::Connection;
 
 use super::cells::{Binds, Cells, collect, first};
 use super::fault::Sql;
+use super::line::Front;
 use super::names::Names;
 use super::rows::Rows;
 use super::{apply, body, books, line, log, runs, task};
@@ -53,6 +54,8 @@ pub(super) struct SqliteTx<'c> {
     pub(super) names: &'c mut Names,
     pub(super) rows: &'c mut Rows,
     pub(super) uses: &'c Uses,
+    /// Who was first in line, as it was read since the last write.
+    pub(super) fronts: Vec<Front>,
     /// Something failed in here, and the transaction with it: a full disk ends it at once, and a set that was
     /// written in part must not be committed. Everything after is refused in the same words.
     pub(super) broken: Option<Refusal>,
@@ -198,7 +201,9 @@ impl Tx for SqliteTx<'_> {
         classes: &[ClassNo],
         limit: usize,
     ) -> Result<Vec<Task>> {
-        self.on(|conn, _| line::line(conn, project, run, classes, limit))
+        let found = self.on(|conn, _| line::line(conn, project, run, classes, limit))?;
+        self.fronts.extend(Front::of(run, &found));
+        Ok(found)
     }
 
     fn holders(&mut self, project: ProjectNo, name: &str) -> Result<Vec<(Seq, Mode)>> {
@@ -336,9 +341,10 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn apply(&mut self, writes: &WriteSet) -> Result<()> {
+        let fronts = std::mem::take(&mut self.fronts);
         self.on(|conn, _| {
             debug_assert!(!conn.is_autocommit(), "writes happen inside a transaction");
-            apply::apply(conn, writes)
+            apply::apply(conn, writes, &fronts)
         })?;
         self.rows.kept.follow(writes);
         Ok(())
