@@ -1,6 +1,6 @@
 //! A desk becomes the commands of one transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use domain::store::Result;
 use domain::task::lock::Mode;
@@ -129,20 +129,21 @@ fn edges(desk: &Desk, batch: &mut Batch) {
 fn sets(desk: &Desk, batch: &mut Batch) {
     let mut sets = Sets::default();
     for (seq, row) in &desk.rows {
-        let spots = |task| -> BTreeSet<_> {
-            let all = Listing::of(task).into_iter();
-            all.map(|listing| spot(&desk.keys, &listing)).collect()
+        let before = row.stored.as_ref().map(Listing::of).unwrap_or_default();
+        let after = Listing::of(&row.now);
+        let spots_beside = |listings: &[Listing], others: &[Listing]| -> Vec<_> {
+            let alone = listings.iter().filter(|listing| !others.contains(listing));
+            alone.map(|listing| spot(&desk.keys, listing)).collect()
         };
-        let before = row.stored.as_ref().map(spots).unwrap_or_default();
-        let after = spots(&row.now);
-        for (key, score, member) in after.difference(&before) {
-            sets.enter(key.clone(), *score, member.clone());
-        }
-        for (key, _, member) in before.difference(&after) {
-            let stays = after.iter().any(|(k, _, m)| k == key && m == member);
-            if !stays {
-                sets.leave(key.clone(), member.clone());
+        let entered = spots_beside(&after, &before);
+        for (key, _, member) in spots_beside(&before, &after) {
+            // With another score it enters where it was.
+            if !entered.iter().any(|(k, _, m)| *k == key && *m == member) {
+                sets.leave(key, member);
             }
+        }
+        for (key, score, member) in entered {
+            sets.enter(key, score, member);
         }
         if let (None, Some(parent)) = (&row.stored, row.now.parent) {
             sets.enter(desk.keys.of("g"), 0, keys::child(parent, *seq));
