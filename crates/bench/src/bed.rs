@@ -198,6 +198,7 @@ impl Bed {
                 ..Wants::default()
             },
             max,
+            ahead: 0,
             ttl: Duration::from_secs(3_600),
             start: true,
             seed: ids::seed(),

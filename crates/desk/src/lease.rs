@@ -91,6 +91,7 @@ fn wanted(asked: ask::Claim) -> Result<Claim> {
             ..Wants::default()
         },
         max,
+        ahead: 0,
         ttl,
         start: asked.start.unwrap_or(true),
         seed: 0,

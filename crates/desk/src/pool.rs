@@ -9,6 +9,7 @@ use domain::id::{PoolName, WorkerId};
 use domain::limits::PAGE_MAX;
 use domain::pool::{self, crew_of};
 use domain::store::Result;
+use domain::task::state::State;
 use domain::time::millis;
 use engine::engine::Engine;
 use engine::process::presence::{self, Live};
@@ -18,17 +19,19 @@ use serde_json::Value;
 /// Who is there.
 struct There {
     live: Vec<Live>,
-    /// How many leases each worker holds.
-    leases: FxHashMap<WorkerId, usize>,
+    /// How many leases each worker holds, and under how many of them it works.
+    leases: FxHashMap<WorkerId, (usize, usize)>,
 }
 
 impl There {
     async fn look(engine: &Engine) -> Result<There> {
         let mut live = presence::live(&engine.home.workers()).unwrap_or_default();
         live.retain(|worker| worker.info["project"] == engine.project.as_str());
-        let mut leases = FxHashMap::default();
+        let mut leases: FxHashMap<_, (usize, usize)> = FxHashMap::default();
         for held in engine.store.leased(&engine.project, None).await? {
-            *leases.entry(held.worker).or_default() += 1;
+            let (all, busy) = leases.entry(held.worker).or_default();
+            *all += 1;
+            *busy += usize::from(held.state != State::Assigned);
         }
         Ok(There { live, leases })
     }
@@ -51,7 +54,7 @@ pub async fn workers(engine: &Engine) -> Result<Workers> {
         let text = |name: &str| info[name].as_str().map(str::to_owned);
         Worker {
             here: here.is_some(),
-            leases: there.leases.get(&worker).copied().unwrap_or(0),
+            leases: there.leases.get(&worker).map_or(0, |(all, _)| *all),
             leads: leader.as_deref() == Some(worker.as_str()),
             pid: info["pid"].as_u64(),
             pool: text("pool"),
@@ -137,7 +140,7 @@ pub async fn list(engine: &Engine) -> Result<Pools> {
 }
 
 fn member(crew: &pool::Crew, there: &There) -> Crew {
-    let busy = there.leases.get(&crew.worker).copied().unwrap_or(0);
+    let busy = there.leases.get(&crew.worker).map_or(0, |(_, busy)| *busy);
     Crew {
         slots: crew.slots,
         busy,

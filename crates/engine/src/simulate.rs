@@ -318,6 +318,7 @@ fn claim(max: usize) -> Claim {
         worker: WorkerId::new("simulation").expect("a plain word is a name"),
         wants: Wants::default(),
         max,
+        ahead: 0,
         ttl: Duration::from_secs(10 * 365 * 86_400),
         start: true,
         seed: 0,

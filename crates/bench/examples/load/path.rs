@@ -72,6 +72,7 @@ impl Near {
                 worker: WorkerId::new("load")?,
                 wants: Wants::default(),
                 max: LEASES.min(left),
+                ahead: 0,
                 ttl: Duration::from_secs(60),
                 start: true,
                 seed: ids::seed(),

@@ -15,6 +15,10 @@ pub struct Claim {
     pub worker: WorkerId,
     pub wants: Wants,
     pub max: usize,
+    /// Leases so many more that nothing else depends on, and does not start them: the claimer is about to have room. It gets none
+    /// where limits, breakers, budgets or locks count what is under way.
+    #[serde(default)]
+    pub ahead: usize,
     pub ttl: Duration,
     /// Start what is handed out at once.
     pub start: bool,

@@ -1,14 +1,16 @@
 //! What an attempt is given, and its start beside the loop.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use domain::code::{Code, Refusal};
 use domain::id::Seq;
 use domain::limits::EACH_ITEMS;
-use domain::store::{Leased, Result, Upstream};
+use domain::store::{Leased, Result};
 use domain::task::spec::Spec;
 use rustc_hash::FxHashMap;
 
+use super::ahead::Upstreams;
 use super::attempt::attempt;
 use super::dispatch::{Dispatch, Slot};
 use crate::execute::{Finish, Job, Steering};
@@ -16,7 +18,7 @@ use crate::trace::Place;
 
 impl Dispatch {
     /// What the prerequisites of these tasks ended with, in one read: a layer of a graph has many in common.
-    pub(super) async fn upstream(&self, leased: &[Leased]) -> Result<FxHashMap<Seq, Upstream>> {
+    pub(super) async fn upstream(&self, leased: &[Leased]) -> Upstreams {
         let after = leased.iter().flat_map(|lease| &lease.body.after);
         let mut seqs: Vec<Seq> = after.map(|(seq, _)| *seq).collect();
         seqs.sort_unstable();
@@ -29,7 +31,7 @@ impl Dispatch {
     }
 
     /// Starts one attempt beside the loop.
-    pub(super) async fn begin(&mut self, leased: Leased, upstream: &Result<FxHashMap<Seq, Upstream>>) {
+    pub(super) async fn begin(&mut self, leased: Leased, upstream: &Upstreams) {
         let (seq, token) = (leased.task.seq, leased.token);
         let job = match self.job(leased, upstream).await {
             Ok(job) => job,
@@ -44,6 +46,7 @@ impl Dispatch {
             Slot {
                 job: job.clone(),
                 token,
+                began: Instant::now(),
                 progress: None,
             },
         );
@@ -57,7 +60,7 @@ impl Dispatch {
         });
     }
 
-    async fn job(&self, leased: Leased, upstream: &Result<FxHashMap<Seq, Upstream>>) -> Result<Job> {
+    async fn job(&self, leased: Leased, upstream: &Upstreams) -> Result<Job> {
         let spec: Spec = leased.body.read_spec().map_err(|e| {
             Refusal::new(
                 Code::StoreCorrupt,

@@ -12,6 +12,7 @@ use domain::task::state::State;
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, watch};
 
+use super::ahead::Ahead;
 use super::house::{House, notice};
 use super::{Activity, Options, Pace, Slots};
 use crate::engine::{Engine, trouble};
@@ -23,6 +24,7 @@ use crate::ids;
 pub(super) struct Slot {
     pub(super) job: Job,
     pub(super) token: Token,
+    pub(super) began: Instant,
     /// Sent to the store with the next renewal, if it has changed.
     pub(super) progress: Option<Json>,
 }
@@ -45,8 +47,14 @@ pub(super) struct Dispatch {
     /// There may be waits to claim.
     pub(super) waits_wanted: bool,
     pub(super) slots: FxHashMap<Seq, Slot>,
+    /// Leases for attempts to come.
+    pub(super) ahead: Ahead,
+    /// Attempts that have begun under such a lease, and the store has not been told.
+    pub(super) begun: Vec<Token>,
     /// Finishes that are not yet acknowledged by the store.
     pub(super) pending: Vec<(Token, Finish)>,
+    /// When the first of them came.
+    pub(super) pending_since: Option<Instant>,
     /// Finishes of tasks that were suspended at that moment; sent again when they are resumed.
     pub(super) held_back: Vec<(Token, Finish)>,
     pub(super) done: mpsc::UnboundedSender<(Token, Finish)>,
@@ -67,6 +75,8 @@ const STEER_EVERY: Duration = Duration::from_millis(50);
 const WAITS_EVERY: Duration = Duration::from_millis(200);
 /// How often what is due by time is looked for, when nothing nearer is known.
 const TICK_EVERY: Duration = Duration::from_secs(1);
+/// How long an attempt that has ended may wait for others, so that they share a commit, while the worker has enough to do.
+const GATHER: Duration = Duration::from_millis(4);
 /// How long a failing store is left alone before the next try.
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
@@ -101,11 +111,12 @@ impl Dispatch {
             activity.send_if_modified(|seen| {
                 let now = Activity {
                     running: self.slots.values().filter(|slot| !slot.is_wait()).count(),
-                    idle: !self.hungry && self.slots.is_empty(),
+                    idle: !self.hungry && self.slots.is_empty() && self.ahead.is_empty(),
                 };
                 std::mem::replace(seen, now) != now
             });
-            if now_pace >= Pace::Drain && self.slots.is_empty() && self.pending.is_empty() {
+            let is_done = self.slots.is_empty() && self.pending.is_empty() && self.ahead.is_empty();
+            if now_pace >= Pace::Drain && is_done {
                 return Ok(());
             }
             let steer_at = self.steer.then(|| last_steer + STEER_EVERY);
@@ -120,6 +131,8 @@ impl Dispatch {
                 steer_at,
                 deadline.filter(|_| !overdue),
                 retry_at,
+                self.ahead.due(),
+                self.gathers_until(),
             ]
             .into_iter()
             .flatten()
@@ -127,12 +140,12 @@ impl Dispatch {
             let wake = wake.expect("the tick is always set");
             tokio::select! {
                 biased;
-                Some(end) = self.finished.recv() => self.pending.push(end),
+                Some(end) = self.finished.recv() => self.note_end(end),
                 moment = &mut changed => {
                     self.seen = moment;
                     self.hungry = true;
                     self.waits_wanted = self.options.commands;
-                    self.steer = !self.slots.is_empty();
+                    self.steer = self.holds_any();
                     changed = Box::pin(store.changed(moment));
                 }
                 _ = pace.changed() => {}
@@ -152,62 +165,82 @@ impl Dispatch {
 
     /// Settles what has finished and claims what there is room for, in one go.
     async fn turn(&mut self, pace: Pace, house: &House) -> Result<()> {
+        if !self.pending.is_empty() {
+            // What ended at the same moment is settled in the same commit.
+            tokio::task::yield_now().await;
+        }
         while let Ok(end) = self.finished.try_recv() {
-            self.pending.push(end);
+            self.note_end(end);
         }
-        let busy = self.busy();
-        let ends = std::mem::take(&mut self.pending);
-        let room = if pace == Pace::Work {
-            self.options.jobs.saturating_sub(busy)
-        } else {
-            0
+        let (mut room, mut ahead) = (0, 0);
+        let late = match pace {
+            Pace::Work => {
+                let late = self.ahead.give_up_stale(Instant::now());
+                self.begin_ahead().await;
+                self.claim_waits().await?;
+                room = self.options.jobs.saturating_sub(self.busy());
+                ahead = self.ahead.room(Instant::now(), self.options.jobs);
+                late
+            }
+            _ => self.ahead.give_up(|_| false),
         };
-        let claims = room > 0 && (self.hungry || !ends.is_empty());
-        if pace == Pace::Work {
-            self.claim_waits().await?;
+        self.pending
+            .extend(late.into_iter().map(|token| (token, Finish::Stopped)));
+        if room == 0 && self.gathers_until().is_some_and(|at| at > Instant::now()) {
+            return Ok(());
         }
-        if ends.is_empty() && !claims {
+        self.pending_since = None;
+        let ends = std::mem::take(&mut self.pending);
+        // An attempt that has ended as well was begun with its end.
+        let mut begun = std::mem::take(&mut self.begun);
+        begun.retain(|token| !ends.iter().any(|(ended, _)| ended == token));
+        let claims = room + ahead > 0 && (self.hungry || !ends.is_empty());
+        if ends.is_empty() && begun.is_empty() && !claims {
             return Ok(());
         }
         let now = self.engine.now();
         let store = Arc::clone(&self.engine.store);
         let project = self.engine.project.clone();
         let settle = async {
-            if ends.is_empty() {
+            if ends.is_empty() && begun.is_empty() {
                 return Ok(Vec::new());
             }
-            store
-                .change(
-                    &project,
-                    ends.iter()
-                        .map(|(token, finish)| self.request(token, finish))
-                        .collect(),
-                    now,
-                )
-                .await
+            let ends = ends.iter().map(|(token, finish)| self.request(token, finish));
+            let begun = begun.iter().map(|token| self.holder(*token, Command::Start));
+            store.change(&project, ends.chain(begun).collect(), now).await
         };
         let claim = async {
             if !claims {
                 return Ok(None);
             }
-            store.claim(&project, self.claim(room), now).await.map(Some)
+            let claim = Claim {
+                ahead,
+                ..self.claim(room)
+            };
+            store.claim(&project, claim, now).await.map(Some)
         };
         let (settled, leased) = tokio::join!(settle, claim);
         match settled {
-            Ok(replies) => self.acknowledged(ends, replies),
+            Ok(mut replies) => {
+                let started = replies.split_off(ends.len());
+                self.acknowledged(ends, replies);
+                self.started(begun, started);
+            }
             Err(refusal) => {
                 trouble(&refusal, "finished attempts could not be stored yet");
-                self.pending = ends;
+                (self.pending, self.begun) = (ends, begun);
             }
         }
         match leased {
             Ok(None) => {}
             Ok(Some(leased)) => {
-                self.hungry = leased.len() == room;
-                let upstream = self.upstream(&leased).await;
-                let leased = self.still_held(leased, now.mono, house).await;
-                for lease in leased {
-                    self.begin(lease, &upstream).await;
+                self.hungry = leased.len() == room + ahead;
+                let upstream = Arc::new(self.upstream(&leased).await);
+                for lease in self.still_held(leased, now.mono, house).await {
+                    match lease.task.state {
+                        State::Assigned => self.ahead.hold(lease, Arc::clone(&upstream), Instant::now()),
+                        _ => self.begin(lease, &upstream).await,
+                    }
                 }
             }
             Err(refusal) if refusal.code.kind() == domain::code::Kind::Store => {
@@ -217,6 +250,50 @@ impl Dispatch {
             Err(refusal) => return Err(refusal),
         }
         Ok(())
+    }
+
+    /// Fills free slots with what is held for them.
+    async fn begin_ahead(&mut self) {
+        while self.busy() < self.options.jobs
+            && let Some(held) = self.ahead.next()
+        {
+            self.begun.push(held.leased.token);
+            self.begin(held.leased, &held.upstream).await;
+        }
+    }
+
+    fn note_end(&mut self, end: (Token, Finish)) {
+        let now = Instant::now();
+        if let Some(slot) = self.slots.get(&end.0.seq).filter(|slot| !slot.is_wait()) {
+            self.ahead.ended(slot.began, now, self.options.jobs);
+        }
+        self.pending_since.get_or_insert(now);
+        self.pending.push(end);
+    }
+
+    /// Until when what has ended waits for more.
+    fn gathers_until(&self) -> Option<Instant> {
+        let since = self.pending_since.filter(|_| !self.ahead.is_empty())?;
+        Some(since + GATHER)
+    }
+
+    /// Whether others could change anything that this worker holds.
+    fn holds_any(&self) -> bool {
+        !self.slots.is_empty() || !self.ahead.is_empty()
+    }
+
+    /// The store was told of attempts that have begun. Who may not go on is stopped, now or with the next look at the leases.
+    fn started(&mut self, begun: Vec<Token>, replies: Vec<Result<domain::store::Reply>>) {
+        for (token, reply) in begun.into_iter().zip(replies) {
+            if let Err(refusal) = reply {
+                tracing::info!(token = %token, error = %refusal, "an attempt began that may not go on");
+                self.steer = true;
+                let slot = self.slots.get(&token.seq).filter(|slot| slot.token == token);
+                if let (Some(slot), Code::LeaseLost) = (slot, refusal.code) {
+                    slot.job.steering.cancel();
+                }
+            }
+        }
     }
 
     /// Attempts that are under way, waits aside.
@@ -308,6 +385,7 @@ impl Dispatch {
                 ..self.wants.clone()
             },
             max: room,
+            ahead: 0,
             ttl: self.options.lease,
             start: true,
             seed: ids::seed(),
@@ -412,19 +490,13 @@ impl Dispatch {
         {
             slot.progress = self.commands.progress(&slot.job);
         }
-        let requests: Vec<Request> = self
+        let renew = |token, progress| self.holder(token, Command::Renew { ttl: None, progress });
+        let under_way = self
             .slots
             .values()
-            .map(|slot| {
-                self.holder(
-                    slot.token,
-                    Command::Renew {
-                        ttl: None,
-                        progress: slot.progress.clone(),
-                    },
-                )
-            })
-            .collect();
+            .map(|slot| renew(slot.token, slot.progress.clone()));
+        let held = self.ahead.tokens().map(|token| renew(token, None));
+        let requests: Vec<Request> = under_way.chain(held).collect();
         let (now, begun) = (self.engine.now(), self.engine.clock.now());
         if !requests.is_empty()
             && let Err(refusal) = self
@@ -436,7 +508,7 @@ impl Dispatch {
             trouble(&refusal, "leases could not be renewed");
             return;
         }
-        self.steer = !self.slots.is_empty();
+        self.steer = self.holds_any();
         house.promise(begun.mono);
     }
 
@@ -474,6 +546,15 @@ impl Dispatch {
                 }
             }
         }
+        let gone = self.ahead.give_up(|held| {
+            let seen = states
+                .get(&held.leased.token.seq)
+                .filter(|(token, _)| *token == held.leased.token);
+            held.suspended = matches!(seen, Some((_, State::Suspended)));
+            matches!(seen, Some((_, State::Assigned | State::Suspended)))
+        });
+        self.pending
+            .extend(gone.into_iter().map(|token| (token, Finish::Stopped)));
         let (back, still) = std::mem::take(&mut self.held_back)
             .into_iter()
             .partition(|(token, _)| resumed.contains(token));

@@ -4,6 +4,7 @@
 //! loop gathers what has finished, and sends the finishes and the next claim to the store together, so that both
 //! share one commit and a finished layer of a graph lets the next one start at once.
 
+mod ahead;
 mod attempt;
 mod begin;
 mod dispatch;
@@ -24,12 +25,14 @@ use tokio::sync::{mpsc, watch};
 use crate::engine::Engine;
 use crate::execute::agent::Program;
 use crate::execute::command::Commands;
+use crate::execute::files::Spare;
 use crate::execute::handler::Handlers;
 use crate::execute::secrets::Secrets;
 use crate::execute::wait::{Signals, Waits};
 use crate::ids;
 use crate::outside::Outside;
 use crate::process::Launch;
+use ahead::Ahead;
 use dispatch::Dispatch;
 use house::House;
 
@@ -200,6 +203,7 @@ pub async fn work_as(
         commands: Commands {
             launcher: house.launcher.clone(),
             scratch: house.scratch.clone(),
+            spare: Spare::default(),
             timeout: options.timeout,
             grace: options.grace,
             store_url: options.store_url.clone(),
@@ -210,7 +214,10 @@ pub async fn work_as(
         options,
         id,
         slots: FxHashMap::default(),
+        ahead: Ahead::default(),
+        begun: Vec::new(),
         pending: Vec::new(),
+        pending_since: None,
         held_back: Vec::new(),
         done,
         finished,

@@ -82,6 +82,7 @@ pub(crate) async fn take_with(lab: &Lab, agent: &str, offers: &[&str], max: usiz
             ..Wants::default()
         },
         max,
+        ahead: 0,
         ttl: LEASE,
         start: true,
         seed: 7,

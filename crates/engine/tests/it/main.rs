@@ -4,6 +4,7 @@
 )]
 
 mod agents;
+mod ahead;
 mod duties;
 mod endpoint;
 mod lab;

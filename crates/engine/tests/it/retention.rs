@@ -59,6 +59,7 @@ async fn complete_all(lab: &Lab) {
         worker: WorkerId::new("w").unwrap(),
         wants: Wants::default(),
         max: 100,
+        ahead: 0,
         ttl: Duration::from_secs(30),
         start: true,
         seed: 1,

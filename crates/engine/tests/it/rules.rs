@@ -84,6 +84,7 @@ async fn end(lab: &Lab, kind: &str, result: Result<Value, &str>) -> TaskId {
             ..Wants::default()
         },
         max: 1,
+        ahead: 0,
         ttl: Duration::from_secs(60),
         start: true,
         seed: 7,

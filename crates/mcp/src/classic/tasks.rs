@@ -281,6 +281,7 @@ async fn assign(session: &Session, args: Args, call: &Call) -> Answer {
             ..Wants::default()
         },
         max: 1,
+        ahead: 0,
         ttl: session.setup.ttl,
         start: false,
         seed: ids::seed(),

@@ -158,6 +158,7 @@ pub(crate) async fn claim(
         worker: worker.clone(),
         wants: wants.clone(),
         max,
+        ahead: 0,
         ttl,
         start: true,
         seed: ids::seed(),

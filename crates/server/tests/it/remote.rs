@@ -34,6 +34,7 @@ fn claim(name: &str) -> Claim {
         worker: WorkerId::new(name).unwrap(),
         wants: Wants::default(),
         max: 1,
+        ahead: 0,
         ttl: std::time::Duration::from_secs(60),
         start: true,
         seed: engine::ids::seed(),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use domain::book::{Book, Edit, Entry};
 use domain::code::Code;
 use domain::id::{AgentName, Capability, Kind};
-use domain::store::{Claim, Command, Target, Wants};
+use domain::store::{Claim, Command, Leased, Target, Wants};
 use domain::task::spec::{Source, Work};
 use domain::task::state::{Reason, State};
 
@@ -68,6 +69,69 @@ pub async fn a_claim_may_start_or_only_assign(lab: Lab) {
     assert_eq!(lab.view("b").await.task.started_at, Some(lab.now().wall));
     assert_eq!(lab.story("b").await, ["submitted", "assigned", "running"]);
     assert_eq!(lab.story("a").await, ["submitted", "running"]);
+}
+
+pub async fn a_claim_may_hold_some_ahead(lab: Lab) {
+    let tasks: Vec<_> = (0..6).map(|i| task(&format!("t{i}"))).collect();
+    lab.add(&tasks).await;
+    let wish = |max, ahead| Claim {
+        max,
+        ahead,
+        ..lab.wish()
+    };
+    let states =
+        |claimed: &[Leased]| -> Vec<State> { claimed.iter().map(|leased| leased.task.state).collect() };
+    let first = lab.claim(wish(2, 2)).await;
+    assert_eq!(ids(&first), ["t0", "t1", "t2", "t3"]);
+    let (running, assigned) = (State::Running, State::Assigned);
+    assert_eq!(states(&first), [running, running, assigned, assigned]);
+    let only_ahead = lab.claim(wish(0, 1)).await;
+    assert_eq!(
+        (ids(&only_ahead), states(&only_ahead)),
+        (vec!["t4".to_owned()], vec![assigned])
+    );
+    lab.try_held(&first[2], Command::Release).await.unwrap();
+    lab.try_held(&first[3], completion()).await.unwrap();
+    assert_eq!(
+        lab.story("t3").await,
+        ["submitted", "assigned", "running", "completed"]
+    );
+    assert_eq!(ids(&lab.claim(wish(9, 9)).await), ["t2", "t5"]);
+}
+
+// proves: DESIGN 4
+pub async fn nothing_is_held_ahead_that_others_count_on(lab: Lab) {
+    let ahead = |lab: &Lab| Claim {
+        ahead: 9,
+        ..lab.wish()
+    };
+    lab.add(&[task("a"), task("b"), task("c").lock("door"), task("d")])
+        .await;
+    let claimed = lab.claim(ahead(&lab)).await;
+    assert_eq!(
+        ids(&claimed),
+        ["a", "b"],
+        "nobody waits behind a lock that nobody uses, and none is overtaken"
+    );
+    for leased in &claimed {
+        lab.complete(leased).await;
+    }
+    let held = lab.claim(ahead(&lab)).await;
+    assert_eq!(ids(&held), ["c", "d"]);
+    for leased in &held {
+        lab.complete(leased).await;
+    }
+    lab.add(&[task("e"), task("f")]).await;
+    let limit = Entry::new(Book::Limit, "project", &serde_json::json!({ "concurrency": 9 }));
+    let edited = lab
+        .store
+        .edit(&lab.project, vec![Edit::put(limit)], "user:ann".into(), lab.now());
+    edited.await.unwrap();
+    assert_eq!(
+        ids(&lab.claim(ahead(&lab)).await),
+        ["e"],
+        "a limit counts what is leased"
+    );
 }
 
 pub async fn no_more_than_asked_for(lab: Lab) {

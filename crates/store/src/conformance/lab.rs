@@ -184,6 +184,7 @@ impl Lab {
             worker: worker("w"),
             wants: Wants::default(),
             max: 1,
+            ahead: 0,
             ttl: TTL,
             start: true,
             seed: self.fresh(),

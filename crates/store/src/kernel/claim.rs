@@ -42,7 +42,8 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
     if nobody && !all.iter().any(|(_, class)| claim.wants.takes(class)) {
         return Ok(Vec::new());
     }
-    let max = claim.max.clamp(1, limits::CLAIM_MAX);
+    let max = claim.max.clamp(usize::from(claim.ahead == 0), limits::CLAIM_MAX);
+    let whole = max.saturating_add(claim.ahead).min(limits::CLAIM_MAX);
     let mut step = Step::new(tx, no, now, format!("worker:{}", claim.worker).into())?;
     let wants = agents::widen(&mut step, &claim.wants)?;
     let mut classes: Vec<(ClassNo, &Class)> = all
@@ -62,7 +63,8 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
         None => None,
         Some(task) => Some((task.class, step.class(task.class)?.resources)),
     };
-    while taken.len() < max {
+    let mut ahead = false;
+    while taken.len() < whole && !ahead {
         leave_out(
             &mut step,
             &mut classes,
@@ -74,7 +76,7 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
         if open.is_empty() {
             break;
         }
-        let room = max - taken.len();
+        let room = whole - taken.len();
         let line = step.tx.line(no, run, &open, room)?;
         let mut all_seen = line.len() < room && !step.has(Book::Budget);
         if line.is_empty() {
@@ -90,14 +92,19 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
                 all_seen = false;
                 continue;
             }
+            ahead = taken.len() >= max;
+            if ahead && !is_plain(&step, &task, class, claim) {
+                break;
+            }
             step.adopt(task.clone());
             let place = task.place();
-            if take(&mut step, &task, class, claim, &mut taken)? {
+            let start = claim.start && !ahead;
+            if take(&mut step, &task, class, claim, start, &mut taken)? {
                 use_up(class, &mut free);
                 overtook.push((place, class));
             }
         }
-        if all_seen {
+        if all_seen || ahead {
             break;
         }
         locks::hand_on(&mut step)?;
@@ -158,13 +165,20 @@ fn one(tx: &mut dyn Tx, no: ProjectNo, id: &TaskId, claim: &Claim, now: Now) -> 
         return Err(busy("a breaker, a limit or its agent to have room"));
     }
     let mut taken = Vec::new();
-    if !take(&mut step, &task, &class, claim, &mut taken)? {
+    if !take(&mut step, &task, &class, claim, claim.start, &mut taken)? {
         let row = step.task(seq)?;
         return Err(busy(row.parked_under().map_or("its budget", |thing| thing)));
     }
     locks::hand_on(&mut step)?;
     step.finish()?;
     answer(&mut step, &taken)
+}
+
+/// Whether nobody else is kept from anything while this task is leased and has not started.
+fn is_plain(step: &Step<'_>, task: &Task, class: &Class, claim: &Claim) -> bool {
+    const COUNTING: [Book; 3] = [Book::Limit, Book::Breaker, Book::Budget];
+    let anybody = claim.wants.agent.is_none() && class.agent.is_none() && !class.routed;
+    anybody && !task.guarded && class.resources.is_empty() && !COUNTING.into_iter().any(|book| step.has(book))
 }
 
 /// Whether an attempt of this class may begin now.
@@ -226,6 +240,7 @@ fn take(
     task: &Task,
     class: &Class,
     claim: &Claim,
+    start: bool,
     taken: &mut Vec<Seq>,
 ) -> Result<bool> {
     if task.guarded || step.has(Book::Budget) {
@@ -248,7 +263,7 @@ fn take(
         worker: &claim.worker,
         agent,
         ttl: claim.ttl,
-        start: claim.start,
+        start,
         seed: claim.seed,
     };
     let mut change = lease::grant(task, &terms, step.next_event(), step.now)?;

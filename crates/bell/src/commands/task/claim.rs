@@ -82,6 +82,7 @@ impl Args {
                 ..Wants::default()
             },
             max: self.max,
+            ahead: 0,
             ttl: self.ttl.unwrap_or(context.settings.claim_ttl()),
             start: !self.no_start,
             seed: ids::seed(),

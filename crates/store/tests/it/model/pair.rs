@@ -281,6 +281,7 @@ impl Pair {
                 let mut claim = Claim {
                     worker: worker(&format!("w{name}")),
                     max,
+                    ahead: max % 3,
                     start,
                     ..lab.wish()
                 };

@@ -158,6 +158,7 @@ impl<D: Driver> Side<D> {
                 ..Wants::default()
             },
             max,
+            ahead: 0,
             ttl: Duration::from_secs(30),
             start,
             seed: 42,
