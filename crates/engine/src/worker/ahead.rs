@@ -81,8 +81,9 @@ impl Ahead {
     }
 
     /// The next one that may begin.
-    pub(super) fn next(&mut self) -> Option<Held> {
-        let at = self.held.iter().position(|held| !held.suspended)?;
+    pub(super) fn next(&mut self, now: Instant) -> Option<Held> {
+        let may_begin = |held: &Held| !held.suspended && now.duration_since(held.since) < STALE;
+        let at = self.held.iter().position(may_begin)?;
         self.held.remove(at)
     }
 

@@ -1,6 +1,7 @@
 //! The loop of a worker: the one task that owns its state.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -199,27 +200,43 @@ impl Dispatch {
             return Ok(());
         }
         let now = self.engine.now();
-        let store = Arc::clone(&self.engine.store);
-        let project = self.engine.project.clone();
+        let (store, project) = (Arc::clone(&self.engine.store), self.engine.project.clone());
+        let finishes = ends.iter().map(|(token, finish)| self.request(token, finish));
+        let starts = begun.iter().map(|token| self.holder(*token, Command::Start));
+        let requests: Vec<Request> = finishes.chain(starts).collect();
         let settle = async {
-            if ends.is_empty() && begun.is_empty() {
-                return Ok(Vec::new());
+            match requests.is_empty() {
+                true => Ok(Vec::new()),
+                false => store.change(&project, requests, now).await,
             }
-            let ends = ends.iter().map(|(token, finish)| self.request(token, finish));
-            let begun = begun.iter().map(|token| self.holder(*token, Command::Start));
-            store.change(&project, ends.chain(begun).collect(), now).await
         };
+        let wanted = claims.then(|| Claim {
+            ahead,
+            ..self.claim(room)
+        });
         let claim = async {
-            if !claims {
-                return Ok(None);
+            match wanted {
+                Some(wanted) => store.claim(&project, wanted, now).await.map(Some),
+                None => Ok(None),
             }
-            let claim = Claim {
-                ahead,
-                ..self.claim(room)
-            };
-            store.claim(&project, claim, now).await.map(Some)
         };
-        let (settled, leased) = tokio::join!(settle, claim);
+        let (settled, leased) = {
+            let mut told = pin!(async { tokio::join!(settle, claim) });
+            loop {
+                tokio::select! {
+                    biased;
+                    told = &mut told => break told,
+                    // The disk may take its time: what is held begins meanwhile.
+                    Some(end) = self.finished.recv(), if pace == Pace::Work && !self.ahead.is_empty() => {
+                        let frees = self.slots.get(&end.0.seq).is_some_and(|slot| !slot.is_wait());
+                        self.note_end(end);
+                        if frees {
+                            self.begin_next().await;
+                        }
+                    }
+                }
+            }
+        };
         match settled {
             Ok(mut replies) => {
                 let started = replies.split_off(ends.len());
@@ -228,7 +245,8 @@ impl Dispatch {
             }
             Err(refusal) => {
                 trouble(&refusal, "finished attempts could not be stored yet");
-                (self.pending, self.begun) = (ends, begun);
+                self.pending.splice(..0, ends);
+                self.begun.splice(..0, begun);
             }
         }
         match leased {
@@ -254,12 +272,17 @@ impl Dispatch {
 
     /// Fills free slots with what is held for them.
     async fn begin_ahead(&mut self) {
-        while self.busy() < self.options.jobs
-            && let Some(held) = self.ahead.next()
-        {
-            self.begun.push(held.leased.token);
-            self.begin(held.leased, &held.upstream).await;
-        }
+        while self.busy() < self.options.jobs && self.begin_next().await {}
+    }
+
+    /// Begins the first one that is held; false when there is none.
+    async fn begin_next(&mut self) -> bool {
+        let Some(held) = self.ahead.next(Instant::now()) else {
+            return false;
+        };
+        self.begun.push(held.leased.token);
+        self.begin(held.leased, &held.upstream).await;
+        true
     }
 
     fn note_end(&mut self, end: (Token, Finish)) {
