@@ -60,7 +60,7 @@ fn the_newest_version_needs_no_handshake() {
 fn an_agent_that_thinks_loses_nothing() {
     let bench = Bench::new();
     bench.json(&["task", "add", "a", "--id", "a"]);
-    let mut ann = Client::start(&bench, &["--tools", "core", "--ttl", "1s"]);
+    let mut ann = Client::start(&bench, &["--tools", "core", "--ttl", "3s"]);
     let claimed = ann.does("task_claim", json!({}));
     let end = |bench: &Bench| {
         bench.json(&["task", "show", "a"])["lease"]["expires_at"]
@@ -94,21 +94,23 @@ fn a_session_that_dies_loses_its_leases_after_their_time() {
     bench.json(&["task", "add", "a", "--id", "a"]);
     for clean in [true, false] {
         let mut ann = Client::start(&bench, &["--tools", "core", "--ttl", "1s"]);
-        ann.does("task_claim", json!({}));
+        let claimed = ann.does("task_claim", json!({}));
         if clean {
             assert_eq!(ann.close(), 0);
         } else {
             ann.kill();
         }
-        assert_eq!(
-            bench.json(&["task", "claim", "--worker", "bob"]),
-            json!({ "leases": [] }),
-            "not at once"
-        );
-        until("the lease ends", || {
+        let lost = until("the lease ends", || {
             let shown = bench.json(&["task", "show", "a"]);
-            (shown["state"] == "ready").then_some(())
+            let last = shown["attempts"].as_array()?.last()?.clone();
+            (shown["state"] == "ready").then_some(last)
         });
+        assert_eq!(lost["outcome"], "lost");
+        let end = |of: &Value, name: &str| of[name].as_str().unwrap().to_owned();
+        assert!(
+            end(&lost, "finished_at") >= end(&claimed["leases"][0], "expires_at"),
+            "not before its time"
+        );
     }
 }
 
