@@ -10,7 +10,7 @@ use domain::task::record::{Failure, Outcome};
 use domain::task::spec::{Json, Work};
 
 use super::agent::Program;
-use super::files::{Files, Spare};
+use super::files::Files;
 use super::secrets::Secrets;
 use super::{Finish, Job};
 use crate::engine::Engine;
@@ -23,8 +23,6 @@ pub struct Commands {
     pub launcher: Launcher,
     /// Holds the files of attempts; exists while the worker lives.
     pub scratch: PathBuf,
-    /// Of those files, what is used again.
-    pub spare: Spare,
     /// For tasks that name none.
     pub timeout: Duration,
     pub grace: Duration,
@@ -69,7 +67,7 @@ impl Commands {
             .attempt(engine, job, start, &files)
             .await
             .unwrap_or_else(Finish::failed);
-        files.remove(&self.spare);
+        files.remove();
         finish
     }
 
@@ -91,14 +89,12 @@ impl Commands {
             // Read anew for each attempt, and once in it.
             let _ = job.mask.set(mask);
         }
-        files
-            .prepare(job, &self.store_url, project, &self.spare)
-            .map_err(|e| {
-                Failure::new(format!(
-                    "the attempt's files could not be written to {}: {e}",
-                    self.scratch.display()
-                ))
-            })?;
+        files.prepare(job, &self.store_url, project).map_err(|e| {
+            Failure::new(format!(
+                "the attempt's files could not be written to {}: {e}",
+                self.scratch.display()
+            ))
+        })?;
         let record = engine
             .home
             .output(&engine.project, job.leased.task.seq, job.attempt());

@@ -1,10 +1,9 @@
 //! The files and variables through which an attempt and its program speak. `docs/tasks.md` is the reference for
 //! those who write such programs.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use domain::id::{Key, TaskId};
 use domain::limits;
@@ -32,38 +31,6 @@ pub struct Files {
     base: PathBuf,
     /// Hides secrets in what the program leaves.
     mask: Arc<OnceLock<Mask>>,
-}
-
-/// Input documents that nobody reads any more. The next ones are written over them: to make and to remove a file takes longer
-/// than to start a program.
-#[derive(Clone, Debug, Default)]
-pub struct Spare(Arc<Mutex<Vec<PathBuf>>>);
-
-impl Spare {
-    const MAX: usize = 64;
-
-    fn lock(&self) -> MutexGuard<'_, Vec<PathBuf>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep(&self, path: PathBuf) {
-        let mut spare = self.lock();
-        if spare.len() < Spare::MAX {
-            spare.push(path);
-        } else {
-            drop(spare);
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-fn write_over(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).open(path)?;
-    file.write_all(bytes)?;
-    if file.metadata()?.len() > bytes.len() as u64 {
-        file.set_len(bytes.len() as u64)?;
-    }
-    Ok(())
 }
 
 /// What the program finds in `BELL_INPUT`.
@@ -108,15 +75,9 @@ impl Files {
     }
 
     /// Writes the input document.
-    pub fn prepare(&self, job: &Job, store: &str, project: &str, spare: &Spare) -> io::Result<()> {
-        let input = serde_json::to_vec(&input(job, store, project))?;
-        let path = self.path("input.json");
-        if let Some(old) = spare.lock().pop()
-            && std::fs::rename(old, &path).is_ok()
-        {
-            return write_over(&path, &input);
-        }
-        std::fs::write(path, input)
+    pub fn prepare(&self, job: &Job, store: &str, project: &str) -> io::Result<()> {
+        let input = input(job, store, project);
+        std::fs::write(self.path("input.json"), serde_json::to_vec(&input)?)
     }
 
     /// The variables of this attempt, beside those of the task itself.
@@ -213,9 +174,9 @@ impl Files {
         Ok(path.to_string_lossy().into_owned())
     }
 
-    pub fn remove(&self, spare: &Spare) {
-        spare.keep(self.path("input.json"));
+    pub fn remove(&self) {
         for what in [
+            "input.json",
             "result.json",
             "progress.json",
             "usage.json",

@@ -30,6 +30,16 @@ impl Dispatch {
         Ok(results.into_iter().map(|result| (result.seq, result)).collect())
     }
 
+    /// Begins the first one that is held; false when none may.
+    pub(super) async fn begin_next(&mut self) -> bool {
+        let Some(held) = self.ahead.next(Instant::now()) else {
+            return false;
+        };
+        self.begun.push(held.leased.token);
+        self.begin(held.leased, &held.upstream).await;
+        true
+    }
+
     /// Starts one attempt beside the loop.
     pub(super) async fn begin(&mut self, leased: Leased, upstream: &Upstreams) {
         let (seq, token) = (leased.task.seq, leased.token);
@@ -37,7 +47,7 @@ impl Dispatch {
             Ok(job) => job,
             Err(refusal) => {
                 let failure = domain::task::record::Failure::new(refusal.to_string());
-                self.pending.push((token, Finish::failed(failure)));
+                self.settle(token, Finish::failed(failure));
                 return;
             }
         };

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use domain::code::Code;
 use domain::id::{Seq, Token, WorkerId};
-use domain::store::{Claim, Command, Leased, Request, Result, Target, Wants};
+use domain::store::{Claim, Command, Request, Result, Target, Wants};
 use domain::task::spec::{Json, Work};
 use domain::task::state::State;
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, watch};
 
 use super::ahead::Ahead;
-use super::house::{House, notice};
+use super::house::House;
 use super::{Activity, Options, Pace, Slots};
 use crate::engine::{Engine, trouble};
 use crate::execute::command::Commands;
@@ -54,7 +54,7 @@ pub(super) struct Dispatch {
     pub(super) begun: Vec<Token>,
     /// Finishes that are not yet acknowledged by the store.
     pub(super) pending: Vec<(Token, Finish)>,
-    /// When the first of them came.
+    /// When the first of them came that the store was not asked about.
     pub(super) pending_since: Option<Instant>,
     /// Finishes of tasks that were suspended at that moment; sent again when they are resumed.
     pub(super) held_back: Vec<(Token, Finish)>,
@@ -133,7 +133,7 @@ impl Dispatch {
                 deadline.filter(|_| !overdue),
                 retry_at,
                 self.ahead.due(),
-                self.gathers_until(),
+                self.settle_at(),
             ]
             .into_iter()
             .flatten()
@@ -141,7 +141,7 @@ impl Dispatch {
             let wake = wake.expect("the tick is always set");
             tokio::select! {
                 biased;
-                Some(end) = self.finished.recv() => self.note_end(end),
+                Some(end) = self.finished.recv() => drop(self.note_end(end)),
                 moment = &mut changed => {
                     self.seen = moment;
                     self.hungry = true;
@@ -174,20 +174,18 @@ impl Dispatch {
             self.note_end(end);
         }
         let (mut room, mut ahead) = (0, 0);
-        let late = match pace {
-            Pace::Work => {
-                let late = self.ahead.give_up_stale(Instant::now());
-                self.begin_ahead().await;
-                self.claim_waits().await?;
-                room = self.options.jobs.saturating_sub(self.busy());
-                ahead = self.ahead.room(Instant::now(), self.options.jobs);
-                late
-            }
-            _ => self.ahead.give_up(|_| false),
-        };
-        self.pending
-            .extend(late.into_iter().map(|token| (token, Finish::Stopped)));
-        if room == 0 && self.gathers_until().is_some_and(|at| at > Instant::now()) {
+        if pace == Pace::Work {
+            let late = self.ahead.give_up_stale(Instant::now());
+            self.hand_back(late);
+            while self.busy() < self.options.jobs && self.begin_next().await {}
+            self.claim_waits().await?;
+            room = self.options.jobs.saturating_sub(self.busy());
+            ahead = self.ahead.room(Instant::now(), self.options.jobs);
+        } else {
+            let all = self.ahead.give_up(|_| false);
+            self.hand_back(all);
+        }
+        if room == 0 && self.settle_at().is_some_and(|at| at > Instant::now()) {
             return Ok(());
         }
         self.pending_since = None;
@@ -228,9 +226,7 @@ impl Dispatch {
                     told = &mut told => break told,
                     // The disk may take its time: what is held begins meanwhile.
                     Some(end) = self.finished.recv(), if pace == Pace::Work && !self.ahead.is_empty() => {
-                        let frees = self.slots.get(&end.0.seq).is_some_and(|slot| !slot.is_wait());
-                        self.note_end(end);
-                        if frees {
+                        if self.note_end(end) {
                             self.begin_next().await;
                         }
                     }
@@ -270,39 +266,37 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Fills free slots with what is held for them.
-    async fn begin_ahead(&mut self) {
-        while self.busy() < self.options.jobs && self.begin_next().await {}
-    }
-
-    /// Begins the first one that is held; false when there is none.
-    async fn begin_next(&mut self) -> bool {
-        let Some(held) = self.ahead.next(Instant::now()) else {
-            return false;
-        };
-        self.begun.push(held.leased.token);
-        self.begin(held.leased, &held.upstream).await;
-        true
-    }
-
-    fn note_end(&mut self, end: (Token, Finish)) {
-        let now = Instant::now();
-        if let Some(slot) = self.slots.get(&end.0.seq).filter(|slot| !slot.is_wait()) {
-            self.ahead.ended(slot.began, now, self.options.jobs);
+    /// An attempt has ended. Returns whether that frees a slot.
+    fn note_end(&mut self, (token, finish): (Token, Finish)) -> bool {
+        let slot = self.slots.get(&token.seq).filter(|slot| !slot.is_wait());
+        let began = slot.map(|slot| slot.began);
+        if let Some(began) = began {
+            self.ahead.ended(began, Instant::now(), self.options.jobs);
         }
-        self.pending_since.get_or_insert(now);
-        self.pending.push(end);
+        self.settle(token, finish);
+        began.is_some()
     }
 
-    /// Until when what has ended waits for more.
-    fn gathers_until(&self) -> Option<Instant> {
-        let since = self.pending_since.filter(|_| !self.ahead.is_empty())?;
-        Some(since + GATHER)
+    /// Goes to the store with the next turn.
+    pub(super) fn settle(&mut self, token: Token, finish: Finish) {
+        self.pending_since.get_or_insert_with(Instant::now);
+        self.pending.push((token, finish));
     }
 
-    /// Whether others could change anything that this worker holds.
-    fn holds_any(&self) -> bool {
-        !self.slots.is_empty() || !self.ahead.is_empty()
+    /// Leases that are not wanted any more go back.
+    pub(super) fn hand_back(&mut self, tokens: Vec<Token>) {
+        for token in tokens {
+            self.settle(token, Finish::Stopped);
+        }
+    }
+
+    /// When what waits goes to the store: at once, unless something is held to begin meanwhile.
+    fn settle_at(&self) -> Option<Instant> {
+        let rest = match self.ahead.is_empty() {
+            true => Duration::ZERO,
+            false => GATHER,
+        };
+        Some(self.pending_since? + rest)
     }
 
     /// The store was told of attempts that have begun. Who may not go on is stopped, now or with the next look at the leases.
@@ -324,46 +318,6 @@ impl Dispatch {
         let ended = self.pending.iter();
         let ended = ended.filter(|(token, _)| self.slots.get(&token.seq).is_some_and(|slot| !slot.is_wait()));
         self.slots.values().filter(|slot| !slot.is_wait()).count() - ended.count()
-    }
-
-    /// A lease counts from when it was asked for. What a busy store gave out late may be somebody else's by now: it is
-    /// renewed before anything is begun, and left where that is refused.
-    async fn still_held(&mut self, mut leased: Vec<Leased>, mut asked: i64, house: &House) -> Vec<Leased> {
-        let late = domain::time::millis(notice(self.options.lease));
-        let clock = Arc::clone(&self.engine.clock);
-        let is_late = |asked| clock.now().mono - asked > late;
-        while !leased.is_empty() && (is_late(asked) || !house.launcher.is_covered()) {
-            // Otherwise the guard would end what begins for the sake of what it has ended before.
-            self.renew(house).await;
-            if !house.launcher.is_covered() {
-                return Vec::new();
-            }
-            let now = self.engine.now();
-            asked = now.mono;
-            let (ttl, progress) = (None, None);
-            let renew = Command::Renew { ttl, progress };
-            let requests = leased
-                .iter()
-                .map(|lease| self.holder(lease.token, renew.clone()))
-                .collect();
-            let replies = self
-                .engine
-                .store
-                .change(&self.engine.project, requests, now)
-                .await;
-            leased = match replies {
-                Ok(replies) => leased
-                    .into_iter()
-                    .zip(replies)
-                    .filter_map(|(lease, reply)| reply.is_ok().then_some(lease))
-                    .collect(),
-                Err(refusal) => {
-                    trouble(&refusal, "leases that came late could not be renewed");
-                    Vec::new()
-                }
-            };
-        }
-        leased
     }
 
     /// Takes on waits beside the work, of whatever kind.
@@ -452,7 +406,7 @@ impl Dispatch {
         self.holder(*token, command)
     }
 
-    fn holder(&self, token: Token, command: Command) -> Request {
+    pub(super) fn holder(&self, token: Token, command: Command) -> Request {
         Request {
             target: Target::Holder(token, None),
             command,
@@ -483,7 +437,7 @@ impl Dispatch {
                         class: Some(class.into()),
                         exit: None,
                     };
-                    self.pending.push((token, Finish::failed(failure)));
+                    self.settle(token, Finish::failed(failure));
                     continue;
                 }
                 Err(refusal) => tracing::error!(error = %refusal, "an attempt's end was refused"),
@@ -502,89 +456,6 @@ impl Dispatch {
                 .next_tick
                 .min(Instant::now() + at.since(self.engine.now().wall));
         }
-    }
-
-    /// Renews every lease, with the latest progress, and tells the guard how long that holds.
-    async fn renew(&mut self, house: &House) {
-        for slot in self
-            .slots
-            .values_mut()
-            .filter(|slot| matches!(slot.job.spec.work, Work::Shell(_) | Work::Argv(_)))
-        {
-            slot.progress = self.commands.progress(&slot.job);
-        }
-        let renew = |token, progress| self.holder(token, Command::Renew { ttl: None, progress });
-        let under_way = self
-            .slots
-            .values()
-            .map(|slot| renew(slot.token, slot.progress.clone()));
-        let held = self.ahead.tokens().map(|token| renew(token, None));
-        let requests: Vec<Request> = under_way.chain(held).collect();
-        let (now, begun) = (self.engine.now(), self.engine.clock.now());
-        if !requests.is_empty()
-            && let Err(refusal) = self
-                .engine
-                .store
-                .change(&self.engine.project, requests, now)
-                .await
-        {
-            trouble(&refusal, "leases could not be renewed");
-            return;
-        }
-        self.steer = self.holds_any();
-        house.promise(begun.mono);
-    }
-
-    /// Looks at what others did to this worker's leases: cancelled and lost ones are stopped, suspended ones
-    /// are halted, resumed ones go on.
-    async fn follow_leases(&mut self) -> Result<()> {
-        self.steer = false;
-        let held = match self
-            .engine
-            .store
-            .leased(&self.engine.project, Some(&self.id))
-            .await
-        {
-            Ok(held) => held,
-            Err(refusal) => {
-                trouble(&refusal, "leases could not be read");
-                return Ok(());
-            }
-        };
-        let states: FxHashMap<Seq, (Token, State)> = held
-            .into_iter()
-            .map(|held| (held.token.seq, (held.token, held.state)))
-            .collect();
-        let mut resumed = Vec::new();
-        for (seq, slot) in &self.slots {
-            match states.get(seq).filter(|(token, _)| *token == slot.token) {
-                Some((_, State::Running | State::Assigned)) => {
-                    slot.job.steering.suspend(false);
-                    resumed.push(slot.token);
-                }
-                Some((_, State::Suspended)) => slot.job.steering.suspend(true),
-                _ => {
-                    slot.job.steering.cancel();
-                    resumed.push(slot.token);
-                }
-            }
-        }
-        let gone = self.ahead.give_up(|held| {
-            let seen = states
-                .get(&held.leased.token.seq)
-                .filter(|(token, _)| *token == held.leased.token);
-            held.suspended = matches!(seen, Some((_, State::Suspended)));
-            matches!(seen, Some((_, State::Assigned | State::Suspended)))
-        });
-        self.pending
-            .extend(gone.into_iter().map(|token| (token, Finish::Stopped)));
-        let (back, still) = std::mem::take(&mut self.held_back)
-            .into_iter()
-            .partition(|(token, _)| resumed.contains(token));
-        self.held_back = still;
-        let back: Vec<_> = back;
-        self.pending.extend(back);
-        Ok(())
     }
 
     /// Does what is due by time, and says when to look again.

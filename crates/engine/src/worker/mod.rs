@@ -8,6 +8,7 @@ mod ahead;
 mod attempt;
 mod begin;
 mod dispatch;
+mod hold;
 mod house;
 pub mod pool;
 
@@ -25,7 +26,6 @@ use tokio::sync::{mpsc, watch};
 use crate::engine::Engine;
 use crate::execute::agent::Program;
 use crate::execute::command::Commands;
-use crate::execute::files::Spare;
 use crate::execute::handler::Handlers;
 use crate::execute::secrets::Secrets;
 use crate::execute::wait::{Signals, Waits};
@@ -203,7 +203,6 @@ pub async fn work_as(
         commands: Commands {
             launcher: house.launcher.clone(),
             scratch: house.scratch.clone(),
-            spare: Spare::default(),
             timeout: options.timeout,
             grace: options.grace,
             store_url: options.store_url.clone(),

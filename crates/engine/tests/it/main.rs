@@ -5,6 +5,7 @@
 
 mod agents;
 mod ahead;
+mod bench;
 mod duties;
 mod endpoint;
 mod lab;

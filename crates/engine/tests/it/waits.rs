@@ -1,86 +1,23 @@
 //! Waits and calls, carried out by a worker on a memory store.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use domain::book::{Book, Edit, Entry};
 use domain::event::Kind;
 use domain::id::TaskId;
-use domain::plan::{self, Format};
 use domain::store::View;
 use domain::task::outside::Signal;
 use domain::task::spec::Json;
 use domain::task::state::State;
-use engine::clock::SystemClock;
-use engine::engine::Engine;
-use engine::home::Home;
 use engine::outside::Outside;
-use engine::submit;
-use engine::worker::{self, Activity, Options, Pace};
+use engine::worker::{Options, Pace};
 use serde_json::{Value, json};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
+use super::bench::{Bench, Worker};
 use super::endpoint::endpoint;
 
-struct Bench {
-    engine: Engine,
-    folder: tempfile::TempDir,
-}
-
-struct Worker {
-    pace: watch::Sender<Pace>,
-    task: JoinHandle<domain::store::Result<()>>,
-}
-
-impl Worker {
-    async fn stop(self, pace: Pace) {
-        self.pace.send_replace(pace);
-        self.task.await.unwrap().unwrap();
-    }
-}
-
 impl Bench {
-    fn new() -> Bench {
-        let folder = tempfile::tempdir().unwrap();
-        let engine = Engine {
-            store: store::open("memory:", store::Options::default()).unwrap(),
-            project: Default::default(),
-            clock: Arc::new(SystemClock),
-            home: Home::new(folder.path().join("home")),
-            actor: "user:test".into(),
-        };
-        Bench { engine, folder }
-    }
-
-    /// Submits tasks written as a plan has them.
-    async fn submit(&self, tasks: &str) {
-        let text = format!("name: w\ntasks:\n{tasks}");
-        let plan = plan::read(text.as_bytes(), Format::Yaml, "w.yaml").unwrap();
-        let options = submit::Options {
-            into: submit::Into::New,
-            profile: None,
-            joins: |_, _| false,
-        };
-        let file = self.folder.path().join("w.yaml");
-        submit::submit(&self.engine, &plan, &file, &options)
-            .await
-            .unwrap();
-    }
-
-    fn worker(&self, jobs: usize) -> Worker {
-        let options = Options {
-            jobs,
-            outside: Outside::new("127.0.0.1".parse().unwrap()),
-            ..Options::default()
-        };
-        let (pace, paced) = watch::channel(Pace::Work);
-        let (activity, _) = watch::channel(Activity::default());
-        let task = tokio::spawn(worker::work(self.engine.clone(), options, paced, activity));
-        Worker { pace, task }
-    }
-
     async fn view(&self, key: &str) -> View {
         let (store, project) = (&self.engine.store, &self.engine.project);
         let id: TaskId = store
@@ -143,6 +80,15 @@ impl Bench {
     }
 }
 
+/// A worker that may call this machine.
+fn start(bench: &Bench, jobs: usize) -> Worker {
+    bench.worker(Options {
+        jobs,
+        outside: Outside::new("127.0.0.1".parse().unwrap()),
+        ..Options::default()
+    })
+}
+
 // proves: DESIGN 5, DESIGN 8
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waits_take_no_slot_of_real_work() {
@@ -155,7 +101,7 @@ async fn waits_take_no_slot_of_real_work() {
             "{waits}  real: {{ run: 'true', after: [w0] }}\n  now: {{ run: 'true' }}\n"
         ))
         .await;
-    let worker = bench.worker(1);
+    let worker = start(&bench, 1);
     bench.until("now", State::Completed).await;
     for i in 0..50 {
         bench.until(&format!("w{i}"), State::Running).await;
@@ -179,7 +125,7 @@ async fn a_signal_counts_from_the_beginning_of_the_wait_whoever_carries_it_on() 
             "  fresh: { wait: { signal: old } }\n  any: { wait: { signal: old, earlier: true } }\n  kept: { wait: { signal: new } }\n",
         )
         .await;
-    let worker = bench.worker(1);
+    let worker = start(&bench, 1);
     assert_eq!(bench.result("any").await["payload"], 1);
     bench.until("fresh", State::Running).await;
     bench.until("kept", State::Running).await;
@@ -187,7 +133,7 @@ async fn a_signal_counts_from_the_beginning_of_the_wait_whoever_carries_it_on() 
     assert_eq!(bench.view("kept").await.task.state, State::Ready);
     // Nobody is there when it comes.
     bench.signal("new", json!(2)).await;
-    let worker = bench.worker(1);
+    let worker = start(&bench, 1);
     assert_eq!(bench.result("kept").await["payload"], 2);
     bench.until("fresh", State::Running).await;
     assert_eq!(bench.view("kept").await.task.failures, 0);
@@ -201,7 +147,7 @@ async fn a_file_is_found_once_it_has_come_to_rest() {
     bench
         .submit("  data: { wait: { file: 'in/*.csv', stable: 300ms } }\n  late: { wait: { file: 'never' }, timeout: 200ms }\n  bad: { wait: { file: '[' } }\n")
         .await;
-    let worker = bench.worker(1);
+    let worker = start(&bench, 1);
     bench.until("data", State::Running).await;
     bench.write("in/a.txt", "no");
     bench.write("in/a.csv", "1");
@@ -237,7 +183,7 @@ async fn endpoints_are_called_and_waited_for() {
         gone = gone.url,
     );
     bench.submit(&tasks).await;
-    let worker = bench.worker(4);
+    let worker = start(&bench, 4);
     assert_eq!(bench.result("up").await, json!({ "status": 200, "body": "no" }));
     assert_eq!(bench.result("flaky").await["status"], 201);
     let heard = flaky.heard().await;
