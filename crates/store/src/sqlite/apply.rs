@@ -11,13 +11,14 @@ use rusqlite::{CachedStatement, Connection};
 use super::cells::Binds;
 use super::fault::Sql;
 use super::line::Front;
+use super::together::{Insertion, insertion};
 use super::{body, books, gone, line, log, runs, task};
 use crate::kernel;
 use crate::kernel::tx::{NewRow, ProjectNo, Remembered, WriteSet};
 use crate::split::{Rewrite, rewrite};
 
-pub(super) const EDGE_INSERT: &str =
-    "INSERT OR REPLACE INTO edge (parent, child, condition) VALUES (?1, ?2, ?3)";
+pub(super) static EDGE_INSERT: Insertion =
+    insertion!("INSERT OR REPLACE INTO edge (parent, child, condition) VALUES (?1, ?2, ?3)");
 pub(super) const NAME_WRITE: &str =
     "INSERT OR REPLACE INTO name (project, key, run, seq) VALUES (?1, ?2, ?3, ?4)";
 pub(super) const HOLD: &str =
@@ -79,20 +80,10 @@ fn create(conn: &Connection, project: ProjectNo, rows: &[NewRow]) -> Sql<()> {
             fault => fault,
         })?;
     }
-    let mut statement = conn.prepare_cached(body::INSERT)?;
-    for NewRow { task, body } in rows {
-        let mut binds = Binds::of(&mut statement);
-        body::insert(&mut binds, task.seq, body)?;
-        binds.run()?;
-    }
-    for NewRow { task, .. } in rows {
-        if let Some(lease) = &task.lease {
-            let mut statement = conn.prepare_cached(task::LEASE_INSERT)?;
-            let mut binds = Binds::of(&mut statement);
-            task::insert_lease(&mut binds, project, task, lease)?;
-            binds.run()?;
-        }
-    }
+    body::INSERT.all(conn, rows, |binds, row| {
+        body::insert(binds, row.task.seq, &row.body)
+    })?;
+    lease(conn, project, rows.iter().map(|row| &row.task))?;
     line::shift(conn, project, &[], rows.iter().map(|row| (None, &row.task)))
 }
 
@@ -114,23 +105,16 @@ fn change(conn: &Connection, project: ProjectNo, fronts: &[Front], rows: &[(Task
     for row in ended.chunk_by(|seq, next| seq.0 + 1 == next.0) {
         delete.bind()?.seq(row[0])?.seq(row[row.len() - 1])?.run()?;
     }
-    let mut insert = Lazy::new(conn, task::LEASE_INSERT);
     let mut update = Lazy::new(conn, task::LEASE_UPDATE);
     for (old, new) in rows {
-        match (&old.lease, &new.lease) {
-            (_, None) => {}
-            (None, Some(lease)) => {
-                let mut binds = insert.bind()?;
-                task::insert_lease(&mut binds, project, new, lease)?;
-                binds.run()?;
-            }
-            (Some(_), Some(lease)) => {
-                let mut binds = update.bind()?;
-                task::update_lease(&mut binds, new, lease)?;
-                binds.run()?;
-            }
+        if let (Some(_), Some(lease)) = (&old.lease, &new.lease) {
+            let mut binds = update.bind()?;
+            task::update_lease(&mut binds, new, lease)?;
+            binds.run()?;
         }
     }
+    let free = rows.iter().filter(|(old, _)| old.lease.is_none());
+    lease(conn, project, free.map(|(_, new)| new))?;
     let mut end = Lazy::new(conn, task::END);
     let mut all = Lazy::new(conn, task::UPDATE);
     for (old, new) in rows {
@@ -149,6 +133,16 @@ fn change(conn: &Connection, project: ProjectNo, fronts: &[Front], rows: &[(Task
         }
     }
     Ok(())
+}
+
+/// Writes the leases of tasks that had none.
+fn lease<'t>(conn: &Connection, project: ProjectNo, tasks: impl Iterator<Item = &'t Task>) -> Sql<()> {
+    let leased: Vec<_> = tasks
+        .filter_map(|task| Some((task, task.lease.as_ref()?)))
+        .collect();
+    task::LEASE_INSERT.all(conn, &leased, |binds, (task, lease)| {
+        task::insert_lease(binds, project, task, lease)
+    })
 }
 
 /// A statement that is fetched from the cache when it is first needed, and then kept for the whole batch.
@@ -177,18 +171,10 @@ impl<'c> Lazy<'c> {
 }
 
 fn edges(conn: &Connection, edges: &[(Seq, Seq, When)]) -> Sql<()> {
-    if edges.is_empty() {
-        return Ok(());
-    }
-    let mut statement = conn.prepare_cached(EDGE_INSERT)?;
-    for (parent, child, when) in edges {
-        Binds::of(&mut statement)
-            .seq(*parent)?
-            .seq(*child)?
-            .put(*when as u8)?
-            .run()?;
-    }
-    Ok(())
+    EDGE_INSERT.all(conn, edges, |binds, (parent, child, when)| {
+        binds.seq(*parent)?.seq(*child)?.put(*when as u8)?;
+        Ok(())
+    })
 }
 
 fn hold(

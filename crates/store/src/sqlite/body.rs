@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::cells::{Binds, Cells, first};
 use super::fault::{Sql, corrupt};
+use super::together::{Insertion, insertion};
 use crate::split::{self, pack};
 
 macro_rules! columns {
@@ -24,8 +25,8 @@ pub(super) use {columns, outcome_columns};
 pub(super) const LOAD: &str = concat!("SELECT ", columns!(), " FROM body b WHERE b.seq = ?1");
 pub(super) const OUTCOME_LOAD: &str =
     concat!("SELECT ", outcome_columns!(), " FROM outcome o WHERE o.seq = ?1");
-pub(super) const INSERT: &str =
-    "INSERT INTO body (seq, key, digest, after, spec) VALUES (?1, ?2, ?3, ?4, ?5)";
+pub(super) static INSERT: Insertion =
+    insertion!("INSERT INTO body (seq, key, digest, after, spec) VALUES (?1, ?2, ?3, ?4, ?5)");
 pub(super) const OUTCOME_WRITE: &str =
     "INSERT OR REPLACE INTO outcome (seq, error, usage, result) VALUES (?1, ?2, ?3, ?4)";
 
@@ -52,6 +53,7 @@ pub(super) fn outcomes(conn: &Connection, seqs: &[Seq]) -> Sql<Vec<(Seq, Outcome
     Ok(found)
 }
 
+/// Reads `columns!`.
 pub(super) fn read(cells: &mut Cells<'_>) -> Sql<Body> {
     Ok(Body {
         key: cells.name_or()?,

@@ -15,6 +15,7 @@ use super::apply::Lazy;
 use super::cells::{Binds, collect, first};
 use super::fault::{Sql, corrupt};
 use super::task;
+use super::together::{Insertion, insertion};
 use crate::kernel::tx::{Group, ProjectNo, place_in_line};
 
 macro_rules! line {
@@ -34,8 +35,8 @@ pub(super) const LINE: &str = line!("");
 pub(super) const LINE_OF_RUN: &str = line!("AND r.run = ?7 ");
 pub(super) const AHEAD: &str = "SELECT count(*) FROM (SELECT 1 FROM ready WHERE project = ?1 AND class = ?2 \
      AND (rank, at, seq) < (?3, ?4, ?5) LIMIT ?6)";
-pub(super) const ENTER: &str =
-    "INSERT INTO ready (project, class, rank, at, seq, run) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) static ENTER: Insertion =
+    insertion!("INSERT INTO ready (project, class, rank, at, seq, run) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
 pub(super) const LEAVE: &str =
     "DELETE FROM ready WHERE project = ?1 AND class = ?2 AND rank = ?3 AND at = ?4 AND seq = ?5";
 /// One walk instead of a search for each of them.
@@ -250,12 +251,12 @@ pub(super) fn shift<'t>(
         binds.project(project)?.put(class.0)?;
         put_place(&mut binds, place)?.run()?;
     }
-    let mut enter = Lazy::new(conn, ENTER);
-    for (class, place, run) in moved.filter_map(|(_, new)| new) {
-        let mut binds = enter.bind()?;
+    let entering: Vec<_> = moved.filter_map(|(_, new)| new).collect();
+    ENTER.all(conn, &entering, |binds, (class, place, run)| {
         binds.project(project)?.put(class.0)?;
-        put_place(&mut binds, place)?.run_or(run)?.run()?;
-    }
+        put_place(binds, *place)?.run_or(*run)?;
+        Ok(())
+    })?;
     for (old, new) in changes {
         if new.parked_under().or(old.and_then(Task::parked_under)).is_some() {
             repark(conn, project, old, new)?;

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::cells::{Binds, Cells, first};
 use super::fault::{Sql, corrupt};
+use super::together::{Insertion, insertion};
 use crate::kernel::tx::{Head, ProjectNo};
 
 pub(super) const HEAD: &str = "SELECT last_event, digest, pending, blocked, ready, assigned, running, suspended, \
@@ -16,8 +17,10 @@ pub(super) const HEAD_WRITE: &str = "UPDATE project SET last_event = ?2, digest 
      ready = ?6, assigned = ?7, running = ?8, suspended = ?9, awaiting = ?10, retrying = ?11, completed = ?12, \
      failed = ?13, cancelled = ?14, dead_letters = ?15, score_sum = ?16, max_depth = ?17, newest = ?18, \
      books = ?19 WHERE no = ?1";
-pub(super) const APPEND: &str = "INSERT INTO event (n, at, kind, task, run, reason, prev, actor, digest, data) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+pub(super) static APPEND: Insertion = insertion!(
+    "INSERT INTO event (n, at, kind, task, run, reason, prev, actor, digest, data) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+);
 
 /// The columns of `event` in the order of [`read`].
 macro_rules! columns {
@@ -74,10 +77,8 @@ pub(super) fn append(conn: &Connection, project: ProjectNo, events: &[Event]) ->
     if events.last().is_some_and(|event| event.no.0 >= 1 << NUMBER_BITS) {
         return Err(corrupt("the log of this project is at its end"));
     }
-    let mut statement = conn.prepare_cached(APPEND)?;
-    for event in events {
+    APPEND.all(conn, events, |binds, event| {
         let fact = &event.fact;
-        let mut binds = Binds::of(&mut statement);
         binds
             .put(key(project, event.no))?
             .time(fact.at)?
@@ -90,9 +91,8 @@ pub(super) fn append(conn: &Connection, project: ProjectNo, events: &[Event]) ->
             .put(&*fact.actor)?
             .put(&event.digest.0[..])?
             .json_or(fact.data.as_ref())?;
-        binds.run()?;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Reads `columns!`.

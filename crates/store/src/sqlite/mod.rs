@@ -33,6 +33,7 @@ mod rows;
 mod runs;
 mod snapshot;
 mod task;
+mod together;
 mod turnstile;
 mod tx;
 mod watch;

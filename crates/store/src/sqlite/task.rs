@@ -16,6 +16,7 @@ use rusqlite::Connection;
 
 use super::cells::{Binds, Cells, first};
 use super::fault::{Sql, corrupt};
+use super::together::{Insertion, insertion};
 use crate::kernel::tx::ProjectNo;
 use crate::split::row_state;
 
@@ -68,9 +69,10 @@ pub(super) const UPDATE: &str = "UPDATE task SET class = ?2, state = ?3, reason 
 pub(super) const END: &str = "UPDATE task SET state = ?2, reason = ?3, last_event = ?4, started_at = ?5, \
      finished_at = ?6, attempts = ?7 WHERE seq = ?1";
 
-pub(super) const LEASE_INSERT: &str = "INSERT INTO lease (seq, project, state, reason, last_event, started_at, \
-     fence, secret, worker, attempt, claimed_at, expires, ttl, progress) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+pub(super) static LEASE_INSERT: Insertion = insertion!(
+    "INSERT INTO lease (seq, project, state, reason, last_event, started_at, fence, secret, worker, attempt, \
+     claimed_at, expires, ttl, progress) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+);
 pub(super) const LEASE_UPDATE: &str = "UPDATE lease SET state = ?2, reason = ?3, last_event = ?4, started_at = ?5, \
      fence = ?6, secret = ?7, worker = ?8, attempt = ?9, claimed_at = ?10, expires = ?11, ttl = ?12, \
      progress = ?13 WHERE seq = ?1";
