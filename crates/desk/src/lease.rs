@@ -157,7 +157,7 @@ fn actor(engine: &Engine, view: &View, token: Token) -> std::sync::Arc<str> {
 
 pub async fn start(engine: &Engine, text: &str, asked: &ask::Held, key: Option<String>) -> Result<Renewed> {
     Ok(Renewed::from(
-        holder(engine, text, asked.token, Command::Start, key).await?,
+        holder(engine, text, asked.token, Command::Start { at: None }, key).await?,
     ))
 }
 

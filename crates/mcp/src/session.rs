@@ -121,7 +121,7 @@ impl Session {
         command: Command,
     ) -> Result<Reply> {
         let (token, worker) = self.held(task, args, call)?;
-        let keeps = matches!(command, Command::Start | Command::Renew { .. });
+        let keeps = matches!(command, Command::Start { .. } | Command::Renew { .. });
         let ttl = match &command {
             Command::Renew { ttl, .. } => *ttl,
             _ => None,

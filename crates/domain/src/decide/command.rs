@@ -27,7 +27,7 @@ pub struct Context<'a> {
 pub fn command(task: &Task, command: &Command, ctx: &Context<'_>) -> Result<Change, Refusal> {
     let now = ctx.now;
     match command {
-        Command::Start => start(held(task, ctx)?, now),
+        Command::Start { at } => start(held(task, ctx)?, *at, now),
         Command::Renew { ttl, progress } => {
             let mut change = Change::none(held(task, ctx)?);
             let lease = change.task.lease.as_mut().expect("the holder was checked");
@@ -84,7 +84,7 @@ fn held<'a>(task: &'a Task, ctx: &Context<'_>) -> Result<&'a Task, Refusal> {
     Ok(task)
 }
 
-fn start(task: &Task, now: Now) -> Result<Change, Refusal> {
+fn start(task: &Task, at: Option<Timestamp>, now: Now) -> Result<Change, Refusal> {
     let mut change = Change::none(task);
     match task.state {
         State::Running => return Ok(change),
@@ -94,9 +94,14 @@ fn start(task: &Task, now: Now) -> Result<Change, Refusal> {
     }
     let lease = change.task.lease.as_mut().expect("the holder was checked");
     lease.expires = now.mono.saturating_add(millis(lease.ttl));
+    // Clocks that differ make no time before the claim, and none to come.
+    let at = at.map(|at| at.max(lease.claimed_at).min(now.wall));
     let data = attempt_data(lease.attempt);
     change.enter(State::Running, None, Some(data))?;
-    change.task.started_at = Some(now.wall);
+    if let Some(begun) = change.moves.last_mut() {
+        begun.at = at;
+    }
+    change.task.started_at = at.or(Some(now.wall));
     Ok(change)
 }
 
@@ -106,7 +111,7 @@ fn end_attempt(task: &Task, to: State, now: Now) -> Result<(Change, Lease), Refu
     if !task.state.is_leased() {
         return Err(refuse(task, to));
     }
-    let mut change = start(task, now)?;
+    let mut change = start(task, None, now)?;
     let lease = change.task.lease.take().expect("the holder was checked");
     change.task.attempts = lease.attempt;
     Ok((change, lease))

@@ -29,6 +29,8 @@ pub struct Move {
     pub to: State,
     pub reason: Option<Reason>,
     pub data: Option<Json>,
+    /// When it was, if not now.
+    pub at: Option<Timestamp>,
 }
 
 impl Change {
@@ -52,7 +54,12 @@ impl Change {
             // Its time has come, whatever the clock is set to later.
             self.task.run_at = None;
         }
-        self.moves.push(Move { to, reason, data });
+        self.moves.push(Move {
+            to,
+            reason,
+            data,
+            at: None,
+        });
         Ok(())
     }
 
@@ -225,7 +232,7 @@ mod tests {
             ..token
         };
         for asked in [
-            Command::Start,
+            Command::Start { at: None },
             complete(),
             failing("x"),
             Command::Renew {
@@ -416,7 +423,10 @@ mod tests {
 
     fn any_command() -> impl Strategy<Value = Command> {
         prop_oneof![
-            Just(Command::Start),
+            Just(Command::Start { at: None }),
+            (-99..99i64).prop_map(|ms| Command::Start {
+                at: Some(Timestamp(NOW.wall.0 + ms))
+            }),
             Just(Command::Renew {
                 ttl: None,
                 progress: None

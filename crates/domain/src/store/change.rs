@@ -34,7 +34,10 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
     // by the holder of the lease
-    Start,
+    /// `at` is when it began, if that was before now; no earlier than its claim.
+    Start {
+        at: Option<Timestamp>,
+    },
     /// Keeps the lease for its time from now on, and may replace the progress document.
     Renew {
         ttl: Option<Duration>,

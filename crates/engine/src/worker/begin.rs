@@ -35,7 +35,7 @@ impl Dispatch {
         let Some(held) = self.ahead.next(Instant::now()) else {
             return false;
         };
-        self.begun.push(held.leased.token);
+        self.begun.push((held.leased.token, self.engine.now().wall));
         self.begin(held.leased, &held.upstream).await;
         true
     }

@@ -10,6 +10,7 @@ use domain::id::{Seq, Token, WorkerId};
 use domain::store::{Claim, Command, Request, Result, Target, Wants};
 use domain::task::spec::{Json, Work};
 use domain::task::state::State;
+use domain::time::Timestamp;
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, watch};
 
@@ -50,8 +51,8 @@ pub(super) struct Dispatch {
     pub(super) slots: FxHashMap<Seq, Slot>,
     /// Leases for attempts to come.
     pub(super) ahead: Ahead,
-    /// Attempts that have begun under such a lease, and the store has not been told.
-    pub(super) begun: Vec<Token>,
+    /// Attempts that have begun under such a lease, and when; the store has not been told.
+    pub(super) begun: Vec<(Token, Timestamp)>,
     /// Finishes that are not yet acknowledged by the store.
     pub(super) pending: Vec<(Token, Finish)>,
     /// When the first of them came that the store was not asked about.
@@ -190,18 +191,20 @@ impl Dispatch {
         }
         self.pending_since = None;
         let ends = std::mem::take(&mut self.pending);
-        // An attempt that has ended as well was begun with its end.
-        let mut begun = std::mem::take(&mut self.begun);
-        begun.retain(|token| !ends.iter().any(|(ended, _)| ended == token));
+        let begun = std::mem::take(&mut self.begun);
         let claims = room + ahead > 0 && (self.hungry || !ends.is_empty());
         if ends.is_empty() && begun.is_empty() && !claims {
             return Ok(());
         }
         let now = self.engine.now();
         let (store, project) = (Arc::clone(&self.engine.store), self.engine.project.clone());
+        // What has begun may have ended as well.
+        let starts = begun.iter().map(|(token, at)| {
+            let at = Some(*at);
+            self.holder(*token, Command::Start { at })
+        });
         let finishes = ends.iter().map(|(token, finish)| self.request(token, finish));
-        let starts = begun.iter().map(|token| self.holder(*token, Command::Start));
-        let requests: Vec<Request> = finishes.chain(starts).collect();
+        let requests: Vec<Request> = starts.chain(finishes).collect();
         let settle = async {
             match requests.is_empty() {
                 true => Ok(Vec::new()),
@@ -234,10 +237,10 @@ impl Dispatch {
             }
         };
         match settled {
-            Ok(mut replies) => {
-                let started = replies.split_off(ends.len());
-                self.acknowledged(ends, replies);
-                self.started(begun, started);
+            Ok(mut started) => {
+                let ended = started.split_off(begun.len());
+                self.started(&begun, started);
+                self.acknowledged(ends, ended);
             }
             Err(refusal) => {
                 trouble(&refusal, "finished attempts could not be stored yet");
@@ -300,12 +303,12 @@ impl Dispatch {
     }
 
     /// The store was told of attempts that have begun. Who may not go on is stopped, now or with the next look at the leases.
-    fn started(&mut self, begun: Vec<Token>, replies: Vec<Result<domain::store::Reply>>) {
-        for (token, reply) in begun.into_iter().zip(replies) {
+    fn started(&mut self, begun: &[(Token, Timestamp)], replies: Vec<Result<domain::store::Reply>>) {
+        for ((token, _), reply) in begun.iter().zip(replies) {
             if let Err(refusal) = reply {
                 tracing::info!(token = %token, error = %refusal, "an attempt began that may not go on");
                 self.steer = true;
-                let slot = self.slots.get(&token.seq).filter(|slot| slot.token == token);
+                let slot = self.slots.get(&token.seq).filter(|slot| slot.token == *token);
                 if let (Some(slot), Code::LeaseLost) = (slot, refusal.code) {
                     slot.job.steering.cancel();
                 }
@@ -450,7 +453,7 @@ impl Dispatch {
     }
 
     /// A task of this worker is tried again at `at`: look at the clock no later than then.
-    fn expect_retry(&mut self, at: Option<domain::time::Timestamp>) {
+    fn expect_retry(&mut self, at: Option<Timestamp>) {
         if let Some(at) = at {
             self.next_tick = self
                 .next_tick

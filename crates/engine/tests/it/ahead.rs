@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use domain::event::Kind;
-use domain::id::EventNo;
-use domain::store::Held;
+use domain::id::{EventNo, Seq};
+use domain::store::{Filter, Held};
 use domain::task::state::State;
 use engine::execute::handler::Handlers;
 use engine::worker::{Options, Pace};
@@ -14,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::bench::{Bench, Worker};
 
 const JOBS: usize = 4;
+const NAP: Duration = Duration::from_millis(5);
 
 struct Watch {
     /// The names of tasks in the order in which they began.
@@ -38,6 +40,10 @@ impl Watch {
             .with("quick", move |job| {
                 noted(&job.spec.name);
                 async { Ok(None) }
+            })
+            .with("nap", |_| async {
+                tokio::time::sleep(NAP).await;
+                Ok(None)
             })
             .with("slow", move |job| {
                 note(&job.spec.name);
@@ -112,6 +118,27 @@ async fn short_attempts_follow_each_other_without_a_commit_between() {
             .count();
     }
     assert!(held > 0, "the worker has held none ahead");
+}
+
+// proves: DESIGN 4
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_begins_and_ends_between_two_commits_took_its_time() {
+    let (bench, watch) = (Bench::new(), Watch::new());
+    let worker = watch.worker(&bench);
+    bench.submit(&tasks("n", "nap", 200)).await;
+    let (store, project) = (&bench.engine.store, &bench.engine.project);
+    until(&bench, async || {
+        let status = store.status(project).await.unwrap();
+        status.counts.of(State::Completed) == 200
+    })
+    .await;
+    worker.stop(Pace::Drain).await;
+    let views = store.list(project, Filter::default(), Seq(0), 200).await.unwrap();
+    assert_eq!(views.len(), 200);
+    for domain::store::View { task, .. } in views {
+        let took = task.finished_at.unwrap().0 - task.started_at.unwrap().0;
+        assert!(took >= NAP.as_millis() as i64 - 1, "{} took {took} ms", task.id);
+    }
 }
 
 // proves: DESIGN 4

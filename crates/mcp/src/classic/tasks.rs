@@ -88,7 +88,9 @@ pub(super) const START: Tool = Tool {
     run: |session, args, call| {
         Box::pin(async move {
             let view = view::find(session.engine(), args.text("task_id")).await?;
-            let reply = session.settle(&view.task.id, &args, call, Command::Start).await?;
+            let reply = session
+                .settle(&view.task.id, &args, call, Command::Start { at: None })
+                .await?;
             let message = format!("Task {} started", reply.task);
             Ok(json!({ "task_id": reply.task, "status": view::status(reply.state), "message": message }))
         })

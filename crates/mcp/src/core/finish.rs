@@ -32,7 +32,7 @@ pub(crate) const START: Tool = Tool {
     voice: Voice::Plain,
     run: |session, args, call| {
         Box::pin(async move {
-            let reply = say(session, &args, call, Command::Start).await?;
+            let reply = say(session, &args, call, Command::Start { at: None }).await?;
             Ok(json!(Renewed::from(reply)))
         })
     },

@@ -99,7 +99,11 @@ pub async fn a_suspended_attempt_keeps_its_lease(lab: Lab) {
     let leased = lab.begin("a").await;
     lab.suspend("a").await;
     assert_eq!(lab.view("a").await.task.token(), Some(leased.token));
-    for command in [Command::Start, completion(), failure("with a try left")] {
+    for command in [
+        Command::Start { at: None },
+        completion(),
+        failure("with a try left"),
+    ] {
         let answer = lab.try_held(&leased, command).await;
         assert_eq!(code(answer), Code::InvalidTransition, "only a person resumes it");
     }
@@ -127,7 +131,7 @@ pub async fn a_suspended_attempt_keeps_its_lease(lab: Lab) {
     lab.suspend("b").await;
     assert_eq!(lab.view("b").await.task.lease, None);
     assert_eq!(
-        code(lab.try_held(&assigned, Command::Start).await),
+        code(lab.try_held(&assigned, Command::Start { at: None }).await),
         Code::LeaseLost
     );
     assert_eq!(lab.resume("b").await, State::Ready);

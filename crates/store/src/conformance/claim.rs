@@ -8,6 +8,7 @@ use domain::id::{AgentName, Capability, Kind};
 use domain::store::{Claim, Command, Leased, Target, Wants};
 use domain::task::spec::{Source, Work};
 use domain::task::state::{Reason, State};
+use domain::time::Timestamp;
 
 use super::lab::{HOUR, Lab, SECOND, TTL};
 use super::new::{chain, task};
@@ -63,12 +64,40 @@ pub async fn a_claim_may_start_or_only_assign(lab: Lab) {
     assert_eq!(assigned.task.state, State::Assigned);
     assert_eq!(assigned.task.started_at, None);
     lab.pass(SECOND);
-    let reply = lab.try_held(&assigned, Command::Start).await.unwrap();
+    let reply = lab
+        .try_held(&assigned, Command::Start { at: None })
+        .await
+        .unwrap();
     assert_eq!(reply.state, State::Running);
     assert_eq!(reply.expires_at, Some(lab.now().wall.after(TTL)));
     assert_eq!(lab.view("b").await.task.started_at, Some(lab.now().wall));
     assert_eq!(lab.story("b").await, ["submitted", "assigned", "running"]);
     assert_eq!(lab.story("a").await, ["submitted", "running"]);
+}
+
+pub async fn a_start_may_be_told_later(lab: Lab) {
+    lab.add(&[task("a"), task("b"), task("c")]).await;
+    let claim = Claim {
+        max: 3,
+        start: false,
+        ..lab.wish()
+    };
+    let held = lab.claim(claim).await;
+    let claimed = lab.now().wall;
+    lab.pass(2 * SECOND);
+    let now = lab.now().wall;
+    let told = [claimed.0 + 700, claimed.0 - 1, now.0 + 1].map(Timestamp);
+    let noted = [told[0], claimed, now];
+    for ((leased, at), noted) in held.iter().zip(told).zip(noted) {
+        let start = Command::Start { at: Some(at) };
+        assert_eq!(lab.try_held(leased, start).await.unwrap().state, State::Running);
+        let view = lab.view(&leased.task.id.to_string()).await;
+        assert_eq!(view.task.started_at, Some(noted));
+        let log = lab.log().await;
+        let last = log.iter().find(|seen| seen.event.no == view.task.last_event);
+        assert_eq!(last.unwrap().event.fact.at, noted);
+    }
+    lab.assert_sound().await;
 }
 
 pub async fn a_claim_may_hold_some_ahead(lab: Lab) {
@@ -329,7 +358,7 @@ pub async fn a_stale_token_opens_nothing(lab: Lab) {
     let fresh = lab.begin("a").await;
     assert!(fresh.token.fence > stale.token.fence);
     for command in [
-        Command::Start,
+        Command::Start { at: None },
         Command::Renew {
             ttl: None,
             progress: None,

@@ -286,7 +286,7 @@ pub async fn a_broken_lock_waits_for_its_holder_to_stop(lab: Lab) {
     let reply = lab.try_do("a", breaking(false)).await.unwrap();
     assert!(reply.expires_at.is_some(), "free by then at the latest");
     for command in [
-        Command::Start,
+        Command::Start { at: None },
         Command::Renew {
             ttl: Some(TTL),
             progress: None,

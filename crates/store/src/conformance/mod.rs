@@ -94,6 +94,7 @@ macro_rules! conformance {
                 an_empty_line_is_an_empty_answer
                 blocked_tasks_are_not_found
                 a_claim_may_start_or_only_assign
+                a_start_may_be_told_later
                 a_claim_may_hold_some_ahead
                 nothing_is_held_ahead_that_others_count_on
                 no_more_than_asked_for

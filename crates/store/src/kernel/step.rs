@@ -379,7 +379,18 @@ impl<'a> Step<'a> {
         reason: Option<Reason>,
         data: Option<Json>,
     ) {
-        let (at, actor) = (self.now.wall, self.actor.clone());
+        self.emit_task_at(self.now.wall, task, kind, reason, data);
+    }
+
+    fn emit_task_at(
+        &mut self,
+        at: Timestamp,
+        task: &mut Task,
+        kind: Kind,
+        reason: Option<Reason>,
+        data: Option<Json>,
+    ) {
+        let actor = self.actor.clone();
         let fact = Draft {
             at,
             kind,
@@ -400,7 +411,8 @@ impl<'a> Step<'a> {
             outcome,
         } = change;
         for step in moves {
-            self.emit_task(&mut task, Kind::TaskEntered(step.to), step.reason, step.data);
+            let at = step.at.unwrap_or(self.now.wall);
+            self.emit_task_at(at, &mut task, Kind::TaskEntered(step.to), step.reason, step.data);
         }
         let before = self.task(task.seq)?.clone();
         // A first attempt that leaves nothing behind needs no row: there is none to replace.

@@ -72,7 +72,13 @@ pub(crate) struct Release {
 impl Start {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        let reply = ask(&engine, &self.held, Command::Start, self.once.idempotency_key).await?;
+        let reply = ask(
+            &engine,
+            &self.held,
+            Command::Start { at: None },
+            self.once.idempotency_key,
+        )
+        .await?;
         renewed(context, &engine, reply, self.full).await
     }
 }

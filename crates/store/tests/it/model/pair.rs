@@ -82,7 +82,10 @@ impl Pair {
                 let run = self.runs.last().copied().filter(|_| *run);
                 self.claim(*name, *max, *start, kinds, run).await;
             }
-            Step::Start(lease) => self.hold(*lease, Command::Start).await,
+            Step::Start(lease) => {
+                let at = Some(Timestamp(self.labs[0].now().wall.0 - 500));
+                self.hold(*lease, Command::Start { at }).await;
+            }
             Step::Renew(lease) => {
                 let renew = Command::Renew {
                     ttl: None,

@@ -183,7 +183,7 @@ impl<D: Driver> Side<D> {
             return String::new();
         };
         let command = match what % 7 {
-            0 => Command::Start,
+            0 => Command::Start { at: None },
             1 => Command::Renew {
                 ttl: None,
                 progress: Some(Json::of(&what)),
