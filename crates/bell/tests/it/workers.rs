@@ -75,6 +75,21 @@ fn a_drained_worker_ends_its_attempts_and_takes_no_more() {
     );
 }
 
+// proves: DESIGN 7
+#[test]
+fn a_worker_ends_when_its_store_has_lost_its_place() {
+    let bench = Bench::new();
+    add(&bench, 1, "build", "touch begun");
+    let worker = bench.spawn(&["worker", "--json"]);
+    until("the work", || count(&bench, "completed") == 1);
+    std::fs::rename(bench.path().join(".bellwether"), bench.path().join("away")).unwrap();
+    let ended = worker.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stdout).unwrap();
+    assert!(!ended.status.success() && said.contains("store-gone"), "{said}");
+    std::fs::rename(bench.path().join("away"), bench.path().join(".bellwether")).unwrap();
+    assert_eq!(bench.json(&["store", "check"])["sound"], true);
+}
+
 #[test]
 fn a_second_signal_hands_back() {
     let bench = Bench::new();

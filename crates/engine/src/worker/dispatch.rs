@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::code::Code;
+use domain::code::{Code, Kind};
 use domain::id::{Seq, Token, WorkerId};
 use domain::store::{Claim, Command, Request, Result, Target, Wants};
 use domain::task::spec::{Json, Work};
@@ -158,7 +158,7 @@ impl Dispatch {
                 _ = beat.tick() => self.renew(house).await,
                 () = tokio::time::sleep_until(wake.into()) => {
                     if Instant::now() >= self.next_tick {
-                        self.next_tick = Instant::now() + self.tick().await;
+                        self.next_tick = Instant::now() + self.tick().await?;
                     }
                 }
             }
@@ -260,7 +260,7 @@ impl Dispatch {
                     }
                 }
             }
-            Err(refusal) if refusal.code.kind() == domain::code::Kind::Store => {
+            Err(refusal) if refusal.code != Code::StoreGone && refusal.code.kind() == Kind::Store => {
                 trouble(&refusal, "nothing could be claimed");
                 tokio::time::sleep(STORE_RETRY).await;
             }
@@ -349,7 +349,7 @@ impl Dispatch {
                 }
                 Ok(())
             }
-            Err(refusal) if refusal.code.kind() == domain::code::Kind::Store => {
+            Err(refusal) if refusal.code.kind() == Kind::Store => {
                 trouble(&refusal, "no wait could be claimed");
                 Ok(())
             }
@@ -462,9 +462,9 @@ impl Dispatch {
     }
 
     /// Does what is due by time, and says when to look again.
-    async fn tick(&mut self) -> Duration {
+    async fn tick(&mut self) -> Result<Duration> {
         let now = self.engine.now();
-        match self.engine.store.tick(&self.engine.project, now).await {
+        Ok(match self.engine.store.tick(&self.engine.project, now).await {
             Ok(ticked) => {
                 self.hungry |= ticked.moved > 0;
                 self.waits_wanted |= ticked.moved > 0 && self.options.commands;
@@ -475,11 +475,12 @@ impl Dispatch {
                     next.clamp(Duration::from_millis(5), TICK_EVERY)
                 }
             }
+            Err(refusal) if refusal.code == Code::StoreGone => return Err(refusal),
             Err(refusal) => {
                 trouble(&refusal, "what is due could not be done");
                 TICK_EVERY
             }
-        }
+        })
     }
 }
 

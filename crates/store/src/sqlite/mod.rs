@@ -43,6 +43,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use domain::code::{Code, Refusal};
 use domain::store::{Durability, Info, LeaseClock, Result};
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, DEFAULT_NAME};
@@ -52,6 +53,7 @@ use crate::kernel::tx::Tx;
 use crate::uses::Uses;
 use fault::{Fault, refuse_io};
 use names::Names;
+use open::FileId;
 use rows::Rows;
 use turnstile::{Turnstile, beside};
 use tx::SqliteTx;
@@ -73,6 +75,8 @@ pub struct SqliteDriver {
     rows: Rows,
     uses: Uses,
     path: PathBuf,
+    /// What the path led to when it was opened.
+    file: FileId,
     durability: Durability,
 }
 
@@ -89,6 +93,7 @@ impl SqliteDriver {
     /// Opens the store, migrating it if it is older. A file that is not ours, or newer, is left as it is.
     pub fn open(path: &Path, options: &Options) -> Result<SqliteDriver> {
         let (conn, turnstile) = open::writer(path, options)?;
+        let file = FileId::of(path).map_err(|error| refuse_io(path, &error))?;
         Ok(SqliteDriver {
             conn,
             turnstile,
@@ -96,11 +101,27 @@ impl SqliteDriver {
             rows: Rows::default(),
             uses: Uses::default(),
             path: path.to_owned(),
+            file,
             durability: options.durability,
         })
     }
 
-    fn refuse(&self, error: rusqlite::Error) -> domain::code::Refusal {
+    /// What is written to a file that has no name any more is lost.
+    fn still_there(&self) -> Result<()> {
+        match FileId::of(&self.path) {
+            Ok(file) if file == self.file => Ok(()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(refuse_io(&self.path, &error)),
+            _ => Err(Refusal::new(
+                Code::StoreGone,
+                format!(
+                    "{} was removed or replaced while it was open",
+                    self.path.display()
+                ),
+            )),
+        }
+    }
+
+    fn refuse(&self, error: rusqlite::Error) -> Refusal {
         Fault::from(error).refuse(&self.path, Some(&self.conn))
     }
 
@@ -153,6 +174,7 @@ impl Driver for SqliteDriver {
             .turnstile
             .enter()
             .map_err(|error| refuse_io(&self.path, &error))?;
+        self.still_there()?;
         let before = self.conn.total_changes();
         self.execute("BEGIN IMMEDIATE")?;
         let open = Open {

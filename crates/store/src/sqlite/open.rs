@@ -1,6 +1,7 @@
 //! Opening the file: everything that can be wrong is found here, before anything is written to it.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -113,6 +114,23 @@ fn cannot_open(path: &Path, create: bool, error: rusqlite::Error) -> Refusal {
     {
         Err(error) => refuse_io(path, &error),
         Ok(_) => Fault::from(error).refuse(path, None),
+    }
+}
+
+/// Which file a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(super) fn of(path: &Path) -> std::io::Result<FileId> {
+        let data = fs::metadata(path)?;
+        Ok(FileId {
+            device: data.dev(),
+            inode: data.ino(),
+        })
     }
 }
 

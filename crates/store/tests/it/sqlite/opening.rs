@@ -92,6 +92,20 @@ fn a_damaged_store_is_told_from_a_foreign_one() {
 }
 
 #[test]
+fn nothing_is_written_to_a_file_that_has_lost_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, kept) = (dir.path().join("bell.db"), dir.path().join("kept.db"));
+    let mut driver = open(&path);
+    admit(&mut driver, 1, 1).unwrap();
+    fs::rename(&path, &kept).unwrap();
+    assert_eq!(refusal(admit(&mut driver, 1, 1)).code, Code::StoreGone);
+    fs::write(&path, "").unwrap();
+    assert_eq!(refusal(admit(&mut driver, 1, 1)).code, Code::StoreGone);
+    fs::rename(&kept, &path).unwrap();
+    admit(&mut driver, 1, 1).unwrap();
+}
+
+#[test]
 fn another_programs_lock_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bell.db");
