@@ -41,9 +41,16 @@ pub fn fate(when: When, state: State, reason: Option<Reason>, policy: OnUpstream
 }
 
 /// Whether the task still waits for its edges. Once it has begun they have done their duty, unless it waits for
-/// its children.
+/// its children or got another go.
 pub fn matter(task: &Task) -> bool {
-    task.join.is_some() || (task.attempts == 0 && task.lease.is_none())
+    task.join.is_some() || (task.lease.is_none() && (task.attempts == 0 || again(task)))
+}
+
+/// Whether the task was begun before and somebody gave it another go: it then waits for those of its prerequisites that
+/// got one as well. An edge that is dead meanwhile does not keep it, since it was asked for by name.
+pub(super) fn again(task: &Task) -> bool {
+    let waits = task.state == State::Blocked || task.left == Some(State::Blocked);
+    task.join.is_none() && task.attempts > 0 && (waits || task.reason == Some(Reason::Retried))
 }
 
 /// The edge from a prerequisite that has just ended. The counters follow the edge in every state; the state
@@ -63,7 +70,10 @@ pub fn settle(task: &Task, fate: Fate, now: Timestamp) -> Result<Change, Refusal
         {
             cancel(&mut change, reason, now)?;
         }
-        _ if task.state == State::Blocked && change.task.open == 0 && change.task.dead == 0 => {
+        _ if task.state == State::Blocked
+            && change.task.open == 0
+            && (change.task.dead == 0 || again(task)) =>
+        {
             unblock(&mut change, now)?;
         }
         _ => {}

@@ -104,7 +104,7 @@ pub fn derive(task: &Task, now: Timestamp) -> (State, Option<Reason>) {
         };
         return (state, None);
     }
-    if edges::matter(task) && (task.open > 0 || task.dead > 0) {
+    if edges::matter(task) && (task.open > 0 || (task.dead > 0 && !edges::again(task))) {
         return (State::Blocked, task.join.map(|_| Reason::Joining));
     }
     if task.asks {

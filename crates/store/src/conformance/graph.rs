@@ -278,6 +278,80 @@ pub async fn a_retry_revives_what_fell(lab: Lab) {
     assert_eq!(lab.counts().await.of(State::Completed), 5);
 }
 
+pub async fn what_gets_another_go_waits_for_what_got_one_too(lab: Lab) {
+    // Numbers decide which of two is tried again first.
+    lab.add(&[
+        task("x").priority(10),
+        task("alert").when("x", When::Failure),
+        task("go-on").after("x").upstream(OnUpstreamFailure::Continue),
+        task("tidy").when("x", When::Finished),
+    ])
+    .await;
+    let behind = ["alert", "go-on", "tidy"];
+    let fail_all = async || {
+        let x = lab.begin("x").await;
+        lab.fail(&x).await;
+        for leased in lab.claim_up_to(3).await {
+            lab.fail(&leased).await;
+        }
+    };
+    fail_all().await;
+    assert_eq!(lab.states(&behind).await, [State::Failed; 3]);
+
+    lab.retry("alert").await;
+    assert_eq!(lab.state("alert").await, State::Ready);
+    lab.retry("x").await;
+    for name in ["go-on", "tidy"] {
+        assert_eq!(lab.retry(name).await, State::Blocked);
+    }
+    assert_eq!(lab.states(&behind).await, [State::Blocked; 3]);
+    lab.suspend("tidy").await;
+    fail_all().await;
+    assert_eq!(
+        lab.states(&behind).await,
+        [State::Failed, State::Failed, State::Suspended]
+    );
+    lab.resume("tidy").await;
+    assert_eq!(lab.state("tidy").await, State::Ready);
+    let tidy = lab.begin("tidy").await;
+    lab.fail(&tidy).await;
+
+    for name in ["x", "alert", "go-on", "tidy"] {
+        lab.retry(name).await;
+    }
+    assert_eq!(lab.done("x").await, ["go-on", "tidy"]);
+    assert_eq!(lab.state("alert").await, State::Cancelled);
+    assert_eq!(lab.reason("alert").await, Some(Reason::NotNeeded));
+    assert_eq!(lab.drain().await, ["go-on", "tidy"]);
+    lab.assert_sound().await;
+}
+
+pub async fn what_is_asked_for_by_name_does_not_wait_for_a_dead_edge(lab: Lab) {
+    lab.add(&[
+        task("x"),
+        task("y"),
+        task("alert").when("x", When::Failure).when("y", When::Failure),
+    ])
+    .await;
+    for leased in lab.claim_up_to(2).await {
+        lab.fail(&leased).await;
+    }
+    let alert = lab.begin("alert").await;
+    lab.fail(&alert).await;
+    lab.retry("x").await;
+    lab.done("x").await;
+    assert_eq!(lab.retry("alert").await, State::Ready);
+    let alert = lab.begin("alert").await;
+    lab.fail(&alert).await;
+    // One edge is dead, the other open.
+    lab.retry("y").await;
+    assert_eq!(lab.retry("alert").await, State::Blocked);
+    let y = lab.begin("y").await;
+    lab.fail(&y).await;
+    lab.done("alert").await;
+    lab.assert_sound().await;
+}
+
 pub async fn a_retry_tells_what_is_not_needed_after_all(lab: Lab) {
     let run = lab
         .submit(

@@ -157,6 +157,8 @@ macro_rules! conformance {
                 a_blocked_dependent_waits_for_the_retry
                 a_dependent_may_go_on_regardless
                 a_retry_revives_what_fell
+                what_gets_another_go_waits_for_what_got_one_too
+                what_is_asked_for_by_name_does_not_wait_for_a_dead_edge
                 a_retry_tells_what_is_not_needed_after_all
                 a_retry_blocks_what_was_unblocked
                 a_suspended_dependent_keeps_count
