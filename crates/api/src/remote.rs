@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Grows when old and new no longer understand each other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The header that carries it.
 pub const VERSION_HEADER: &str = "bellwether-store";
 /// How long the server holds back the answer that nothing has changed.
@@ -90,5 +90,47 @@ impl From<Replied> for Result<Reply, Refusal> {
             Replied::Done(reply) => Ok(reply),
             Replied::Refused(refusal) => Err(refusal),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::store::{Command, Target};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_workers_send_all_day_changes_only_with_the_version() {
+        let holder = Target::Holder("1.2.a".parse().unwrap(), None);
+        let asks = [
+            Command::Start {
+                at: Some(Timestamp(7)),
+            },
+            Command::Renew {
+                ttl: None,
+                progress: None,
+            },
+            Command::Release,
+        ];
+        let requests = asks.map(|command| Request {
+            target: holder.clone(),
+            command,
+            actor: "worker:w".into(),
+            idempotency_key: None,
+        });
+        let sent = serde_json::to_value(Call::Change(requests.into())).unwrap();
+        let commands: Vec<_> = sent["change"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|request| &request["command"])
+            .collect();
+        let form = [
+            json!({ "Start": { "at": 7 } }),
+            json!({ "Renew": { "ttl": null, "progress": null } }),
+            json!("Release"),
+        ];
+        assert_eq!((VERSION, commands), (2, form.iter().collect()));
     }
 }
