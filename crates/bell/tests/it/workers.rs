@@ -79,7 +79,7 @@ fn a_drained_worker_ends_its_attempts_and_takes_no_more() {
 #[test]
 fn a_worker_ends_when_its_store_has_lost_its_place() {
     let bench = Bench::new();
-    add(&bench, 1, "build", "touch begun");
+    add(&bench, 1, "build", "true");
     let worker = bench.spawn(&["worker", "--json"]);
     until("the work", || count(&bench, "completed") == 1);
     std::fs::rename(bench.path().join(".bellwether"), bench.path().join("away")).unwrap();

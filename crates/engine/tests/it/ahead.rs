@@ -79,6 +79,14 @@ async fn until(bench: &Bench, mut shown: impl AsyncFnMut() -> bool) {
     }
 }
 
+async fn all_completed(bench: &Bench, count: u64) {
+    until(bench, async || {
+        let status = bench.engine.store.status(&bench.engine.project).await;
+        status.unwrap().counts.of(State::Completed) == count
+    })
+    .await;
+}
+
 fn tasks(name: &str, handler: &str, count: usize) -> String {
     (0..count).fold(String::new(), |mut tasks, i| {
         writeln!(tasks, "  {name}{i}: {{ handler: {handler} }}").unwrap();
@@ -93,11 +101,7 @@ async fn short_attempts_follow_each_other_without_a_commit_between() {
     let mut worker = watch.worker(&bench);
     bench.submit(&tasks("q", "quick", 2_000)).await;
     let (store, project) = (&bench.engine.store, &bench.engine.project);
-    until(&bench, async || {
-        let status = store.status(project).await.unwrap();
-        status.counts.of(State::Completed) == 2_000
-    })
-    .await;
+    all_completed(&bench, 2_000).await;
     worker.activity.wait_for(|activity| activity.idle).await.unwrap();
     worker.stop(Pace::Drain).await;
 
@@ -127,11 +131,7 @@ async fn what_begins_and_ends_between_two_commits_took_its_time() {
     let worker = watch.worker(&bench);
     bench.submit(&tasks("n", "nap", 200)).await;
     let (store, project) = (&bench.engine.store, &bench.engine.project);
-    until(&bench, async || {
-        let status = store.status(project).await.unwrap();
-        status.counts.of(State::Completed) == 200
-    })
-    .await;
+    all_completed(&bench, 200).await;
     worker.stop(Pace::Drain).await;
     let views = store.list(project, Filter::default(), Seq(0), 200).await.unwrap();
     assert_eq!(views.len(), 200);

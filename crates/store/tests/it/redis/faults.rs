@@ -14,7 +14,8 @@ use tokio::runtime::Runtime;
 
 use super::{Space, lab, open, options};
 
-/// Admits and completes tasks one batch after the other until it is told to stop; all that was acknowledged. Counts them in `done`.
+/// Admits and completes tasks one batch after the other until it is told to stop; all that was acknowledged.
+/// Counts them in `done`.
 async fn load(lab: Lab, name: &str, stop: &AtomicBool, done: &AtomicUsize) -> Vec<String> {
     let mut acknowledged = Vec::new();
     for round in 0.. {
@@ -34,8 +35,8 @@ async fn load(lab: Lab, name: &str, stop: &AtomicBool, done: &AtomicUsize) -> Ve
     acknowledged
 }
 
-/// Two stores under load while `disturb` does its worst, and until work goes on after it, however slow the disk. Nothing acknowledged is lost, nothing is done twice: an
-/// admission that was repeated would be refused, as would a completion.
+/// Two stores under load while `disturb` does its worst, and until work goes on after it, however slow the disk. Nothing
+/// acknowledged is lost, nothing is done twice: an admission that was repeated would be refused, as would a completion.
 fn under_load(url: &str, disturb: impl FnOnce() + Send) {
     let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
     let acknowledged: Vec<String> = std::thread::scope(|scope| {
