@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::book::{Book, Entry};
 use domain::event::Event;
-use domain::id::{EventNo, Key, Seq, TaskId};
+use domain::id::{EventNo, Key, Seq, TaskId, WorkerId};
 use domain::run::{Run, RunNo};
 use domain::task::lock::Mode;
 use domain::task::record::{Body, Class, ClassNo, Outcome, Place, Task};
@@ -162,9 +162,7 @@ impl Base<'_> {
     pub(super) fn members(&mut self, run: RunNo) -> Found<Vec<Seq>> {
         let mut batch = Batch::default();
         batch.put(&[b"LRANGE", &self.keys.run_tasks(run), b"0", b"-1"]);
-        let members = self.ask(&batch)?.members()?;
-        let seq = |member: &Vec<u8>| number(member).map(|number| Seq(number.cast_unsigned()));
-        Ok(members.iter().map(seq).collect::<domain::store::Result<_>>()?)
+        Ok(self.ask(&batch)?.seqs()?)
     }
 
     /// The event with this number, in a log that ends with `last`.
@@ -260,6 +258,13 @@ impl Base<'_> {
             }
         }
         Ok(held)
+    }
+
+    /// What a worker has leased, in no order.
+    pub(super) fn leased_by(&mut self, worker: &WorkerId) -> Found<Vec<Seq>> {
+        let mut batch = Batch::default();
+        batch.put(&[b"SMEMBERS", &self.keys.worker(worker)]);
+        Ok(self.ask(&batch)?.seqs()?)
     }
 
     /// Numbers with a score in a range, with their scores.

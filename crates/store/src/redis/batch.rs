@@ -1,5 +1,8 @@
 //! Commands on their way to the server, and what it answers.
 
+use std::io::Write;
+
+use domain::id::Seq;
 use domain::store::Result;
 use redis::Value;
 
@@ -31,8 +34,7 @@ impl Batch {
     }
 
     fn number(&mut self, number: usize) {
-        self.bytes.extend_from_slice(number.to_string().as_bytes());
-        self.bytes.extend_from_slice(b"\r\n");
+        write!(self.bytes, "{number}\r\n").expect("memory takes all");
     }
 
     fn part(&mut self, part: &[u8]) {
@@ -97,6 +99,12 @@ impl Answers {
     /// A list without gaps.
     pub(super) fn members(&mut self) -> Result<Vec<Vec<u8>>> {
         array(self.value()?)?.into_iter().map(whole).collect()
+    }
+
+    /// A list of numbers of tasks.
+    pub(super) fn seqs(&mut self) -> Result<Vec<Seq>> {
+        let seq = |member: Vec<u8>| number(&member).map(|number| Seq(number.cast_unsigned()));
+        self.members()?.into_iter().map(seq).collect()
     }
 
     /// Members with their scores.

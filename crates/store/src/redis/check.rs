@@ -18,10 +18,13 @@ use super::base::Base;
 use super::batch::Batch;
 use super::desk::Listing;
 use super::keys;
-use super::send::spot;
+use super::send::{Spot, spot};
 use super::snapshot::{Found, Snapshot};
 use crate::kernel::tx::Head;
 
+/// The commands that count the members of a set.
+const ORDERED: &[u8] = b"ZCARD";
+const PLAIN: &[u8] = b"SCARD";
 /// How many findings of one sort are listed.
 const LISTED: usize = 10;
 /// Rows and events looked at in one exchange.
@@ -60,8 +63,8 @@ struct Sum {
     max_depth: u32,
     newest: Option<domain::time::Timestamp>,
     runs: BTreeMap<RunNo, (Counts, u64)>,
-    /// How many members each sorted set should have.
-    listed: BTreeMap<Vec<u8>, u64>,
+    /// How many members each set should have, by key and command that counts them.
+    listed: BTreeMap<(Vec<u8>, &'static [u8]), u64>,
     children: FxHashMap<Seq, u32>,
     brief: Vec<(Seq, Brief)>,
 }
@@ -182,10 +185,15 @@ fn listings(base: &mut Base<'_>, tasks: &[Task], sum: &mut Sum, found: &mut Find
     let mut expected = Vec::new();
     for task in tasks {
         for listing in Listing::of(task) {
-            let (key, score, member) = spot(&base.keys, &listing);
-            batch.put(&[b"ZSCORE", &key, &member]);
-            *sum.listed.entry(key).or_default() += 1;
-            expected.push((&task.id, listing, score));
+            let Spot { key, member, score } = spot(&base.keys, &listing);
+            let (ask, count): (&[u8], &[u8]) = match score {
+                Some(_) => (b"ZSCORE", ORDERED),
+                None => (b"SISMEMBER", PLAIN),
+            };
+            batch.put(&[ask, &key, &member]);
+            *sum.listed.entry((key, count)).or_default() += 1;
+            // A plain set answers with 1.
+            expected.push((&task.id, listing, score.unwrap_or(1)));
         }
     }
     if expected.is_empty() {
@@ -223,22 +231,23 @@ fn head(head: &Head, sum: &Sum, found: &mut Findings) {
 /// Nobody stands where no row says so: every set has as many members as it should.
 fn sizes(at: &mut Snapshot<'_>, project: &Project, sum: &Sum, found: &mut Findings) -> Found<()> {
     let keys = at.base.keys.clone();
-    let mut sets: BTreeMap<Vec<u8>, u64> = ["p", "tm", "x"].map(|name| (keys.of(name), 0)).into();
-    sets.extend(at.classes.iter().map(|(class, _)| (keys.line(*class, None), 0)));
-    sets.extend(State::ALL.map(|state| (keys.aside(state), 0)));
-    sets.extend(sum.listed.iter().map(|(key, count)| (key.clone(), *count)));
+    let mut ordered: Vec<Vec<u8>> = ["p", "tm", "x"].map(|name| keys.of(name)).into();
+    ordered.extend(at.classes.iter().map(|(class, _)| keys.line(*class, None)));
+    ordered.extend(State::ALL.map(|state| keys.aside(state)));
+    let mut sets: BTreeMap<_, u64> = ordered.into_iter().map(|key| ((key, ORDERED), 0)).collect();
+    sets.extend(sum.listed.iter().map(|(set, count)| (set.clone(), *count)));
     let children: u32 = sum.children.values().sum();
-    sets.insert(keys.of("g"), children.into());
+    sets.insert((keys.of("g"), ORDERED), children.into());
     let mut batch = Batch::default();
-    for key in sets.keys() {
-        batch.put(&[b"ZCARD", key]);
+    for (key, count) in sets.keys() {
+        batch.put(&[count, key]);
     }
     for hash in ["t", "b", "i"] {
         batch.put(&[b"HLEN", &keys.of(hash)]);
     }
     batch.put(&[b"LLEN", &keys.of("e")]);
     let mut answers = at.base.ask(&batch)?;
-    for (key, right) in &sets {
+    for ((key, _), right) in &sets {
         let kept = answers.int()?.cast_unsigned();
         let name = String::from_utf8_lossy(key);
         found.same(&format!("the size of {name}"), &kept, right);

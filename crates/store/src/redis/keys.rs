@@ -15,7 +15,7 @@
 //! | `l:CLASS`, `l:CLASS:RUN` | sorted set | the line |
 //! | `a:STATE` | sorted set | tasks aside in a state |
 //! | `tm`, `x` | sorted set | timers, and ends of leases |
-//! | `wk:WORKER` | sorted set | what a worker has leased |
+//! | `ws:WORKER` | set | what a worker has leased |
 //! | `p`, `g`, `hs`, `hd`, `rp` | ordered texts | parked tasks, children, holders, what is held, runs of plans |
 //! | `rt:RUN` | list | tasks of a run |
 //! | `u` | hash | ended tasks whose dependents are not all settled |
@@ -74,7 +74,7 @@ impl Keys {
     }
 
     pub(super) fn worker(&self, worker: &WorkerId) -> Vec<u8> {
-        self.of(&format!("wk:{worker}"))
+        self.of(&format!("ws:{worker}"))
     }
 
     pub(super) fn run_tasks(&self, run: RunNo) -> Vec<u8> {
@@ -117,8 +117,24 @@ pub(super) fn sorted(number: u64) -> [u8; 8] {
     number.to_be_bytes()
 }
 
-pub(super) fn seq_of(bytes: &[u8]) -> Result<Seq> {
-    let number = bytes.try_into().map_err(|_| corrupt("a member has no number"))?;
+/// Longer than what a server packs (`zset-max-listpack-value` is 64).
+const LONG: usize = 65;
+
+/// [`sorted`], filled up so that no server packs it: a packed set of a hundred members is walked from its start for each one that
+/// enters, which takes four times as long as entering a set of thousands.
+pub(super) fn long(seq: Seq) -> Vec<u8> {
+    let mut member = vec![0; LONG];
+    member[..8].copy_from_slice(&sorted(seq.0));
+    member
+}
+
+/// Of a member of [`sorted`] or [`long`].
+pub(super) fn seq_of(member: &[u8]) -> Result<Seq> {
+    let number = match member.len() {
+        LONG => &member[..8],
+        _ => member,
+    };
+    let number = number.try_into().map_err(|_| corrupt("a member has no number"))?;
     Ok(Seq(u64::from_be_bytes(number)))
 }
 
@@ -293,6 +309,16 @@ mod tests {
             assert_eq!(parked_of(member).unwrap(), ("db".to_owned(), group, at.seq));
             assert_eq!(place_of(&place(at), at.rank.into()).unwrap(), *at);
         }
+    }
+
+    #[test]
+    fn long_members_are_not_packed_and_sort_alike() {
+        let [one, other] = [Seq(255), Seq(256)].map(long);
+        assert!(one < other && one.len() > 64);
+        for member in [one, sorted(255).to_vec()] {
+            assert_eq!(seq_of(&member).unwrap(), Seq(255));
+        }
+        assert!(seq_of(b"123456789").is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use redis::Value;
 use std::time::Duration;
 
 /// The number of the layout that this version writes.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// The first version of the server with everything that is used.
 const SERVER: u32 = 7;
 
@@ -205,7 +205,7 @@ fn persistence(settings: &Settings, asked: &Asked, wanted: Durability, accept: b
     ))
 }
 
-/// Notes the layout's number in a store that has none; refuses a newer one.
+/// Notes the layout's number in a store that has none; refuses any other.
 fn schema(link: &mut Link, asked: &Asked, create: bool) -> std::result::Result<(), Fault> {
     let key = keys::schema(&asked.prefix);
     let tag = String::from_utf8_lossy(&key).into_owned();
@@ -230,6 +230,12 @@ fn schema(link: &mut Link, asked: &Asked, create: bool) -> std::result::Result<(
             Code::StoreNewer,
             format!("{} has schema {schema}, this binary knows {SCHEMA}", asked.shown),
         )
+        .into()),
+        Ok(schema @ 1..SCHEMA) => Err(Refusal::new(
+            Code::StoreUnsuitable,
+            format!("{} has schema {schema}, from before the first release, this binary knows {SCHEMA}", asked.shown),
+        )
+        .help("copy it to a file with the version that made it (`bell store copy`), and from there to another prefix")
         .into()),
         _ => Err(Refusal::new(
             Code::StoreNotDatabase,

@@ -365,12 +365,14 @@ impl Read for RedisRead {
 
     fn leased(&mut self, project: &Project, worker: Option<&WorkerId>) -> Result<Vec<Held>> {
         let found = self.on(project, |at| {
-            let key = match worker {
-                Some(worker) => at.base.keys.worker(worker),
-                None => at.base.keys.of("x"),
+            let mut seqs: Vec<Seq> = match worker {
+                Some(worker) => at.base.leased_by(worker)?,
+                None => {
+                    let key = at.base.keys.of("x");
+                    let listed = at.base.scored(&key, b"-inf", b"+inf", usize::MAX)?;
+                    listed.into_iter().map(|(_, seq)| seq).collect()
+                }
             };
-            let listed = at.base.scored(&key, b"-inf", b"+inf", usize::MAX)?;
-            let mut seqs: Vec<Seq> = listed.into_iter().map(|(_, seq)| seq).collect();
             if seqs.is_empty() {
                 return Ok(Vec::new());
             }

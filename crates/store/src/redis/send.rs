@@ -13,43 +13,96 @@ use super::keys::{self, Keys, field, sorted};
 use super::pack::corrupt;
 use super::rows;
 
-/// Members that enter and leave sorted sets, by key.
-#[derive(Default)]
-struct Sets {
-    /// Score and member, one after the other.
-    enter: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
-    leave: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
+/// Where a listing stands on the server.
+pub(super) struct Spot {
+    pub(super) key: Vec<u8>,
+    pub(super) member: Vec<u8>,
+    /// `None` in a set without order.
+    pub(super) score: Option<i64>,
 }
 
-impl Sets {
-    fn enter(&mut self, key: Vec<u8>, score: i64, member: Vec<u8>) {
-        let list = self.enter.entry(key).or_default();
-        list.extend([score.to_string().into_bytes(), member]);
-    }
-
-    fn leave(&mut self, key: Vec<u8>, member: Vec<u8>) {
-        self.leave.entry(key).or_default().push(member);
-    }
-}
-
-/// The key, the score and the member of a listing.
-pub(super) fn spot(keys: &Keys, listing: &Listing) -> (Vec<u8>, i64, Vec<u8>) {
-    match listing {
+pub(super) fn spot(keys: &Keys, listing: &Listing) -> Spot {
+    let (key, score, member) = match listing {
         Listing::Line(class, place) => (
             keys.line(*class, None),
-            place.rank.into(),
+            Some(place.rank.into()),
             keys::place(place).to_vec(),
         ),
         Listing::RunLine(run, class, place) => (
             keys.line(*class, Some(*run)),
-            place.rank.into(),
+            Some(place.rank.into()),
             keys::place(place).to_vec(),
         ),
-        Listing::Parked(thing, group, place) => (keys.of("p"), 0, keys::parked(thing, *group, place)),
-        Listing::Timer(at, seq) => (keys.of("tm"), at.0, sorted(seq.0).to_vec()),
-        Listing::Expiry(at, seq) => (keys.of("x"), *at, sorted(seq.0).to_vec()),
-        Listing::Worker(worker, seq) => (keys.worker(worker), seq.0.cast_signed(), sorted(seq.0).to_vec()),
-        Listing::Aside(state, seq) => (keys.aside(*state), seq.0.cast_signed(), sorted(seq.0).to_vec()),
+        Listing::Parked(thing, group, place) => (keys.of("p"), Some(0), keys::parked(thing, *group, place)),
+        Listing::Timer(at, seq) => (keys.of("tm"), Some(at.0), sorted(seq.0).to_vec()),
+        Listing::Expiry(at, seq) => (keys.of("x"), Some(*at), keys::long(*seq)),
+        Listing::Worker(worker, seq) => (keys.worker(worker), None, field(seq.0)),
+        Listing::Aside(state, seq) => (
+            keys.aside(*state),
+            Some(seq.0.cast_signed()),
+            sorted(seq.0).to_vec(),
+        ),
+    };
+    Spot { key, member, score }
+}
+
+/// Members by key.
+type Members = BTreeMap<Vec<u8>, Vec<Vec<u8>>>;
+
+/// Members that enter and leave sets.
+#[derive(Default)]
+pub(super) struct Sets {
+    /// Score and member, one after the other.
+    enter: Members,
+    leave: Members,
+    enter_plain: Members,
+    leave_plain: Members,
+}
+
+impl Sets {
+    fn enter(&mut self, spot: Spot) {
+        let Spot { key, member, score } = spot;
+        match score {
+            Some(score) => {
+                let list = self.enter.entry(key).or_default();
+                list.extend([score.to_string().into_bytes(), member]);
+            }
+            None => self.enter_plain.entry(key).or_default().push(member),
+        }
+    }
+
+    /// Enters a set whose order is that of its members.
+    fn enter_text(&mut self, key: Vec<u8>, member: Vec<u8>) {
+        let score = Some(0);
+        self.enter(Spot { key, member, score });
+    }
+
+    pub(super) fn leave(&mut self, spot: Spot) {
+        let leave = match spot.score {
+            Some(_) => &mut self.leave,
+            None => &mut self.leave_plain,
+        };
+        leave.entry(spot.key).or_default().push(spot.member);
+    }
+
+    pub(super) fn leave_text(&mut self, key: Vec<u8>, member: Vec<u8>) {
+        let score = Some(0);
+        self.leave(Spot { key, member, score });
+    }
+
+    /// What leaves comes first.
+    pub(super) fn send(&self, batch: &mut Batch) {
+        let all: [(&[u8], &Members, usize); 4] = [
+            (b"ZREM", &self.leave, 1),
+            (b"SREM", &self.leave_plain, 1),
+            (b"ZADD", &self.enter, 2),
+            (b"SADD", &self.enter_plain, 1),
+        ];
+        for (command, sets, size) in all {
+            for (key, members) in sets {
+                batch.put_all(&[command, key], members, size);
+            }
+        }
     }
 }
 
@@ -131,22 +184,23 @@ fn sets(desk: &Desk, batch: &mut Batch) {
     for (seq, row) in &desk.rows {
         let before = row.stored.as_ref().map(Listing::of).unwrap_or_default();
         let after = Listing::of(&row.now);
-        let spots_beside = |listings: &[Listing], others: &[Listing]| -> Vec<_> {
+        let spots_beside = |listings: &[Listing], others: &[Listing]| -> Vec<Spot> {
             let alone = listings.iter().filter(|listing| !others.contains(listing));
             alone.map(|listing| spot(&desk.keys, listing)).collect()
         };
         let entered = spots_beside(&after, &before);
-        for (key, _, member) in spots_beside(&before, &after) {
+        for left in spots_beside(&before, &after) {
             // With another score it enters where it was.
-            if !entered.iter().any(|(k, _, m)| *k == key && *m == member) {
-                sets.leave(key, member);
+            let same = |spot: &Spot| spot.key == left.key && spot.member == left.member;
+            if !entered.iter().any(same) {
+                sets.leave(left);
             }
         }
-        for (key, score, member) in entered {
-            sets.enter(key, score, member);
+        for spot in entered {
+            sets.enter(spot);
         }
         if let (None, Some(parent)) = (&row.stored, row.now.parent) {
-            sets.enter(desk.keys.of("g"), 0, keys::child(parent, *seq));
+            sets.enter_text(desk.keys.of("g"), keys::child(parent, *seq));
         }
     }
     for ((name, seq), hold) in &desk.holders {
@@ -160,26 +214,21 @@ fn sets(desk: &Desk, batch: &mut Batch) {
             continue;
         }
         for (key, member) in hold.stored.into_iter().flat_map(spots) {
-            sets.leave(desk.keys.of(key), member);
+            sets.leave_text(desk.keys.of(key), member);
         }
         for (key, member) in hold.now.into_iter().flat_map(spots) {
-            sets.enter(desk.keys.of(key), 0, member);
+            sets.enter_text(desk.keys.of(key), member);
         }
     }
     for key in desk.remembered.keys() {
-        sets.enter(desk.keys.of("mo"), 0, key.clone().into_bytes());
+        sets.enter_text(desk.keys.of("mo"), key.clone().into_bytes());
     }
     for (no, _) in &desk.new_runs {
         if let Some(run) = desk.runs.get(no) {
-            sets.enter(desk.keys.of("rp"), 0, keys::plan_run(&run.plan, *no));
+            sets.enter_text(desk.keys.of("rp"), keys::plan_run(&run.plan, *no));
         }
     }
-    for (key, members) in &sets.leave {
-        batch.put_all(&[b"ZREM", key], members, 1);
-    }
-    for (key, members) in &sets.enter {
-        batch.put_all(&[b"ZADD", key], members, 2);
-    }
+    sets.send(batch);
 }
 
 fn runs(desk: &Desk, batch: &mut Batch) -> Result<()> {

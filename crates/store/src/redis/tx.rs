@@ -253,11 +253,9 @@ impl Tx for RedisTx<'_> {
     }
 
     fn leased_by(&mut self, project: ProjectNo, worker: &WorkerId) -> Result<Vec<Seq>> {
-        let key = self.desk(project).keys.worker(worker);
-        let stored = self.ask(project, |base| base.scored(&key, b"-inf", b"+inf", usize::MAX))?;
+        let stored = self.ask(project, |base| base.leased_by(worker))?;
         let desk = self.desk(project);
-        let untouched = stored.into_iter().map(|(_, seq)| seq);
-        let untouched = untouched.filter(|seq| !desk.rows.contains_key(seq));
+        let untouched = stored.into_iter().filter(|seq| !desk.rows.contains_key(seq));
         let own = desk.put_in(|task| task.lease.as_ref().is_some_and(|lease| lease.worker == *worker));
         let mut all: Vec<Seq> = untouched.chain(own.map(|task| task.seq)).collect();
         all.sort_unstable();

@@ -56,10 +56,12 @@ fn a_store_is_made_only_when_asked_for() {
 }
 
 #[test]
-fn a_newer_store_is_left_alone() {
+fn a_store_of_another_layout_is_left_alone() {
     let server = Server::durable().unwrap();
     server.command(&["SET", "{bell:bell}:schema", "999"]).unwrap();
     assert_eq!(refused(&server.url(), &options()).code, Code::StoreNewer);
+    server.command(&["SET", "{bell:bell}:schema", "1"]).unwrap();
+    assert_eq!(refused(&server.url(), &options()).code, Code::StoreUnsuitable);
     server.command(&["SET", "{bell:bell}:schema", "junk"]).unwrap();
     assert_eq!(refused(&server.url(), &options()).code, Code::StoreNotDatabase);
 }
