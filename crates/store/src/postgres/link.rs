@@ -89,20 +89,26 @@ impl Place {
         })
     }
 
-    /// Connects, and hands the connection to `drive`, which must see to it that it is polled.
+    /// Connects, and hands the connection to `drive`, which must see to it that it is polled. Whoever accepts and says nothing
+    /// is no server.
     pub(super) async fn connect<D: Drive>(&self, drive: D) -> Sql<Client> {
-        let unreachable = |error: tokio_postgres::Error| match Fault::from(error) {
-            Fault::Lost(why) => Fault::Lost(format!("{} cannot be reached: {why}", self.shown)),
-            other => other,
-        };
+        let lost = |why: String| Fault::Lost(format!("{} cannot be reached: {why}", self.shown));
+        match tokio::time::timeout(CONNECT * 2, self.greet(drive)).await {
+            Ok(Err(Fault::Lost(why))) => Err(lost(why)),
+            Ok(greeted) => greeted,
+            Err(_) => Err(lost(format!("no answer within {} s", CONNECT.as_secs() * 2))),
+        }
+    }
+
+    async fn greet<D: Drive>(&self, drive: D) -> Sql<Client> {
         Ok(match &self.tls {
             None => {
-                let (client, connection) = self.config.connect(NoTls).await.map_err(unreachable)?;
+                let (client, connection) = self.config.connect(NoTls).await?;
                 drive.drive(connection);
                 client
             }
             Some(tls) => {
-                let (client, connection) = self.config.connect(tls.clone()).await.map_err(unreachable)?;
+                let (client, connection) = self.config.connect(tls.clone()).await?;
                 drive.drive(connection);
                 client
             }
