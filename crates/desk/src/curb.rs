@@ -6,7 +6,7 @@ use domain::book::{Book, Edit, Entry};
 use domain::code::{Code, Refusal};
 use domain::curb::Scope;
 use domain::curb::breaker::{self, Settings, State};
-use domain::curb::budget::{Account, Budget, Cap};
+use domain::curb::budget::{self, Account, Budget, Cap};
 use domain::curb::limit::{Limit, Rate, Used};
 use domain::curb::turn::{Lane, Pass, Passed};
 use domain::event::Kind;
@@ -141,7 +141,7 @@ pub async fn remove_limit(engine: &Engine, name: &Scope) -> Result<Limits> {
 
 pub async fn budgets(engine: &Engine) -> Result<Budgets> {
     find::catch_up(engine).await?;
-    let found: Vec<(Scope, Budget, Account)> = all(engine, Book::Budget, "budget:").await?;
+    let found: Vec<(Scope, Budget, Account)> = all(engine, Book::Budget, budget::PREFIX).await?;
     let budgets: Vec<BudgetShown> = found
         .into_iter()
         .map(|(name, budget, account)| BudgetShown::new(name, budget, &account))

@@ -15,6 +15,8 @@ pub const PLAN_PREREQUISITES: usize = 10_000;
 pub const AGENT_PREREQUISITES: usize = 50;
 /// Subtasks of one parent that an agent submits.
 pub const AGENT_SUBTASKS: u32 = 50;
+/// How often a task may go on after its subtasks.
+pub const ROUNDS: u32 = 100;
 /// Items of one `for_each`: all its subtasks are admitted in one transaction.
 pub const EACH_ITEMS: usize = 10_000;
 /// Tasks of one submission.
@@ -26,6 +28,8 @@ pub const TEXT_BYTES: usize = 1024 * 1024;
 pub const RESULT_BYTES: usize = 32 * 1024;
 /// Results as files, and progress or usage documents.
 pub const RESULT_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// The file in which an attempt leaves subtasks: they are read as a plan, and admitted in one transaction.
+pub const SUBTASKS_FILE_BYTES: u64 = PLAN_BYTES;
 /// An error message as stored; the whole text is in the attempt's output.
 pub const ERROR_BYTES: usize = 8 * 1024;
 

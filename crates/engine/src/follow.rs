@@ -89,20 +89,21 @@ impl Follower {
 
     /// New events of this run since the last call, in order.
     pub async fn events(&mut self) -> Result<Vec<Seen>> {
-        let mut all = Vec::new();
+        let (mut all, mut after) = (Vec::new(), self.after);
         loop {
             let page = self
                 .engine
                 .store
-                .events(&self.engine.project, self.after, limits::PAGE_MAX)
+                .events(&self.engine.project, after, limits::PAGE_MAX)
                 .await?;
             let more = page.len() == limits::PAGE_MAX;
-            self.after = page.last().map_or(self.after, |seen| seen.event.no);
+            after = page.last().map_or(after, |seen| seen.event.no);
             all.extend(page.into_iter().filter(|seen| seen.run == Some(self.run)));
             if !more {
                 break;
             }
         }
+        self.after = after;
         all.iter().for_each(|seen| self.note(seen));
         Ok(all)
     }

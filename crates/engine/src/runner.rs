@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use domain::code::{Code, Refusal};
+use domain::code::{self, Code, Refusal};
+use domain::curb::budget;
 use domain::id::{EventNo, RunId, TaskId, TeamName};
 use domain::limits;
 use domain::plan::Plan;
@@ -15,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::agents::teams;
 use crate::duties::{self, Duties};
-use crate::engine::Engine;
+use crate::engine::{Engine, trouble};
 use crate::expect::Expected;
 use crate::follow::{Follower, Snapshot};
 use crate::ids;
@@ -81,14 +82,15 @@ pub async fn run(
     pace: watch::Receiver<Pace>,
     tell: &mut (dyn FnMut(Update<'_>) + Send),
 ) -> Result<Ended> {
-    let recovered = recover::recover(engine).await?;
-    if recovered > 0 {
-        tell(Update::Recovered(recovered));
-    }
     let expected = Expected::soon(engine, plan, &submit::identity(plan, file)).await?;
     let before = engine.store.chain(&engine.project).await?.last;
     let submitted = submit::submit(engine, plan, file, &options.submit).await?;
     tell(Update::Submitted(&submitted, plan.tasks.len()));
+    // After that: what has died with its workers once too often ends here, and is tried again when somebody asks once more.
+    let recovered = recover::recover(engine).await?;
+    if recovered > 0 {
+        tell(Update::Recovered(recovered));
+    }
     let jobs = options.worker.jobs;
     let follower = Follower::new(engine, submitted.run, before, plan, &expected, jobs).await?;
     work_on(engine, submitted.run, follower, options, pace, tell).await
@@ -133,25 +135,32 @@ async fn work_on(
         activity,
     ));
     let mut seen = 0;
-    let mut rest = Rest::default();
+    let mut blind: Option<Instant> = None;
+    let mut watcher = Watcher {
+        engine,
+        follower: &mut follower,
+        untold: Vec::new(),
+        rest: Rest::default(),
+        doers: &doers,
+        wait: options.wait,
+    };
     let how = loop {
-        let events = follower.events().await?;
-        let snapshot = follower.snapshot().await?;
-        tell(Update::Events(&events, &snapshot));
+        let look = Instant::now();
         let idle = doing.borrow_and_update().idle;
-        let over = if snapshot.run.finished_at.is_some() {
-            Some(How::Finished(snapshot.run.state))
-        } else if idle && !options.wait {
-            let waiting = stuck(engine, &snapshot.run, &doers).await?;
-            waiting.map(How::Stuck)
-        } else {
-            None
-        };
-        match over {
-            Some(how) if rest.is_over(engine, &snapshot.run).await? => break how,
-            Some(_) => {}
-            None => rest = Rest::default(),
+        match watcher.look(idle, tell).await {
+            Ok(Some(how)) => break how,
+            Ok(None) => blind = None,
+            Err(refusal) => {
+                let since = *blind.get_or_insert(look);
+                if !may_pass(&refusal) || since.elapsed() > BLIND {
+                    own.send_replace(Pace::Stop);
+                    drop(tokio::time::timeout(STOP, all_ended(&mut crew)).await);
+                    return Err(refusal);
+                }
+                trouble(&refusal, "the run could not be looked at");
+            }
         }
+        let took = look.elapsed();
         tokio::select! {
             Some(ended) = crew.join_next() => {
                 own.send_if_modified(|pace| std::mem::replace(pace, Pace::Drain.max(*pace)) < Pace::Drain);
@@ -161,16 +170,13 @@ async fn work_on(
                 follower.events().await?;
                 return finish(&mut follower, How::Interrupted, tell).await;
             }
-            changed = pace.changed() => {
-                if changed.is_ok() {
-                    own.send_replace(*pace.borrow());
-                }
-            }
-            _ = doing.changed() => {}
+            Ok(()) = pace.changed() => drop(own.send_replace(*pace.borrow())),
+            () = async { drop(doing.wait_for(|now| now.idle != idle).await) } => {}
             moment = engine.store.changed(seen) => {
                 seen = moment;
-                // Many commits make one look.
-                tokio::time::sleep(options.refresh).await;
+                // Many commits make one look, and looking at a long plan must not keep the worker from it.
+                let pause = options.refresh.max((took * LOOK_SHARE).min(LOOK_PAUSE));
+                tokio::time::sleep(pause).await;
             }
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
@@ -181,6 +187,55 @@ async fn work_on(
     all_ended(&mut crew).await?;
     finish(&mut follower, how, tell).await
 }
+
+/// What a run is watched with.
+struct Watcher<'a> {
+    engine: &'a Engine,
+    follower: &'a mut Follower,
+    /// Events of looks that have failed later on.
+    untold: Vec<Seen>,
+    rest: Rest,
+    doers: &'a [Wants],
+    /// Stay when nothing can go on by itself.
+    wait: bool,
+}
+
+impl Watcher<'_> {
+    /// Tells what is new. Returns how the run has ended, once it has.
+    async fn look(&mut self, idle: bool, tell: &mut (dyn FnMut(Update<'_>) + Send)) -> Result<Option<How>> {
+        self.untold.extend(self.follower.events().await?);
+        let snapshot = self.follower.snapshot().await?;
+        tell(Update::Events(&std::mem::take(&mut self.untold), &snapshot));
+        let over = if snapshot.run.finished_at.is_some() {
+            Some(How::Finished(snapshot.run.state))
+        } else if idle && !self.wait {
+            let waiting = stuck(self.engine, &snapshot.run, self.doers).await?;
+            waiting.map(How::Stuck)
+        } else {
+            None
+        };
+        if over.is_none() {
+            self.rest = Rest::default();
+            return Ok(None);
+        }
+        let rested = self.rest.is_over(self.engine, &snapshot.run).await?;
+        Ok(over.filter(|_| rested))
+    }
+}
+
+/// Whether the store may answer later: its workers wait for it as well.
+fn may_pass(refusal: &Refusal) -> bool {
+    refusal.code.kind() == code::Kind::Store && !matches!(refusal.code, Code::StoreGone | Code::StoreCorrupt)
+}
+
+/// How long a store may stay away before the run is given up here; its workers try on meanwhile.
+const BLIND: Duration = Duration::from_secs(60);
+/// What they get to hand back what they have, then.
+const STOP: Duration = Duration::from_secs(10);
+/// Of the time, about one part in so many is spent on looking.
+const LOOK_SHARE: u32 = 20;
+/// The longest that a look is put off for that.
+const LOOK_PAUSE: Duration = Duration::from_millis(250);
 
 async fn all_ended(crew: &mut JoinSet<Result<()>>) -> Result<()> {
     let mut result = Ok(());
@@ -270,7 +325,7 @@ async fn stuck(engine: &Engine, run: &Run, doers: &[Wants]) -> Result<Option<Vec
     // A task parked behind a lock goes on when its holder ends, wherever that is; one behind a budget when somebody
     // has answered.
     let moves = |view: &View| match view.task.parked_under() {
-        Some(thing) => !thing.starts_with("budget:"),
+        Some(thing) => !thing.starts_with(budget::PREFIX),
         None => has_a_doer(view, doers) || answers_itself(view),
     };
     if views.iter().any(moves) {

@@ -147,15 +147,25 @@ fn a_prompt_may_come_on_stdin_or_in_a_file() {
 #[test]
 fn an_agent_may_not_hand_in_commands() {
     let shop = Shop::new(false);
-    let said = shop.run(
-        "name: guard
-tasks:
-  free: { agent: coder, retry: { attempts: 1 }, prompt: \"do: echo '{\\\"key\\\": \\\"x\\\", \\\"run\\\": \\\"true\\\"}' > $BELL_SUBTASKS\" }
-",
-    );
-    assert_eq!(said.exit, 1, "{said:?}");
-    let error = shop.task("free")["error"].as_str().unwrap().to_owned();
-    assert!(error.contains("neither commands nor calls"), "{error}");
+    let inside = [
+        r#""run": "true""#,
+        r#""for_each": [1], "run": "true""#,
+        r#""wait": {"http": {"url": "http://127.0.0.1:9/"}}"#,
+        r#""prompt": "do: echo 1", "env": {"PATH": "/tmp"}"#,
+    ];
+    for (number, own) in inside.iter().enumerate() {
+        let line = format!(r#"{{"key": "x", {own}}}"#);
+        let prompt = serde_json::to_string(&format!("do: echo '{line}' > $BELL_SUBTASKS")).unwrap();
+        let said = shop.run(&format!(
+            "name: guard{number}\ntasks:\n  free{number}: {{ agent: coder, retry: {{ attempts: 1 }}, prompt: {prompt} }}\n"
+        ));
+        assert_eq!(said.exit, 1, "{said:?}");
+        let error = shop.task(&format!("free{number}"))["error"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(error.contains("neither commands nor calls"), "{error}");
+    }
     let said = shop.run(
         "name: ask-more
 tasks:

@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::task::spec::Json;
 
+/// What the name begins with under which tasks wait for a budget, and under which its account is kept; the scope follows.
+pub const PREFIX: &str = "budget:";
+
+/// The most of a unit that is counted: sums stay exact to the thousandth, and never become infinite.
+pub const AMOUNT_MAX: f64 = 1e12;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     Tokens,
@@ -60,9 +66,10 @@ impl Usage {
         }
     }
 
+    /// Up to [`AMOUNT_MAX`].
     pub fn add(&mut self, other: Usage) {
         for unit in Unit::ALL {
-            *self.at(unit) += other.of(unit);
+            *self.at(unit) = (self.of(unit) + other.of(unit)).min(AMOUNT_MAX);
         }
     }
 
@@ -74,24 +81,27 @@ impl Usage {
     }
 
     /// What an executor reports: `tokens` (or `input_tokens` and `output_tokens`), `money` (or `cost`, `cost_usd`),
-    /// `seconds`. Anything else, and amounts that are no numbers or below zero, count nothing.
+    /// `seconds`. Anything else, and amounts that are no numbers or below zero, count nothing; none counts more than
+    /// [`AMOUNT_MAX`].
     pub fn reported(report: &Json) -> Usage {
         let Ok(serde_json::Value::Object(report)) = serde_json::from_str(report.get()) else {
             return Usage::default();
         };
         let number = |name: &str| {
             let number = report.get(name)?.as_f64()?;
-            (number.is_finite() && number >= 0.0).then_some(number)
+            (number.is_finite() && number >= 0.0).then_some(number.min(AMOUNT_MAX))
         };
         let parts = || Some(number("input_tokens").unwrap_or(0.0) + number("output_tokens").unwrap_or(0.0));
-        Usage {
+        let mut used = Usage::default();
+        used.add(Usage {
             tokens: number("tokens").or_else(parts).unwrap_or(0.0),
             money: ["money", "cost", "cost_usd"]
                 .into_iter()
                 .find_map(number)
                 .unwrap_or(0.0),
             seconds: number("seconds").unwrap_or(0.0),
-        }
+        });
+        used
     }
 }
 
@@ -253,6 +263,28 @@ impl Habit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // proves: DESIGN 8
+    #[test]
+    fn whatever_is_reported_can_be_kept_and_read_again() {
+        let numbers = [0.0, 1.5, 1e12, 1.7e308, f64::MAX];
+        for (one, other) in numbers
+            .into_iter()
+            .flat_map(|one| numbers.map(|other| (one, other)))
+        {
+            let report = serde_json::json!({ "input_tokens": one, "output_tokens": other, "money": one, "seconds": other });
+            let used = Usage::reported(&Json::of(&report));
+            let (mut account, mut habit) = (Account::default(), Habit::default());
+            for _ in 0..3 {
+                account.reserve(used);
+                account.settle(used, used);
+                habit.learn(used);
+            }
+            let text = serde_json::to_string(&(account, &habit)).unwrap();
+            let kept: (Account, Habit) = serde_json::from_str(&text).unwrap();
+            assert_eq!(kept, (account, habit), "{text}");
+        }
+    }
 
     fn tokens(amount: f64) -> Usage {
         Usage {

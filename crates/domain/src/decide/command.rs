@@ -8,7 +8,6 @@ use crate::limits;
 use crate::store::Command;
 use crate::task::record::{Failure, Join, Lease, Outcome, Task};
 use crate::task::retry::Retry;
-use crate::task::score::{self, Weights};
 use crate::task::spec::{Json, Priority};
 use crate::task::state::{Reason, State};
 use crate::time::{Now, Timestamp, millis};
@@ -67,7 +66,7 @@ pub fn command(task: &Task, command: &Command, ctx: &Context<'_>) -> Result<Chan
         Command::Resolve { accept, outcome } => resolve(task, *accept, outcome, now),
         Command::DropLetter => drop_letter(task),
         Command::Assign { .. } | Command::Route { .. } => assign(task),
-        Command::Reprioritize { priority } => reprioritize(task, *priority, now),
+        Command::Reprioritize { priority } => reprioritize(task, *priority),
         Command::BreakLock { at_once, .. } => break_lock(task, *at_once),
     }
 }
@@ -126,6 +125,16 @@ fn complete(
 ) -> Result<Change, Refusal> {
     let (mut change, lease) = end_attempt(task, State::Completed, now)?;
     change.outcome = Some(outcome.clone());
+    let rounds = lease.attempt.saturating_sub(task.failures + task.lost);
+    if join == Some(Join::Continue) && rounds >= limits::ROUNDS {
+        let detail = format!(
+            "task {} has gone on after its subtasks {} times, which is the most",
+            task.id,
+            limits::ROUNDS
+        );
+        return Err(Refusal::new(Code::LimitExceeded, detail)
+            .help("`$BELL_JOINED` tells an attempt that its subtasks are done: it must end some day"));
+    }
     if let Some(join) = join {
         change.task.join = Some(join);
         change.enter(
@@ -335,6 +344,13 @@ fn retry(task: &Task, at: Option<Timestamp>, now: Now) -> Result<Change, Refusal
     change.task.dead_letter = false;
     change.task.finished_at = None;
     change.task.run_at = later;
+    if let Some(deadline) = task
+        .deadline
+        .filter(|deadline| task.asks && *deadline <= now.wall)
+    {
+        // Whoever is asked once more gets as long as the first time.
+        change.task.deadline = Some(now.wall.after(deadline.since(task.submitted_at)));
+    }
     if later.is_some() {
         change.enter(State::Retrying, Some(Reason::Retried), None)?;
     } else {
@@ -383,8 +399,8 @@ fn assign(task: &Task) -> Result<Change, Refusal> {
     Ok(Change::none(task))
 }
 
-/// A task in line finds its new place at once; another is scored when it becomes ready.
-fn reprioritize(task: &Task, priority: Priority, now: Now) -> Result<Change, Refusal> {
+/// A task in line is scored anew where the order is known; another when it becomes ready.
+fn reprioritize(task: &Task, priority: Priority) -> Result<Change, Refusal> {
     if task.state.is_terminal() {
         return Err(Refusal::new(
             Code::InvalidTransition,
@@ -394,9 +410,6 @@ fn reprioritize(task: &Task, priority: Priority, now: Now) -> Result<Change, Ref
     }
     let mut change = Change::none(task);
     change.task.priority = priority;
-    if task.state == State::Ready {
-        change.task.score = score::score(&change.task.facts(), &Weights::default(), now.wall);
-    }
     Ok(change)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::code::Refusal;
 use crate::decide::Change;
+use crate::id::Seq;
 use crate::task::record::{Join, Task};
 use crate::task::spec::{OnUpstreamFailure, When};
 use crate::task::state::{Reason, State};
@@ -37,6 +38,32 @@ pub fn fate(when: When, state: State, reason: Option<Reason>, policy: OnUpstream
         (When::Success, true) => Fate::Dead(Reason::UpstreamFailed),
         (_, false) if reason == Some(Reason::NotNeeded) => Fate::Dead(Reason::NotNeeded),
         (_, false) => Fate::Dead(Reason::UpstreamCancelled),
+    }
+}
+
+/// A prerequisite as its dependents see it.
+#[derive(Clone, Copy, Debug)]
+pub struct On {
+    pub parent: Option<Seq>,
+    pub state: State,
+    pub reason: Option<Reason>,
+}
+
+impl From<&Task> for On {
+    fn from(task: &Task) -> On {
+        On {
+            parent: task.parent,
+            state: task.state,
+            reason: task.reason,
+        }
+    }
+}
+
+/// The fate of an edge to this dependent. A subtask that was not needed is no loss to the parent that waits for it.
+pub fn fate_for(when: When, on: On, dependent: &Task) -> Fate {
+    match fate(when, on.state, on.reason, dependent.upstream) {
+        Fate::Dead(Reason::NotNeeded) if on.parent == Some(dependent.seq) => Fate::Holds,
+        fate => fate,
     }
 }
 
@@ -99,7 +126,7 @@ fn unblock(change: &mut Change, now: Timestamp) -> Result<(), Refusal> {
 }
 
 /// The edge from a prerequisite that had ended with `fate` and is open again, because it is tried again.
-pub fn reopen(task: &Task, fate: Fate, _now: Timestamp) -> Result<Change, Refusal> {
+pub fn reopen(task: &Task, fate: Fate) -> Result<Change, Refusal> {
     let mut change = Change::none(task);
     change.task.open += 1;
     if let Fate::Dead(_) = fate {

@@ -4,6 +4,7 @@ pub mod each;
 pub mod lock;
 pub mod order;
 pub mod outside;
+pub mod proposed;
 pub mod record;
 pub mod replan;
 pub mod retry;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::each::Each;
+use super::proposed::{self, Refused};
 use super::record::{Failure, Task};
 use super::retry::Retry;
 use super::spec::{Json, OnUpstreamFailure, Source, Spec, When, Work, span};
@@ -72,6 +73,12 @@ const ASKED: &str = "A task of a plan has failed for good; the input tells which
      {\"tasks\": {\"KEY\": {\"prompt\": \"...\", \"after\": [\"OTHER KEY\"]}}}. `bell plan schema` tells every key of a \
      task. The tasks that wait go on when all of yours are done.";
 
+impl Planner {
+    fn is_agent(&self) -> bool {
+        matches!(self.work, Work::Prompt(_))
+    }
+}
+
 impl Default for Planner {
     /// Any agent that can plan.
     fn default() -> Planner {
@@ -98,13 +105,12 @@ impl Replan {
     /// What the planner of a failed task is asked to do.
     pub fn asked(&self, failed: &Failed<'_>) -> Spec {
         let (planner, spec) = (&self.planner, failed.spec);
-        let is_agent = matches!(planner.work, Work::Prompt(_));
         Spec {
             kind: Kind::new(KIND).expect("it is a kind"),
             agent: planner.agent.clone(),
             needs: planner.needs.clone(),
             priority: spec.priority,
-            source: if is_agent {
+            source: if planner.is_agent() {
                 Source::AgentPlanner
             } else {
                 spec.source
@@ -329,26 +335,26 @@ impl Place<'_> {
         Ok(spec)
     }
 
-    /// An agent may ask agents and people, wait, and have done once more what the failed task did; nothing else.
+    /// Besides what any agent may ask for, it may have done once more what the failed task did.
     fn admit(&self, key: &Key, spec: &mut Spec) -> Result<(), Refusal> {
-        match &spec.work {
-            Work::Prompt(_) | Work::Breakpoint(_) => {
-                spec.env.clear();
-                spec.secrets.clear();
-            }
-            work if *work == self.spec.work => {
-                spec.env = self.spec.env.clone();
-                spec.secrets = self.spec.secrets.clone();
-                spec.cwd = None;
-            }
-            work => {
-                let detail = format!("`{key}` is a {}, which an agent may not plan", work.name());
-                let help = "plan prompts and breakpoints, and the very command of the task that has failed";
-                return Err(wrong(detail).help(help));
-            }
+        if spec.work == self.spec.work && !matches!(spec.work, Work::Prompt(_) | Work::Breakpoint(_)) {
+            spec.env = self.spec.env.clone();
+            spec.secrets = self.spec.secrets.clone();
+            spec.cwd = None;
+            let by_command =
+                |replan: &Replan| replan.planner != self.replan.planner && !replan.planner.is_agent();
+            return match &spec.on_exhausted {
+                Some(OnExhausted::Replan(own)) if by_command(own) => Err(refused(key, Refused::Planner)),
+                _ => Ok(()),
+            };
         }
-        Ok(())
+        proposed::admit(spec).map_err(|what| refused(key, what))
     }
+}
+
+fn refused(key: &Key, what: Refused) -> Refusal {
+    wrong(format!("`{key}` is or has {what}, which an agent may not plan"))
+        .help("plan prompts, questions and waits, and the very command of the task that has failed")
 }
 
 /// A fragment that cannot be used.

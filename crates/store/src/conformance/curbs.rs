@@ -136,6 +136,70 @@ pub async fn breakers_follow_what_they_are_for(lab: Lab) {
     assert!(lab.next().await.is_none(), "runaway success opens it too");
 }
 
+// proves: DESIGN 8, DESIGN 9
+pub async fn what_holds_an_agent_back_holds_for_all_that_it_takes(lab: Lab) {
+    let ann = json!({ "capabilities": [], "capacity": 9, "registered_at": 0, "seen_at": 0 });
+    set(&lab, Book::Agent, "ann", ann).await;
+    set(&lab, Book::Limit, "agent:ann", json!({ "concurrency": 2 })).await;
+    set(
+        &lab,
+        Book::Budget,
+        "agent:ann",
+        json!({ "hard": { "tokens": 100.0 } }),
+    )
+    .await;
+    let take = || {
+        lab.claim(Claim {
+            wants: of_ann(),
+            max: 9,
+            ..lab.wish()
+        })
+    };
+    let spare = |task: New| task.tokens(10.0).retry(steady(9));
+    lab.add(&many(6, spare)).await;
+    // However an attempt ends, its place is free again, and what it has reserved.
+    for round in 0..4 {
+        let held = take().await;
+        assert_eq!(held.len(), 2, "round {round}");
+        assert_eq!(gauge(&lab, "limit:agent:ann").await["held"], 2);
+        assert_eq!(gauge(&lab, "budget:agent:ann").await["reserved"]["tokens"], 20.0);
+        match round {
+            0 => drop((lab.fail(&held[0]).await, lab.release(&held[1]).await)),
+            1 => lab.pass(TTL + SECOND),
+            _ => {
+                use_tokens(&lab, &held[0], 1).await;
+                lab.release(&held[1]).await;
+            }
+        }
+        lab.pass(2 * SECOND);
+        lab.catch_up().await;
+        assert_eq!(gauge(&lab, "limit:agent:ann").await["held"], 0, "round {round}");
+        let account = gauge(&lab, "budget:agent:ann").await;
+        assert_eq!(
+            account["reserved"]["tokens"].as_f64().unwrap_or(0.0),
+            0.0,
+            "round {round}"
+        );
+    }
+    // What is left does not suffice for her: it stays in line for others.
+    set(
+        &lab,
+        Book::Budget,
+        "agent:ann",
+        json!({ "hard": { "tokens": 11.0 } }),
+    )
+    .await;
+    assert!(take().await.is_empty());
+    assert_eq!(lab.claim_up_to(9).await.len(), 4);
+}
+
+fn of_ann() -> Wants {
+    Wants {
+        agent: Some("ann".parse().unwrap()),
+        ..Wants::default()
+    }
+}
+
 pub async fn a_breaker_is_closed_by_hand(lab: Lab) {
     lab.add(&many(10, |task| task.breaker("b"))).await;
     for leased in lab.claim_up_to(5).await {

@@ -199,6 +199,7 @@ macro_rules! conformance {
             orders:
                 one_order_holds_for_all
                 a_new_order_is_for_those_in_line_too
+                a_new_priority_counts_by_the_order
                 more_are_in_line_than_a_tick_scores
                 waiting_lifts
                 an_order_that_makes_no_sense_is_refused
@@ -275,6 +276,7 @@ macro_rules! conformance {
             curbs:
                 a_breaker_holds_tasks_and_lets_probes_through
                 breakers_follow_what_they_are_for
+                what_holds_an_agent_back_holds_for_all_that_it_takes
                 a_breaker_is_closed_by_hand
                 so_many_at_once
                 so_many_in_a_time

@@ -2,7 +2,7 @@
 
 use domain::book::{Book, Edit, Entry};
 use domain::code::Code;
-use domain::store::Result;
+use domain::store::{Command, Result};
 use domain::task::order::{ORDER, Order};
 use domain::task::retry::RETRY;
 use domain::task::score::Profile;
@@ -54,6 +54,20 @@ pub async fn a_new_order_is_for_those_in_line_too(lab: Lab) {
     lab.pass(HOUR * 11);
     lab.catch_up().await;
     assert_eq!(score("far").await, 54, "two more in the last hour");
+}
+
+pub async fn a_new_priority_counts_by_the_order(lab: Lab) {
+    set(&lab, ORDER, &boosts()).await.unwrap();
+    lab.catch_up().await;
+    lab.add(&[task("first"), task("second"), task("third").priority(6)])
+        .await;
+    let up = Command::Reprioritize {
+        priority: 6.try_into().unwrap(),
+    };
+    lab.try_do("second", up).await.unwrap();
+    let scores = async |id: &str| lab.view(id).await.task.score;
+    assert_eq!(scores("second").await, scores("third").await);
+    assert_eq!(lab.drain().await, ["second", "third", "first"]);
 }
 
 pub async fn more_are_in_line_than_a_tick_scores(lab: Lab) {

@@ -3,8 +3,8 @@
 use domain::code::Code;
 use domain::event::Kind;
 use domain::id::{Key, TaskId};
-use domain::store::{Command, Leased};
-use domain::task::record::Failure;
+use domain::store::{Children, Command, Leased};
+use domain::task::record::{Failure, Outcome};
 use domain::task::replan::{OnExhausted, Planner, Replan, piece_id, planner_id};
 use domain::task::spec::{OnUpstreamFailure, When};
 use domain::task::state::{Reason, State};
@@ -175,6 +175,16 @@ pub async fn what_is_no_fragment_changes_nothing(lab: Lab) {
             "{result:?}"
         );
     }
+    // Nor do subtasks beside it stay.
+    let both = Command::Complete {
+        outcome: Outcome::default(),
+        cached: false,
+        children: Some(Children {
+            admission: Box::new(lab.admission(&[task("beside")])),
+            join: None,
+        }),
+    };
+    assert_eq!(code(lab.try_held(&leased, both).await), Code::PlanFragment);
     assert_eq!(lab.log().await.len(), before);
     assert_eq!(lab.all().await.len(), 2);
     propose(&lab, &leased, FRAGMENT).await;

@@ -5,6 +5,7 @@
 //! any other, and what each has is counted where it changes. What is for a team is found by its members. Nothing here is read
 //! in a project without agents and teams.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use domain::agent::{Load, Profile};
@@ -110,6 +111,18 @@ pub(super) fn doer<'a>(
         Some(name) => Ok(load(step, name)?.map(|_| name)),
         None => Ok(None),
     }
+}
+
+/// The class that a task of this class has while `claimer` has it leased.
+pub(super) fn leased_as<'a>(
+    step: &mut Step<'_>,
+    class: &'a Class,
+    claimer: Option<&AgentName>,
+) -> Result<Cow<'a, Class>> {
+    Ok(match (doer(step, class, claimer)?, &class.agent) {
+        (Some(agent), None) => Cow::Owned(class.routed_to(agent)),
+        _ => Cow::Borrowed(class),
+    })
 }
 
 /// Whether the doer of a task of this class may have one more.

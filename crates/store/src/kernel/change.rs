@@ -184,9 +184,10 @@ fn one(
     Ok(reply)
 }
 
-/// What makes two requests the same.
+/// What makes two requests the same: their form between processes, which has a version and outlives a build.
 fn fingerprint(request: &Request) -> [u8; 32] {
-    *blake3::hash(format!("{:?} {:?}", request.target, request.command).as_bytes()).as_bytes()
+    let form = serde_json::to_vec(&(&request.target, &request.command)).expect("a request serialises");
+    *blake3::hash(&form).as_bytes()
 }
 
 fn carry(
@@ -266,7 +267,7 @@ fn carry(
         settled.cancelled.push(after.id.clone());
     }
     if let (Command::Cancel { reason }, true) = (&request.command, moved) {
-        replan::recall(step, &task, *reason, budget, &mut settled)?;
+        settle::recall(step, &task, *reason, budget, &mut settled)?;
     }
     if after.state.is_terminal() && !task.state.is_terminal() {
         settle::settle(step, seq, budget, &mut settled)?;

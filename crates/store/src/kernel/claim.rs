@@ -1,5 +1,6 @@
 //! Handing out what is first in line.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use domain::book::Book;
@@ -84,8 +85,10 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
         }
         for task in line {
             all_seen &= !task.guarded;
-            let class = classes.iter().find(|(no, _)| *no == task.class);
-            let (class_no, class) = *class.expect("only tasks of these classes were asked for");
+            // Classes that the claimer has come to the end of on the way are left out.
+            let Some((class_no, class)) = classes.iter().find(|(no, _)| *no == task.class).copied() else {
+                continue;
+            };
             if !has_room(class_no, class, &free, kept.as_ref())
                 || !open_to(&mut step, class, wants.agent.as_ref())?
             {
@@ -99,9 +102,17 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
             step.adopt(task.clone());
             let place = task.place();
             let start = claim.start && !ahead;
-            if take(&mut step, &task, class, claim, start, &mut taken)? {
-                use_up(class, &mut free);
-                overtook.push((place, class));
+            match take(&mut step, &task, class, claim, start)? {
+                Took::Lease => {
+                    taken.push(task.seq);
+                    use_up(class, &mut free);
+                    overtook.push((place, class));
+                }
+                Took::Nothing => {}
+                Took::Purse => {
+                    all_seen = false;
+                    classes.retain(|(no, _)| *no != class_no);
+                }
             }
         }
         if all_seen || ahead {
@@ -164,14 +175,17 @@ fn one(tx: &mut dyn Tx, no: ProjectNo, id: &TaskId, claim: &Claim, now: Now) -> 
     if !open_to(&mut step, &class, wants.agent.as_ref())? {
         return Err(busy("a breaker, a limit or its agent to have room"));
     }
-    let mut taken = Vec::new();
-    if !take(&mut step, &task, &class, claim, claim.start, &mut taken)? {
-        let row = step.task(seq)?;
-        return Err(busy(row.parked_under().map_or("its budget", |thing| thing)));
+    match take(&mut step, &task, &class, claim, claim.start)? {
+        Took::Lease => {}
+        Took::Nothing => {
+            let row = step.task(seq)?;
+            return Err(busy(row.parked_under().map_or("its budget", |thing| thing)));
+        }
+        Took::Purse => return Err(busy("the budget of the agent that asks for it")),
     }
     locks::hand_on(&mut step)?;
     step.finish()?;
-    answer(&mut step, &taken)
+    answer(&mut step, &[seq])
 }
 
 /// Whether nobody else is kept from anything while this task is leased and has not started.
@@ -183,8 +197,14 @@ fn is_plain(step: &Step<'_>, task: &Task, class: &Class, claim: &Claim) -> bool 
 
 /// Whether an attempt of this class may begin now.
 fn open_to(step: &mut Step<'_>, class: &Class, claimer: Option<&AgentName>) -> Result<bool> {
-    Ok(agents::has_room(step, class, claimer)?
-        && (!curb::classes::any(step) || curb::classes::room(step, class)? > 0))
+    if !agents::has_room(step, class, claimer)? {
+        return Ok(false);
+    }
+    if !curb::classes::any(step) {
+        return Ok(true);
+    }
+    let class = agents::leased_as(step, class, claimer)?;
+    Ok(curb::classes::room(step, &class)? > 0)
 }
 
 /// Classes that nothing may begin of now are not asked for again.
@@ -234,15 +254,19 @@ fn use_up(class: &Class, free: &mut Amounts) {
     }
 }
 
-/// Leases a task, or puts it aside under what is in its way. Returns whether it was leased.
-fn take(
-    step: &mut Step<'_>,
-    task: &Task,
-    class: &Class,
-    claim: &Claim,
-    start: bool,
-    taken: &mut Vec<Seq>,
-) -> Result<bool> {
+/// What came of trying to lease a task.
+enum Took {
+    Lease,
+    /// It stands aside under what is in its way.
+    Nothing,
+    /// It stays where it is, for others: the claimer's own budget has no room for its like.
+    Purse,
+}
+
+/// Leases a task, or puts it aside under what is in its way.
+fn take(step: &mut Step<'_>, task: &Task, class: &Class, claim: &Claim, start: bool) -> Result<Took> {
+    let claimer = claim.wants.agent.as_ref();
+    let leased_as = agents::leased_as(step, class, claimer)?;
     if task.guarded || step.has(Book::Budget) {
         let guards = locks::guards(step, task.seq)?;
         if let Some(thing) = locks::obstacle(step, task, &guards)? {
@@ -250,29 +274,29 @@ fn take(
                 reserve::pass(step, task, &guards.locks, &thing)?;
             }
             locks::park(step, task, thing.name)?;
-            return Ok(false);
+            return Ok(Took::Nothing);
         }
-        if let Some(held) = curb::purses::reserve(step, task, &guards)? {
-            curb::purses::hold(step, task, held)?;
-            return Ok(false);
+        if let Some(held) = curb::purses::reserve(step, task, &leased_as, &guards)? {
+            return Ok(match curb::purses::hold(step, task, held)? {
+                true => Took::Nothing,
+                false => Took::Purse,
+            });
         }
         locks::acquire(step, task.seq, guards)?;
     }
-    let agent = agents::doer(step, class, claim.wants.agent.as_ref())?;
     let terms = Terms {
         worker: &claim.worker,
-        agent,
+        agent: agents::doer(step, class, claimer)?,
         ttl: claim.ttl,
         start,
         seed: claim.seed,
     };
     let mut change = lease::grant(task, &terms, step.next_event(), step.now)?;
-    if let (Some(agent), None) = (agent, &class.agent) {
-        change.task.class = step.tx.class(step.project, &class.routed_to(agent))?;
+    if let Cow::Owned(routed) = &leased_as {
+        change.task.class = step.tx.class(step.project, routed)?;
     }
-    taken.push(task.seq);
     step.carry_out(change)?;
-    Ok(true)
+    Ok(Took::Lease)
 }
 
 fn answer(step: &mut Step<'_>, taken: &[Seq]) -> Result<Vec<Leased>> {

@@ -2,22 +2,21 @@
 //! [`domain::task::replan`].
 
 use domain::code::{self, Code, Refusal};
-use domain::decide::{self, Change, Context};
+use domain::decide::{self, Change};
 use domain::event::{Event, Kind};
 use domain::id::{EventNo, Seq};
 use domain::limits;
 use domain::run::RunState;
-use domain::store::{Admission, AdmitLimits, Command, IntoRun, NewEdge, NewTask, On, Result};
+use domain::store::{Admission, AdmitLimits, IntoRun, NewEdge, NewTask, On, Result};
 use domain::task::record::{Body, Failure, Join, Outcome, Task};
 use domain::task::replan::{
     DEPENDENTS, Dependent, EVENTS, Failed, KIND, OnExhausted, Place, piece_id, planner_id, planner_key, wrong,
 };
 use domain::task::spec::{Json, Spec, When, Work};
-use domain::task::state::Reason;
 use rustc_hash::FxHashMap;
 
 use super::admit;
-use super::settle::{self, Settled};
+
 use super::step::{self, Step};
 
 /// Lets a task whose last try has failed wait for a planner, if it is to be replanned.
@@ -130,56 +129,16 @@ pub(super) fn take_place(step: &mut Step<'_>, planner: &Task, outcome: &Outcome)
     wait_for(step, parent, first, count as u64)
 }
 
-/// Cancels who stands in for a task that was cancelled: there is nothing left to stand in for. `of` is its row before.
-pub(super) fn recall(
-    step: &mut Step<'_>,
-    of: &Task,
-    reason: Reason,
-    budget: &mut usize,
-    out: &mut Settled,
-) -> Result<()> {
-    let mut work = vec![of.clone()];
-    while let Some(parent) = work.pop() {
-        if parent.join.is_none() {
-            continue;
-        }
-        let children = step
-            .tx
-            .children(step.project, parent.seq, parent.children as usize)?;
-        step.load(&children)?;
-        if stands_for(step, &parent, &children)?.is_none() {
-            continue;
-        }
-        for seq in children {
-            let child = step.task(seq)?.clone();
-            if child.state.is_terminal() {
-                continue;
-            }
-            let ctx = Context {
-                token: None,
-                retry: None,
-                now: step.now,
-            };
-            let change = decide::command(&child, &Command::Cancel { reason }, &ctx)?;
-            step.carry_out(change)?;
-            let after = step.task(seq)?.clone();
-            out.note(&after);
-            settle::settle(step, seq, budget, out)?;
-            work.push(child);
-        }
-    }
-    Ok(())
-}
-
-/// A planner's end by its subtasks' results would leave no fragment.
+/// A planner's end by its subtasks' results would leave no fragment, and one with both would leave the subtasks where the
+/// fragment is refused. It may have some before it goes on.
 pub(super) fn check_children(step: &mut Step<'_>, planner: &Task, join: Option<Join>) -> Result<()> {
-    let Some(parent) = planner.parent.filter(|_| join == Some(Join::Complete)) else {
+    let Some(parent) = planner.parent.filter(|_| join != Some(Join::Continue)) else {
         return Ok(());
     };
     if !is_planner(step, planner)? || waits(step, parent, planner)?.is_none() {
         return Ok(());
     }
-    Err(wrong("a planner does not complete with its subtasks")
+    Err(wrong("a planner does not complete with subtasks")
         .help("let it `continue` when they are done, and leave its fragment as the result"))
 }
 

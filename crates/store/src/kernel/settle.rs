@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
-use domain::decide::edges::{self, Fate};
+use domain::decide::edges::{self, Fate, On};
+use domain::decide::{self, Context};
 use domain::id::{Project, Seq, TaskId};
 use domain::limits;
-use domain::store::Result;
+use domain::store::{Command, Result};
 use domain::task::record::{Join, Outcome, Task};
 use domain::task::spec::{Json, When};
 use domain::task::state::{Reason, State};
@@ -82,7 +83,7 @@ fn settle_from(
         let now = step.now.wall;
         for (dependent, when) in &edges {
             let task = step.task(*dependent)?;
-            let fate = edges::fate(*when, parent.state, parent.reason, task.upstream);
+            let fate = edges::fate_for(*when, On::from(&parent), task);
             let join = task.join;
             let change = edges::settle(task, fate, now)?;
             let moved = !change.moves.is_empty();
@@ -127,7 +128,8 @@ fn join_results(step: &mut Step<'_>, parent: &Task) -> Result<()> {
     let mut results: BTreeMap<String, serde_json::Value> = BTreeMap::new();
     for (seq, body) in bodies {
         let child = step.task(seq)?.clone();
-        if replan::is_planner(step, &child)? {
+        let skipped = (child.state, child.reason) == (State::Cancelled, Some(Reason::NotNeeded));
+        if skipped || replan::is_planner(step, &child)? {
             continue;
         }
         let name = body
@@ -165,6 +167,45 @@ fn join_results(step: &mut Step<'_>, parent: &Task) -> Result<()> {
     Ok(())
 }
 
+/// Cancels the subtasks that a cancelled task has waited for, and theirs: there is nobody left to wait for them. `of` is its row
+/// before.
+pub(super) fn recall(
+    step: &mut Step<'_>,
+    of: &Task,
+    reason: Reason,
+    budget: &mut usize,
+    out: &mut Settled,
+) -> Result<()> {
+    let mut work = vec![of.clone()];
+    while let Some(parent) = work.pop() {
+        if parent.join.is_none() {
+            continue;
+        }
+        let children = step
+            .tx
+            .children(step.project, parent.seq, parent.children as usize)?;
+        step.load(&children)?;
+        for seq in children {
+            let child = step.task(seq)?.clone();
+            if child.state.is_terminal() {
+                continue;
+            }
+            let ctx = Context {
+                token: None,
+                retry: None,
+                now: step.now,
+            };
+            let change = decide::command(&child, &Command::Cancel { reason }, &ctx)?;
+            step.carry_out(change)?;
+            let after = step.task(seq)?.clone();
+            out.note(&after);
+            settle(step, seq, budget, out)?;
+            work.push(child);
+        }
+    }
+    Ok(())
+}
+
 /// A failed task is tried again: edges that its end had settled are open once more, and tasks that fell only
 /// because of it are revived, as are those that fell because of them.
 pub(super) fn reopen(step: &mut Step<'_>, before: &Task) -> Result<()> {
@@ -182,8 +223,8 @@ pub(super) fn reopen(step: &mut Step<'_>, before: &Task) -> Result<()> {
     }
     let mut revivals = 0;
     let mut doomed = Vec::new();
-    let mut work = VecDeque::from([(before.seq, before.state, before.reason)]);
-    while let Some((seq, state, reason)) = work.pop_front() {
+    let mut work = VecDeque::from([(before.seq, On::from(before))]);
+    while let Some((seq, on)) = work.pop_front() {
         let mut after = Seq(0);
         loop {
             let edges = step
@@ -193,8 +234,8 @@ pub(super) fn reopen(step: &mut Step<'_>, before: &Task) -> Result<()> {
             step.load(&dependents)?;
             for (dependent, when) in &edges {
                 let task = step.task(*dependent)?.clone();
-                let fate = edges::fate(*when, state, reason, task.upstream);
-                let change = edges::reopen(&task, fate, step.now.wall)?;
+                let fate = edges::fate_for(*when, on, &task);
+                let change = edges::reopen(&task, fate)?;
                 let mut revived = task.state == State::Cancelled && !change.moves.is_empty();
                 step.carry_out(change)?;
                 let task = step.task(*dependent)?.clone();
@@ -207,7 +248,12 @@ pub(super) fn reopen(step: &mut Step<'_>, before: &Task) -> Result<()> {
                 }
                 revivals += u64::from(revived);
                 if revived && task.dependents > 0 {
-                    work.push_back((task.seq, State::Cancelled, Some(Reason::UpstreamFailed)));
+                    let fallen = On {
+                        parent: task.parent,
+                        state: State::Cancelled,
+                        reason: Some(Reason::UpstreamFailed),
+                    };
+                    work.push_back((task.seq, fallen));
                 }
             }
             match edges.last() {
@@ -250,7 +296,7 @@ fn other_cause(step: &mut Step<'_>, task: &Task) -> Result<Option<Reason>> {
     let mut cause = None;
     for (on, when) in after {
         let on = step.task(on)?;
-        match edges::fate(when, on.state, on.reason, task.upstream) {
+        match edges::fate_for(when, On::from(on), task) {
             Fate::Dead(Reason::UpstreamFailed) => return Ok(None),
             Fate::Dead(reason) => cause = Some(reason),
             Fate::Open | Fate::Holds => {}

@@ -250,10 +250,11 @@ impl<'a> Step<'a> {
         self.writes.gone.tasks.push((task, key));
     }
 
-    /// Completes what follows from the rest of a row: a task that becomes ready is scored for that moment, and one
-    /// that is not ready waits in no line.
+    /// Completes what follows from the rest of a row: a task that becomes ready, or whose priority has changed in line, is scored
+    /// for that moment, and one that is not ready waits in no line.
     fn finished(&self, mut task: Task, before: Option<&Task>) -> Task {
-        if task.state == State::Ready && before.is_none_or(|before| before.state != State::Ready) {
+        let in_line = |before: &Task| (before.state, before.priority) == (State::Ready, task.priority);
+        if task.state == State::Ready && !before.is_some_and(in_line) {
             task.score = self.order.score(&task.facts(), self.now.wall);
         }
         if task.state != State::Ready {

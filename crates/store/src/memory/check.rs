@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use domain::book::Book;
-use domain::decide::edges::{Fate, fate};
+use domain::decide::edges::{Fate, On, fate_for};
 use domain::event::Verifier;
 use domain::id::Seq;
 use domain::prune::{BEGINNING, Beginning};
@@ -240,7 +240,7 @@ fn edges(shelf: &Shelf, found: &mut Findings) {
         *dependents.entry(parent).or_default() += 1;
         let settled = shelf.unsettled.get(&parent).is_none_or(|last| child <= *last);
         let (open, dead) = waits.entry(child).or_default();
-        match fate(when, from.state, from.reason, to.upstream) {
+        match fate_for(when, On::from(from), to) {
             Fate::Dead(_) if settled => *dead += 1,
             Fate::Holds if settled => {}
             _ => *open += 1,

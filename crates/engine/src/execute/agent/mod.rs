@@ -14,6 +14,7 @@ use std::time::Duration;
 use domain::limits;
 use domain::store::{Children, Upstream};
 use domain::task::outside;
+use domain::task::proposed;
 use domain::task::record::{Failure, Outcome};
 use domain::task::replan;
 use domain::task::spec::{Json, Spec, Work};
@@ -26,6 +27,7 @@ use super::{Finish, Job, http};
 use crate::engine::Engine;
 use crate::outside::Outside;
 use crate::process::output;
+use crate::trace;
 use merge::Merged;
 use tree::Tree;
 
@@ -213,7 +215,7 @@ impl Call<'_> {
             outcome, children, ..
         } = &mut finish
         {
-            no_commands(children.as_ref())?;
+            admit(children.as_ref())?;
             if outcome.result.is_none() {
                 outcome.result = self.said().await;
             }
@@ -290,16 +292,23 @@ fn with_children(finish: Finish, left: Option<Children>) -> Finish {
     }
 }
 
-/// An agent hands in prompts, questions and waits; commands it may not choose.
-fn no_commands(children: Option<&Children>) -> Result<(), Failure> {
-    let Some(children) = children else {
-        return Ok(());
-    };
-    for task in &children.admission.tasks {
-        let spec = serde_json::from_str::<Spec>(&task.body).ok();
-        let free =
-            spec.is_none_or(|spec| matches!(spec.work, Work::Shell(_) | Work::Argv(_) | Work::Http(_)));
-        if free {
+/// An agent hands in what it may ask for, and nothing else.
+fn admit(children: Option<&Children>) -> Result<(), Failure> {
+    for task in children.iter().flat_map(|children| &children.admission.tasks) {
+        let why = match serde_json::from_str::<Spec>(&task.body) {
+            Err(e) => Some(e.to_string()),
+            Ok(mut spec) => {
+                // Its place in a trace is ours.
+                spec.env.remove(trace::VARIABLE);
+                let mut admitted = spec.clone();
+                match proposed::admit(&mut admitted) {
+                    Err(refused) => Some(format!("it is or has {refused}")),
+                    Ok(()) if admitted != spec => Some("it sets variables or secrets".to_owned()),
+                    Ok(()) => None,
+                }
+            }
+        };
+        if let Some(why) = why {
             let key = task
                 .key
                 .as_ref()
@@ -307,7 +316,7 @@ fn no_commands(children: Option<&Children>) -> Result<(), Failure> {
             return Err(Failure {
                 class: Some("permission denied".into()),
                 ..Failure::new(format!(
-                    "subtask `{key}`: an agent hands in prompts, and neither commands nor calls"
+                    "subtask `{key}`: an agent hands in prompts, questions and waits, and neither commands nor calls: {why}"
                 ))
             });
         }

@@ -50,9 +50,8 @@ pub fn admit(tx: &mut dyn Tx, project: &Project, admission: &Admission, now: Now
 fn fingerprint(admission: &Admission) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     for task in &admission.tasks {
-        hasher
-            .update(&task.digest)
-            .update(format!("{:?}{:?}{:?}", task.key, task.after, task.parent).as_bytes());
+        let edges = serde_json::to_vec(&(&task.key, &task.after, &task.parent)).expect("edges serialise");
+        hasher.update(&task.digest).update(&edges);
     }
     *hasher.finalize().as_bytes()
 }

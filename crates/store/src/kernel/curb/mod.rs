@@ -30,9 +30,11 @@ pub(super) struct Curbs {
     purses: purses::Purses,
 }
 
-/// Follows a lease that has begun or ended with this change of a row.
+/// Follows a lease that has begun or ended with this change of a row. Both count under the class that the task has while it
+/// is leased: the choice of an agent is taken back with the end.
 pub(super) fn follow(step: &mut Step<'_>, before: &Task, after: &Task) -> Result<()> {
-    let class = step.class(after.class)?;
+    let leased = if after.lease.is_some() { after } else { before };
+    let class = step.class(leased.class)?;
     let by_class = class.breaker.is_some() || step.has(Book::Limit) || step.has(Book::Breaker);
     match (&before.lease, &after.lease) {
         (None, Some(_)) if by_class => classes::begin(step, &class),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use domain::book::Book;
 use domain::curb::Scope;
-use domain::curb::budget::{Account, Answer, Budget, Cap, Habit, Unit, Usage};
+use domain::curb::budget::{Account, Answer, Budget, Cap, Habit, PREFIX, Unit, Usage};
 use domain::decide::Change;
 use domain::event::Kind;
 use domain::store::Result;
@@ -48,7 +48,7 @@ struct Share {
 
 /// The name under which tasks are parked that wait for a budget, and under which its account is kept.
 fn thing(scope: &str) -> Arc<str> {
-    format!("budget:{scope}").into()
+    format!("{PREFIX}{scope}").into()
 }
 
 fn share_key(task: &Task) -> Arc<str> {
@@ -124,12 +124,22 @@ fn habit(step: &mut Step<'_>, class: &Class) -> Result<usize> {
 pub(in super::super) enum Held {
     Parked(Arc<str>),
     Asks(Box<Change>),
+    /// The budget of an agent that it is not for alone: others may take it.
+    OfClaimer,
 }
 
-/// Asks all budgets above a task whether it may begin, and reserves what it may use, or tells what holds it back.
-pub(in super::super) fn reserve(step: &mut Step<'_>, task: &Task, guards: &Guards) -> Result<Option<Held>> {
-    let class = step.class(task.class)?;
-    let places = above(step, task, &class)?;
+/// Asks all budgets above a task whether it may begin under the class that it has while it is leased, and reserves what it may
+/// use, or tells what holds it back.
+pub(in super::super) fn reserve(
+    step: &mut Step<'_>,
+    task: &Task,
+    class: &Class,
+    guards: &Guards,
+) -> Result<Option<Held>> {
+    let anybodys = step.class(task.class)?.agent.is_none();
+    let of_claimer = class.agent.as_ref().filter(|_| anybodys);
+    let of_claimer = of_claimer.map(|agent| thing(&Scope::Agent(agent.to_string()).to_string()));
+    let places = above(step, task, class)?;
     if places.is_empty() && guards.budget.is_none() {
         return Ok(None);
     }
@@ -138,7 +148,7 @@ pub(in super::super) fn reserve(step: &mut Step<'_>, task: &Task, guards: &Guard
         .pop()
         .unwrap_or_default();
     let mut need = Cap::default();
-    let known = habit(step, &class)?;
+    let known = habit(step, class)?;
     for unit in Unit::ALL {
         // What somebody has granted a task that has no cap is its cap.
         let granted = || (share.raised.of(unit) > 0.0).then_some(0.0);
@@ -167,7 +177,11 @@ pub(in super::super) fn reserve(step: &mut Step<'_>, task: &Task, guards: &Guard
         let purse = &step.curbs.purses.known[*place];
         let (key, account) = (purse.key.clone(), purse.account);
         let budget = purse.budget.expect("only those with a budget were chosen");
-        let (unit, why) = match account.answer(&budget, need) {
+        let answer = account.answer(&budget, need);
+        if answer != Answer::Yes && of_claimer.as_ref() == Some(&key) {
+            return Ok(Some(Held::OfClaimer));
+        }
+        let (unit, why) = match answer {
             Answer::Yes => continue,
             Answer::Later(_) => return Ok(Some(Held::Parked(key))),
             Answer::No(unit) => (unit, "the budget does not suffice"),
@@ -183,9 +197,9 @@ pub(in super::super) fn reserve(step: &mut Step<'_>, task: &Task, guards: &Guard
         let purse = &mut step.curbs.purses.known[*place];
         purse.account.asking = Some(task.seq.0);
         purse.changed = true;
-        let scope = key.strip_prefix("budget:").unwrap_or(&key).to_owned();
+        let scope = key.strip_prefix(PREFIX).unwrap_or(&key).to_owned();
         let spent = account.spent.of(unit);
-        if !why.contains("soft") {
+        if !matches!(answer, Answer::Ask(_)) {
             let data = Json::of(&json!({ "budget": scope, "unit": unit.as_str(), "spent": spent }));
             step.emit_other(Kind::BudgetExhausted, Some(data));
         }
@@ -252,7 +266,7 @@ pub(super) fn settle(
         let warned = purse.account.warn(&budget);
         let (key, spent) = (purse.key.clone(), purse.account.spent);
         if let Some(unit) = warned {
-            let scope = key.strip_prefix("budget:").unwrap_or(&key);
+            let scope = key.strip_prefix(PREFIX).unwrap_or(&key);
             let data = json!({ "budget": scope, "unit": unit.as_str(), "spent": spent.of(unit) });
             step.emit_other(Kind::BudgetWarned, Some(Json::of(&data)));
         }
@@ -349,10 +363,12 @@ pub(super) fn save(step: &mut Step<'_>) {
     step.curbs.purses = purses;
 }
 
-/// Parks a task, or puts it into the inbox.
-pub(in super::super) fn hold(step: &mut Step<'_>, task: &Task, held: Held) -> Result<()> {
+/// Parks a task, or puts it into the inbox. Returns whether it stands aside now.
+pub(in super::super) fn hold(step: &mut Step<'_>, task: &Task, held: Held) -> Result<bool> {
     match held {
-        Held::Parked(thing) => locks::park(step, task, thing),
-        Held::Asks(change) => step.carry_out(*change).map(drop),
+        Held::Parked(thing) => locks::park(step, task, thing)?,
+        Held::Asks(change) => drop(step.carry_out(*change)?),
+        Held::OfClaimer => return Ok(false),
     }
+    Ok(true)
 }

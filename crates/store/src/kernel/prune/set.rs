@@ -1,6 +1,6 @@
 //! Which tasks can go together: only those on which nothing depends that stays.
 
-use domain::decide::edges::{Fate, fate};
+use domain::decide::edges::{Fate, On, fate_for};
 use domain::id::{Key, Seq};
 use domain::store::Result;
 use domain::task::record::Task;
@@ -198,7 +198,7 @@ impl Piece<'_, '_> {
             let edges = self.step.tx.dependents(self.step.project, task.seq, at, 1)?;
             let joined = edges.iter().find(|(dependent, _)| *dependent == parent);
             let when = joined.map_or(When::Finished, |(_, when)| *when);
-            if let Fate::Dead(_) = fate(when, task.state, task.reason, row.upstream) {
+            if let Fate::Dead(_) = fate_for(when, On::from(task), &row) {
                 row.dead = row.dead.saturating_sub(1);
             }
         }
