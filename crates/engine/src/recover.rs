@@ -7,7 +7,7 @@ use domain::store::Result;
 use serde_json::Value;
 
 use crate::engine::{Engine, trouble};
-use crate::process::presence;
+use crate::process::presence::{self, Dead};
 use crate::worker::pool;
 
 /// How long strays of a dead worker may take to end before they are killed.
@@ -18,15 +18,12 @@ const GRACE: Duration = Duration::from_secs(2);
 ///
 /// A worker's lock file is free only when the worker and its guard are gone, and whoever recovers holds the lock
 /// meanwhile: so a living worker is never robbed, and two rescuers do not meet. When this process dies half
-/// way, the next one begins again.
+/// way, the next one begins again; so it does with a worker of which something could not be ended.
 pub async fn recover(engine: &Engine) -> Result<usize> {
     let folder = engine.home.workers();
     let found = tokio::task::spawn_blocking(move || {
         let dead = presence::dead(&folder).unwrap_or_default();
-        dead.iter().for_each(|worker| {
-            worker.reap(GRACE);
-        });
-        dead
+        gone(dead, |worker| worker.reap(GRACE))
     });
     let mut recovered = 0;
     for worker in found.await.unwrap_or_default() {
@@ -47,6 +44,19 @@ pub async fn recover(engine: &Engine) -> Result<usize> {
         }
     }
     Ok(recovered)
+}
+
+/// Those of whom nothing runs any more. The others keep their leases and their files, for the next rescuer.
+fn gone(dead: Vec<Dead>, reap: impl Fn(&Dead) -> bool) -> Vec<Dead> {
+    let is_gone = |worker: &Dead| {
+        let is_gone = reap(worker);
+        if !is_gone {
+            let worker = worker.incarnation.as_str();
+            tracing::warn!(worker, "what is left of a dead worker could not be ended");
+        }
+        is_gone
+    };
+    dead.into_iter().filter(is_gone).collect()
 }
 
 /// Whether another living process of this machine works on the run.
@@ -83,5 +93,26 @@ impl Rescue {
 impl Drop for Rescue {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::presence::Presence;
+
+    #[test]
+    fn a_worker_of_which_something_runs_is_left_to_the_next_rescuer() {
+        let folder = tempfile::tempdir().unwrap();
+        for worker in ["w-quiet", "w-stuck"] {
+            drop(Presence::enter(folder.path(), worker, &Value::Null).unwrap());
+        }
+        let dead = presence::dead(folder.path()).unwrap();
+        let mut rescued = gone(dead, |worker| worker.incarnation == "w-quiet");
+        assert_eq!(rescued.len(), 1);
+        rescued.pop().unwrap().remove().unwrap();
+        let left = presence::dead(folder.path()).unwrap();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].incarnation, "w-stuck");
     }
 }

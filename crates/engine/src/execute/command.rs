@@ -62,7 +62,7 @@ impl Commands {
 
     /// The same for a program that is not the task's own.
     pub(super) async fn call(&self, engine: &Engine, job: &Job, start: Start) -> Finish {
-        let files = Files::new(&self.scratch, job);
+        let files = self.files(job);
         let finish = self
             .attempt(engine, job, start, &files)
             .await
@@ -71,9 +71,9 @@ impl Commands {
         finish
     }
 
-    /// The attempt's latest progress document.
-    pub fn progress(&self, job: &Job) -> Option<Json> {
-        Files::new(&self.scratch, job).progress()
+    /// The files of an attempt.
+    pub fn files(&self, job: &Job) -> Files {
+        Files::new(&self.scratch, job)
     }
 
     async fn attempt(
@@ -89,12 +89,13 @@ impl Commands {
             // Read anew for each attempt, and once in it.
             let _ = job.mask.set(mask);
         }
-        files.prepare(job, &self.store_url, project).map_err(|e| {
-            Failure::new(format!(
-                "the attempt's files could not be written to {}: {e}",
-                self.scratch.display()
-            ))
-        })?;
+        if let Err(error) = files.prepare(job, &self.store_url, project) {
+            // That is no fault of the task, and others may do it: they get the time to take it.
+            let folder = self.scratch.display();
+            tracing::warn!(%folder, %error, "the files of an attempt cannot be written: it is handed back");
+            tokio::time::sleep(SICK).await;
+            return Ok(Finish::Stopped);
+        }
         let record = engine
             .home
             .output(&engine.project, job.leased.task.seq, job.attempt());
@@ -144,17 +145,16 @@ impl Commands {
                 timed_out: false,
             });
         }
-        if ended.how == How::Cancelled {
+        let by_guard = ended.by_guard && ended.how != How::Exit(0);
+        if by_guard || ended.how == How::Cancelled {
             return Ok(Finish::Stopped);
         }
         if ended.how == How::Exit(0) {
             return completed(engine, job, files).await;
         }
-        let usage = files.usage().ok().flatten();
-        let last = tokio::task::spawn_blocking(move || last_line(&record))
-            .await
-            .ok()
-            .flatten();
+        let files = files.clone();
+        let read = move || (files.usage().ok().flatten(), last_line(&record));
+        let (usage, last) = tokio::task::spawn_blocking(read).await.unwrap_or_default();
         Ok(Finish::Failed {
             failure: failure(&ended, timeout, last.as_deref()),
             usage,
@@ -163,6 +163,8 @@ impl Commands {
     }
 }
 
+/// How long a worker that cannot write the files of an attempt keeps the place of that attempt empty.
+const SICK: Duration = Duration::from_secs(3);
 /// How often an attempt's report of what it uses is read.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -201,7 +203,40 @@ fn argv(work: &Work) -> Vec<String> {
     }
 }
 
+/// The end of a program with all that it has left. Reading that, and keeping a large result, takes its time and a
+/// thread of its own; most programs leave nothing.
 async fn completed(engine: &Engine, job: &Job, files: &Files) -> Result<Finish, Failure> {
+    if !files.any_left() {
+        return Ok(Finish::Completed {
+            outcome: Outcome::default(),
+            cached: false,
+            children: None,
+        });
+    }
+    let (engine, job, files) = (engine.clone(), without_inputs(job), files.clone());
+    let collected = tokio::task::spawn_blocking(move || collected(&engine, &job, &files)).await;
+    collected.unwrap_or_else(|e| {
+        let why = format!("what the program left could not be read: {e}");
+        Err(Failure::new(why))
+    })
+}
+
+/// The same attempt without what others have left for it, of which there may be much.
+fn without_inputs(job: &Job) -> Job {
+    Job {
+        leased: Arc::clone(&job.leased),
+        spec: Arc::clone(&job.spec),
+        run: job.run,
+        results: Vec::new(),
+        children: Vec::new(),
+        error: None,
+        steering: job.steering.clone(),
+        mask: Arc::clone(&job.mask),
+        trace: job.trace,
+    }
+}
+
+fn collected(engine: &Engine, job: &Job, files: &Files) -> Result<Finish, Failure> {
     let mut result = files.result()?;
     if let Some(large) = result.take_if(|result| result.get().len() > limits::RESULT_BYTES) {
         result = Some(set_aside(engine, job, &large)?);

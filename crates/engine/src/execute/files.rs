@@ -1,7 +1,9 @@
 //! The files and variables through which an attempt and its program speak. `docs/tasks.md` is the reference for
 //! those who write such programs.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -13,6 +15,7 @@ use domain::task::record::{Failure, Join};
 use domain::task::spec::{Json, Source, Spec, When};
 use domain::time::Timestamp;
 use rustc_hash::FxHashMap;
+use rustix::fs::OFlags;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,6 +27,43 @@ use crate::trace;
 
 /// Results up to this size also travel in the environment.
 const RESULT_VARIABLE_BYTES: usize = 8 * 1024;
+
+/// A file in which the program may give something back, as its failures name it.
+struct Given {
+    name: &'static str,
+    what: &'static str,
+    /// The verb that goes with it.
+    has: &'static str,
+    max: u64,
+}
+
+const RESULT: Given = Given {
+    name: "result.json",
+    what: "the result in $BELL_RESULT",
+    has: "has",
+    max: limits::RESULT_FILE_BYTES,
+};
+
+const USAGE: Given = Given {
+    name: "usage.json",
+    what: "the usage in $BELL_USAGE",
+    has: "has",
+    max: limits::RESULT_BYTES as u64,
+};
+
+const PROGRESS: Given = Given {
+    name: "progress.json",
+    what: "the progress",
+    has: "has",
+    max: limits::RESULT_BYTES as u64,
+};
+
+const SUBTASKS: Given = Given {
+    name: "subtasks.jsonl",
+    what: "the subtasks in $BELL_SUBTASKS",
+    has: "have",
+    max: limits::SUBTASKS_FILE_BYTES,
+};
 
 /// The scratch files of one attempt; removed with [`Files::remove`].
 #[derive(Clone, Debug)]
@@ -92,10 +132,10 @@ impl Files {
             ("BELL_ATTEMPT_KEY".into(), job.attempt_key()),
             ("BELL_TOKEN".into(), leased.token.to_string()),
             ("BELL_INPUT".into(), path("input.json")),
-            ("BELL_RESULT".into(), path("result.json")),
-            ("BELL_PROGRESS".into(), path("progress.json")),
-            ("BELL_USAGE".into(), path("usage.json")),
-            ("BELL_SUBTASKS".into(), path("subtasks.jsonl")),
+            ("BELL_RESULT".into(), path(RESULT.name)),
+            ("BELL_PROGRESS".into(), path(PROGRESS.name)),
+            ("BELL_USAGE".into(), path(USAGE.name)),
+            ("BELL_SUBTASKS".into(), path(SUBTASKS.name)),
         ];
         env.extend(
             leased
@@ -112,59 +152,76 @@ impl Files {
         env
     }
 
+    /// Whether there is anything to read of what counts when the program has ended well.
+    pub fn any_left(&self) -> bool {
+        [RESULT, USAGE, SUBTASKS]
+            .iter()
+            .any(|given| self.path(given.name).symlink_metadata().is_ok())
+    }
+
     /// The result document, if the program left one.
     pub fn result(&self) -> Result<Option<Json>, Failure> {
-        self.document(
-            "result.json",
-            "the result in $BELL_RESULT",
-            limits::RESULT_FILE_BYTES,
-        )
+        self.document(&RESULT)
     }
 
     pub fn usage(&self) -> Result<Option<Json>, Failure> {
-        self.document(
-            "usage.json",
-            "the usage in $BELL_USAGE",
-            limits::RESULT_BYTES as u64,
-        )
+        self.document(&USAGE)
     }
 
     /// The latest progress document; one that is being written is read next time.
     pub fn progress(&self) -> Option<Json> {
-        self.document("progress.json", "the progress", limits::RESULT_BYTES as u64)
-            .ok()
-            .flatten()
-    }
-
-    fn document(&self, name: &str, what: &str, max: u64) -> Result<Option<Json>, Failure> {
-        let path = self.path(name);
-        match std::fs::metadata(&path) {
-            Err(_) => return Ok(None),
-            Ok(about) if about.len() > max => {
-                return Err(validation(format!(
-                    "{what} has {} bytes, the limit is {max}",
-                    about.len()
-                )));
-            }
-            Ok(about) if about.len() == 0 => return Ok(None),
-            Ok(_) => {}
-        }
-        let text = std::fs::read_to_string(&path).map_err(|e| validation(format!("{what}: {e}")))?;
-        let text = self.hidden(text);
-        Json::parse(text.trim())
-            .map(Some)
-            .map_err(|e| validation(format!("{what} is not JSON: {e}")))
+        self.document(&PROGRESS).ok().flatten()
     }
 
     /// The subtasks that the program left, if any.
     pub fn subtasks(&self, job: &Job, actor: &Arc<str>, now: Timestamp) -> Result<Option<Children>, Failure> {
-        let path = self.path("subtasks.jsonl");
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(validation(format!("the subtasks in $BELL_SUBTASKS: {e}"))),
+        match self.text(&SUBTASKS)? {
+            Some(text) => read_subtasks(&text, job, actor, now).map_err(validation),
+            None => Ok(None),
+        }
+    }
+
+    fn document(&self, given: &Given) -> Result<Option<Json>, Failure> {
+        let Some(text) = self.text(given)? else {
+            return Ok(None);
         };
-        read_subtasks(&self.hidden(text), job, actor, now).map_err(validation)
+        Json::parse(text.trim())
+            .map(Some)
+            .map_err(|e| validation(format!("{} is not JSON: {e}", given.what)))
+    }
+
+    /// What the program has put into a file; `None` when that is nothing. The program decides what lies there, so
+    /// reading it neither blocks nor takes more memory than the bound.
+    fn text(&self, given: &Given) -> Result<Option<String>, Failure> {
+        let Given { what, has, max, .. } = given;
+        let fault = |why: String| validation(format!("{what}: {why}"));
+        let Some(file) = open(&self.path(given.name)).map_err(|e| fault(e.to_string()))? else {
+            return Ok(None);
+        };
+        let about = file.metadata().map_err(|e| fault(e.to_string()))?;
+        if !about.is_file() {
+            return Err(fault("there is no plain file".into()));
+        }
+        match about.len() {
+            0 => return Ok(None),
+            bytes if bytes > *max => {
+                return Err(validation(format!(
+                    "{what} {has} {bytes} bytes, the limit is {max}"
+                )));
+            }
+            _ => {}
+        }
+        // Somebody may still be writing to it.
+        let mut bounded = file.take(max + 1);
+        let mut text = String::new();
+        let read = bounded.read_to_string(&mut text);
+        if bounded.limit() == 0 {
+            return Err(validation(format!(
+                "{what} {has} more than {max} bytes, which is the limit"
+            )));
+        }
+        read.map_err(|e| fault(e.to_string()))?;
+        Ok(Some(self.hidden(text)))
     }
 
     /// Writes what an agent is asked; returns the path.
@@ -177,14 +234,28 @@ impl Files {
     pub fn remove(&self) {
         for what in [
             "input.json",
-            "result.json",
-            "progress.json",
-            "usage.json",
-            "subtasks.jsonl",
+            RESULT.name,
+            PROGRESS.name,
+            USAGE.name,
+            SUBTASKS.name,
             "prompt.txt",
         ] {
             let _ = std::fs::remove_file(self.path(what));
         }
+    }
+}
+
+/// Opens what lies there for reading, without waiting for the other end of a pipe or taking over a terminal.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let opened = File::options()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path);
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

@@ -40,19 +40,20 @@ impl Leash {
         self.group
     }
 
-    /// Reaps the leader, which must have ended; the rest of the group must have been killed.
-    pub(super) fn release(mut self) {
-        if let Some(mut child) = self.let_go() {
-            let _ = child.wait();
-        }
+    /// Reaps the leader, which must have ended; the rest of the group must have been killed. Returns whether the guard may
+    /// have done that.
+    pub(super) fn release(mut self) -> bool {
+        let Some((mut child, by_guard)) = self.let_go() else {
+            return false;
+        };
+        let _ = child.wait();
+        by_guard
     }
 
-    fn let_go(&mut self) -> Option<Child> {
+    fn let_go(&mut self) -> Option<(Child, bool)> {
         let child = self.child.take()?;
-        if let Some(guard) = &self.guard {
-            guard.ended(self.group);
-        }
-        Some(child)
+        let by_guard = self.guard.as_ref().is_some_and(|guard| guard.ended(self.group));
+        Some((child, by_guard))
     }
 }
 
@@ -62,7 +63,7 @@ impl Drop for Leash {
             return;
         }
         self.group.signal(&[Signal::KILL]);
-        if let Some(mut child) = self.let_go() {
+        if let Some((mut child, _)) = self.let_go() {
             // It ends in a moment, but a destructor must not wait for it.
             let _ = thread::Builder::new()
                 .name("reaper".to_owned())

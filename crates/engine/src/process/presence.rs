@@ -103,6 +103,7 @@ impl Live {
 impl Dead {
     /// Ends what still carries the worker's mark, for its guard may have been killed too: `TERM`, and
     /// `KILL` after the grace. Returns whether all of it is known to be gone. Blocks meanwhile.
+    #[must_use = "what still runs may hold what the leases and locks protect"]
     pub fn reap(&self, grace: Duration) -> bool {
         strays::end(&Groups::new(), &Mark::worker(&self.incarnation), grace)
     }

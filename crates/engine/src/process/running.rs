@@ -37,6 +37,8 @@ pub struct Ended {
     /// The time in which it was free to run: suspension is left out, as in the timeout.
     pub elapsed: Duration,
     pub output: Captured,
+    /// The guard may have ended it, because this process seemed to hang: how it ended says nothing of the command then.
+    pub by_guard: bool,
 }
 
 /// A started command. Dropping it before [`Running::wait`] returned kills its group at once.
@@ -129,7 +131,7 @@ impl Running {
         let how = self.follow().await;
         let elapsed = self.life.elapsed(Instant::now());
         let group = self.leash.group();
-        self.leash.release();
+        let by_guard = self.leash.release();
         await_vanished(group).await;
         if self.life.is_forced() {
             let (mark, grace) = (self.mark, self.grace);
@@ -139,6 +141,7 @@ impl Running {
             how,
             elapsed,
             output: self.pump.finish().await,
+            by_guard,
         }
     }
 

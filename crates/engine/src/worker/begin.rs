@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use domain::code::{Code, Refusal};
+use domain::code::{Code, Kind, Refusal};
 use domain::id::Seq;
 use domain::limits::EACH_ITEMS;
 use domain::store::{Leased, Result};
@@ -12,7 +12,8 @@ use rustc_hash::FxHashMap;
 
 use super::ahead::Upstreams;
 use super::attempt::attempt;
-use super::dispatch::{Dispatch, Slot};
+use super::dispatch::{Dispatch, STORE_RETRY, Slot};
+use crate::engine::trouble;
 use crate::execute::{Finish, Job, Steering};
 use crate::trace::Place;
 
@@ -45,6 +46,13 @@ impl Dispatch {
         let (seq, token) = (leased.task.seq, leased.token);
         let job = match self.job(leased, upstream).await {
             Ok(job) => job,
+            // Nothing has run: a store that is away for a moment costs no try.
+            Err(refusal) if refusal.code.kind() == Kind::Store && refusal.code != Code::StoreCorrupt => {
+                trouble(&refusal, "a task could not begin");
+                self.settle(token, Finish::Stopped);
+                tokio::time::sleep(STORE_RETRY).await;
+                return;
+            }
             Err(refusal) => {
                 let failure = domain::task::record::Failure::new(refusal.to_string());
                 self.settle(token, Finish::failed(failure));

@@ -80,7 +80,7 @@ const TICK_EVERY: Duration = Duration::from_secs(1);
 /// How long an attempt that has ended may wait for others, so that they share a commit, while the worker has enough to do.
 const GATHER: Duration = Duration::from_millis(4);
 /// How long a failing store is left alone before the next try.
-const STORE_RETRY: Duration = Duration::from_millis(500);
+pub(super) const STORE_RETRY: Duration = Duration::from_millis(500);
 
 impl Dispatch {
     pub(super) async fn run(
@@ -104,6 +104,9 @@ impl Dispatch {
             let overdue = deadline.is_some_and(|at| Instant::now() >= at);
             if now_pace == Pace::Stop || overdue {
                 self.slots.values().for_each(|slot| slot.job.steering.cancel());
+                // What ended while it was suspended cannot be told, and nobody is here to tell it later.
+                let untold = std::mem::take(&mut self.held_back);
+                self.hand_back(untold.into_iter().map(|(token, _)| token).collect());
             }
             self.turn(now_pace, house).await?;
             if self.steer && last_steer.elapsed() >= STEER_EVERY {
@@ -150,7 +153,7 @@ impl Dispatch {
                     self.steer = self.holds_any();
                     changed = Box::pin(store.changed(moment));
                 }
-                _ = pace.changed() => {}
+                Ok(()) = pace.changed() => {}
                 slots = next_slots(&mut self.options.slots) => {
                     (self.options.jobs, self.wants.kinds) = (slots.count, slots.kinds);
                     self.hungry = true;
@@ -192,7 +195,8 @@ impl Dispatch {
         self.pending_since = None;
         let ends = std::mem::take(&mut self.pending);
         let begun = std::mem::take(&mut self.begun);
-        let claims = room + ahead > 0 && (self.hungry || !ends.is_empty());
+        // What is held beside goes along with what has ended: it is worth no commit of its own.
+        let claims = (room > 0 && self.hungry) || (room + ahead > 0 && !ends.is_empty());
         if ends.is_empty() && begun.is_empty() && !claims {
             return Ok(());
         }

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use super::dispatch::Dispatch;
 use super::house::{House, notice};
 use crate::engine::trouble;
+use crate::execute::files::Files;
 
 impl Dispatch {
     /// A lease counts from when it was asked for. What a busy store gave out late may be somebody else's by now: it is
@@ -61,13 +62,7 @@ impl Dispatch {
 
     /// Renews every lease, with the latest progress, and tells the guard how long that holds.
     pub(super) async fn renew(&mut self, house: &House) {
-        for slot in self
-            .slots
-            .values_mut()
-            .filter(|slot| matches!(slot.job.spec.work, Work::Shell(_) | Work::Argv(_)))
-        {
-            slot.progress = self.commands.progress(&slot.job);
-        }
+        self.read_progress().await;
         let renew = |token, progress| self.holder(token, Command::Renew { ttl: None, progress });
         let under_way = self
             .slots
@@ -88,6 +83,33 @@ impl Dispatch {
         }
         self.steer = self.holds_any();
         house.promise(begun.mono);
+    }
+
+    /// Reads how far the commands say they are, together and beside this loop.
+    async fn read_progress(&mut self) {
+        let commands = self
+            .slots
+            .values()
+            .filter(|slot| matches!(slot.job.spec.work, Work::Shell(_) | Work::Argv(_)));
+        let files: Vec<(Token, Files)> = commands
+            .map(|slot| (slot.token, self.commands.files(&slot.job)))
+            .collect();
+        if files.is_empty() {
+            return;
+        }
+        let read = move || -> Vec<_> {
+            files
+                .iter()
+                .map(|(token, files)| (*token, files.progress()))
+                .collect()
+        };
+        let read = tokio::task::spawn_blocking(read).await;
+        for (token, progress) in read.unwrap_or_default() {
+            let slot = self.slots.get_mut(&token.seq);
+            if let Some(slot) = slot.filter(|slot| slot.token == token) {
+                slot.progress = progress;
+            }
+        }
     }
 
     /// Looks at what others did to this worker's leases: cancelled and lost ones are stopped, suspended ones

@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::{Activity, Options, Pace, Slots, work_as};
+use crate::agents;
 use crate::engine::{Engine, is_away};
 
 /// What is set for a pool, or what it is without.
@@ -210,10 +211,7 @@ impl Scaler {
 /// Takes off what dead workers have left in pools.
 pub(crate) async fn forget(engine: &Engine, worker: &WorkerId) -> Result<()> {
     let ending = format!("@{worker}");
-    let entries = engine
-        .store
-        .entries(&engine.project, Book::Pool, "", domain::limits::PAGE_MAX)
-        .await?;
+    let entries = agents::entries(engine, Book::Pool, "").await?;
     let left = entries.iter().filter(|entry| entry.key.ends_with(&ending));
     let edits: Vec<Edit> = left.map(|entry| Edit::remove(Book::Pool, &entry.key)).collect();
     if edits.is_empty() {

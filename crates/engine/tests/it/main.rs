@@ -9,6 +9,7 @@ mod bench;
 mod duties;
 mod endpoint;
 mod lab;
+mod left;
 mod plans;
 mod pools;
 mod process;

@@ -38,6 +38,8 @@ struct Post {
     /// How many launches are under way.
     starting: usize,
     groups: BTreeSet<Group>,
+    /// Those that lived when a guard did not take news any more: it may have ended them.
+    doubted: BTreeSet<Group>,
     until: Option<Duration>,
     helper: Option<Helper>,
     started: Instant,
@@ -62,6 +64,7 @@ impl Guard {
             presence: presence.share()?,
             starting: 0,
             groups: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             until: None,
             helper: None,
             started: Instant::now(),
@@ -133,10 +136,12 @@ impl Guard {
         post.tell(News::Started(group));
     }
 
-    pub(in crate::process) fn ended(&self, group: Group) {
+    /// Returns whether the guard may have ended it.
+    pub(in crate::process) fn ended(&self, group: Group) -> bool {
         let mut post = self.post();
         post.groups.remove(&group);
-        post.tell(News::Ended(group));
+        let heard = post.tell(News::Ended(group));
+        post.doubted.remove(&group) || !heard
     }
 
     fn post(&self) -> MutexGuard<'_, Post> {
@@ -147,18 +152,22 @@ impl Guard {
 impl Post {
     /// A guard that does not take news any more has died, is stopped, or has begun to end our groups
     /// because we seemed to hang. We do not, so it goes, and with it its pipe, whose mere end would
-    /// be an order.
-    fn tell(&mut self, news: News) {
+    /// be an order. Returns false when that is what was found.
+    fn tell(&mut self, news: News) -> bool {
+        let mut heard = true;
         if let Some(helper) = &mut self.helper
             && helper.pipe.write_all(news.to_string().as_bytes()).is_err()
         {
             dismiss(&mut helper.child);
             self.helper = None;
+            self.doubted.extend(&self.groups);
+            heard = false;
         }
         let is_needed = self.helper.is_none() && (self.starting > 0 || !self.groups.is_empty());
         if is_needed && self.started.elapsed() >= RESTART_EVERY {
             self.restart();
         }
+        heard
     }
 
     fn restart(&mut self) {
