@@ -144,9 +144,10 @@ pub(crate) fn refusal(error: &clap::Error) -> Refusal {
     let text = error.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
+    let tails = ["tip:", "Usage:", "For more information"];
     let details = lines
         .clone()
-        .take_while(|line| !line.starts_with("tip:") && !line.starts_with("Usage:"));
+        .take_while(|line| !tails.iter().any(|tail| line.starts_with(tail)));
     let detail = std::iter::once(first.trim_start_matches("error: "))
         .chain(details)
         .collect::<Vec<_>>()
@@ -191,5 +192,16 @@ mod tests {
         let refusal = refusal(&error);
         assert_eq!(refusal.detail, "unrecognized subcommand 'lits'");
         assert!(refusal.help.unwrap().contains("list"));
+    }
+
+    #[test]
+    fn the_help_of_a_refusal_is_not_in_its_detail() {
+        let error = Cli::try_parse_from(["bell", "task", "add", ""]).unwrap_err();
+        let refusal = refusal(&error);
+        assert_eq!(
+            refusal.detail,
+            "invalid value '' for '<NAME>': it must not be empty"
+        );
+        assert!(refusal.help.unwrap().contains("--help"));
     }
 }

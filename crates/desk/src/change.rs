@@ -6,10 +6,10 @@ use api::answer::{Cancelled, Moved};
 use api::ask;
 use api::list::{Breakpoint, Breakpoints};
 use domain::code::{Code, Refusal};
-use domain::id::Seq;
+use domain::id::{Seq, TaskId};
 use domain::limits::PAGE_MAX;
 use domain::store::{Command, Filter, Reply, Request, Result, Target};
-use domain::task::record::{Failure, Outcome};
+use domain::task::record::{Failure, Outcome, Task};
 use domain::task::spec::Json;
 use domain::task::state::{Reason, State};
 use engine::engine::Engine;
@@ -26,13 +26,56 @@ pub async fn one(engine: &Engine, request: Request) -> Result<Reply> {
 
 /// Asks something of a task, by its id or key.
 pub async fn ask(engine: &Engine, text: &str, command: Command, key: Option<String>) -> Result<Reply> {
+    ask_found(engine, find::id(engine, text).await?, command, key).await
+}
+
+/// As [`ask`].
+pub async fn ask_found(engine: &Engine, id: TaskId, command: Command, key: Option<String>) -> Result<Reply> {
     let request = Request {
-        target: Target::Id(find::id(engine, text).await?),
-        command,
+        target: Target::Id(id.clone()),
+        command: command.clone(),
         actor: Arc::clone(&engine.actor),
         idempotency_key: key,
     };
-    one(engine, request).await
+    match one(engine, request).await {
+        Err(refusal) if refusal.code == Code::InvalidTransition => {
+            Err(in_words(engine, id, &command, refusal).await)
+        }
+        answer => answer,
+    }
+}
+
+/// The same "no", with what to do instead where the table of moves cannot know it.
+async fn in_words(engine: &Engine, id: TaskId, command: &Command, refusal: Refusal) -> Refusal {
+    match find::by_id(engine, id).await {
+        Ok(Some(view)) => instead(&view.task, command).unwrap_or(refusal),
+        _ => refusal,
+    }
+}
+
+fn instead(task: &Task, command: &Command) -> Option<Refusal> {
+    let (id, state) = (&task.id, task.state);
+    let (detail, help) = match command {
+        Command::Retry { .. } if state == State::Completed => (
+            format!("task {id} has completed and is not tried again"),
+            "add it anew, or begin a new run of its plan with `bell run PLAN --new`",
+        ),
+        // It asks by now.
+        Command::Resolve { .. } if state == State::Awaiting => return None,
+        Command::Resolve { .. } => {
+            let why = match (task.asks, state.is_terminal()) {
+                (false, _) => "is no breakpoint",
+                (true, false) => "does not ask yet",
+                (true, true) => "asks no more",
+            };
+            (
+                format!("task {id} {why}; it is {state}"),
+                "`bell breakpoint list` shows what waits for a person",
+            )
+        }
+        _ => return None,
+    };
+    Some(Refusal::new(Code::InvalidTransition, detail).help(help))
 }
 
 /// How a task stands after it was moved.

@@ -1,8 +1,10 @@
 //! How answers reach people and programs: data on stdout, everything else on stderr.
 //!
 //! Text is made with its colours ([`theme`]) and loses them on the way out where they are not wanted, so nothing
-//! else needs to know. [`table`] lays out rows, [`time`] says when, [`progress`] shows a run while it happens.
+//! else needs to know. [`table`] lays out rows, [`time`] says when, [`failure`] says why something failed, [`progress`]
+//! shows a run while it happens.
 
+pub(crate) mod failure;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod theme;

@@ -1,7 +1,7 @@
 //! A folder of its own with the real binary in it, and the one place where ids and times are redacted.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -20,7 +20,11 @@ pub(crate) struct Said {
 
 impl Said {
     pub(crate) fn of(command: &mut Command) -> Said {
-        let output = command.output().unwrap();
+        Said::at_the_end(command.output().unwrap())
+    }
+
+    /// Of a child that has ended, and whose output was kept.
+    pub(crate) fn at_the_end(output: Output) -> Said {
         Said {
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),

@@ -45,6 +45,8 @@ fn programs_get_one_document() {
     let said = bench.bell(&["task", "show", "b", "--json"]);
     insta::assert_snapshot!(said.out, @r#"{"type":"urn:bellwether:problem:task-not-found","code":"task-not-found","title":"There is no such task","detail":"project default has no task `b`","status":404,"help":"did you mean `a`? `bell task list` shows all"}"#);
     assert_eq!((said.err.as_str(), said.exit), ("", 2));
+    let said = bench.bell(&["task", "add", "", "--json"]);
+    insta::assert_snapshot!(said.out, @r#"{"type":"urn:bellwether:problem:invalid-argument","code":"invalid-argument","title":"An argument cannot be used","detail":"invalid value '' for '<NAME>': it must not be empty","status":400,"help":"`bell COMMAND --help` shows its options"}"#);
     assert_eq!(
         bench.problem(&["task", "shwo", "b"]),
         ("invalid-argument".to_owned(), 2)
@@ -92,6 +94,38 @@ fn refused_moves_change_nothing() {
         ("invalid-transition".to_owned(), 1)
     );
     assert_eq!(bench.json(&["task", "history", "a"])["count"], 2);
+}
+
+// proves: DESIGN 6
+#[test]
+fn what_cannot_be_answered_or_tried_again_is_told_why() {
+    let bench = Bench::new();
+    bench.json(&["task", "add", "a", "--id", "a"]);
+    insta::assert_snapshot!(bench.shown(&["breakpoint", "resolve", "a"]), @r"
+    exit 1
+    -- stderr
+    error[invalid-transition]: task a is no breakpoint; it is ready
+    help: `bell breakpoint list` shows what waits for a person
+    ");
+    let (id, token) = crate::bench::lease(&bench.json(&["task", "claim", "--worker", "me"]));
+    bench.json(&["task", "complete", &id, "--token", &token]);
+    insta::assert_snapshot!(bench.shown(&["task", "retry", "a"]), @r"
+    exit 1
+    -- stderr
+    error[invalid-transition]: task a has completed and is not tried again
+    help: add it anew, or begin a new run of its plan with `bell run PLAN --new`
+    ");
+
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks: { one: { breakpoint: first }, two: { breakpoint: then, after: one } }",
+    );
+    bench.json(&["submit", "plan.yaml"]);
+    let early = bench.bell(&["breakpoint", "resolve", "two"]).err;
+    assert!(early.contains("does not ask yet; it is blocked"), "{early}");
+    bench.json(&["breakpoint", "resolve", "one"]);
+    let late = bench.bell(&["breakpoint", "resolve", "one"]).err;
+    assert!(late.contains("asks no more; it is completed"), "{late}");
 }
 
 // proves: DESIGN 6

@@ -1,8 +1,11 @@
 //! Plans from beginning to end.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Said, redact};
+use crate::schedules::until;
 
 /// The lines of `bell run --json`, and its exit status.
 fn run(bench: &Bench, args: &[&str]) -> (Vec<Value>, i32) {
@@ -13,6 +16,18 @@ fn run(bench: &Bench, args: &[&str]) -> (Vec<Value>, i32) {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     (lines, said.exit)
+}
+
+/// What a run that stays has said at its end, when `meanwhile` was done beside it.
+fn beside(bench: &Bench, meanwhile: impl FnOnce()) -> Said {
+    let mut command = bench.command(&["run", "plan.yaml", "--wait"]);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    meanwhile();
+    Said::at_the_end(child.wait_with_output().unwrap())
 }
 
 // proves: DESIGN 6
@@ -370,4 +385,83 @@ fn what_a_user_cancelled_is_not_tried_again_and_that_is_told() {
     assert!(said.err.contains("--new"), "{said:?}");
     let refused = bench.bell(&["task", "retry", "a"]);
     assert!(refused.err.contains("was cancelled and stays so"), "{refused:?}");
+}
+
+// proves: DESIGN 6
+#[test]
+fn a_failure_without_an_error_is_told_with_its_reason() {
+    let bench = Bench::new();
+    bench.write("plan.yaml", "name: p\ntasks: { a: { agent: ann, prompt: x } }");
+    let claim = ["task", "claim", "--worker", "ann", "--ttl", "1ms", "--json"];
+    let run = beside(&bench, || {
+        for _ in 0..3 {
+            until("a claim", || bench.bell(&claim).out.contains("token"));
+        }
+    });
+    let lost = "lost with its worker too often\n";
+    assert_eq!(run.exit, 1, "{run:?}");
+    assert!(
+        run.out
+            .contains(&format!("  ✗ failed  a: {lost}      bell task logs ")),
+        "{run:?}"
+    );
+    assert!(run.err.contains(&format!("  failed: {lost}")), "{run:?}");
+    let why = bench.bell(&["task", "why", "a"]).out;
+    assert!(why.contains(&format!("  has failed (lost): {lost}")), "{why}");
+    let shown = bench.bell(&["task", "show", "a"]);
+    assert!(
+        shown.out.contains(lost) && shown.err.contains("task logs a"),
+        "{shown:?}"
+    );
+}
+
+// proves: DESIGN 6, DESIGN 10
+#[test]
+fn a_question_is_told_from_the_beginning_and_one_without_an_answer_has_no_logs() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks: { a: { breakpoint: { ask: 'go?', default: reject }, deadline: 300ms } }",
+    );
+    insta::assert_snapshot!(bench.shown(&["run", "plan.yaml"]), @r"
+    exit 1
+    ✗ failed  p in SPAN: 1 failed
+      ✗ failed  a: nobody answered in time
+    -- stderr
+    created a store in DIR/.bellwether
+    new run UUID: 1 task
+    CLOCK ? a  awaiting (breakpoint)
+    CLOCK ✗ a  failed: nobody answered in time
+    hint: `bell run plan.yaml` tries again what failed; what is done stays done
+    ");
+    insta::assert_snapshot!(bench.shown(&["task", "why", "a"]), @r"
+    exit 0
+    ✗ failed  a  UUID
+      has failed (timeout): nobody answered in time
+    ");
+    let shown = bench.bell(&["task", "show", "a"]);
+    assert!(
+        shown.out.contains("nobody answered in time") && shown.err.is_empty(),
+        "{shown:?}"
+    );
+}
+
+// proves: DESIGN 6
+#[test]
+fn a_run_says_how_a_suspended_task_goes_on() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks: { a: { run: 'touch begun; until [ -e go ]; do sleep 0.02; done' } }",
+    );
+    let run = beside(&bench, || {
+        until("the start", || bench.path().join("begun").exists());
+        bench.json(&["task", "suspend", "a"]);
+        bench.write("go", "");
+        bench.json(&["task", "resume", "a"]);
+    });
+    assert_eq!(run.exit, 0, "{run:?}");
+    let told = redact(&run.err, &bench.path());
+    let line = "CLOCK ‖ a  suspended: `bell task resume UUID` lets it go on\n";
+    assert!(told.contains(line), "{told}");
 }

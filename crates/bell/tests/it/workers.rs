@@ -209,12 +209,7 @@ fn interrupted(bench: &Bench, args: &[&str]) -> Said {
         .unwrap();
     until("the start", || begun.exists());
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    let output = child.wait_with_output().unwrap();
-    Said {
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-        exit: output.status.code().unwrap_or(-1),
-    }
+    Said::at_the_end(child.wait_with_output().unwrap())
 }
 
 // proves: DESIGN 6

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::Table;
-use crate::output::time;
+use crate::output::{failure, time};
 use crate::parse;
 
 /// List the dead letters
@@ -53,6 +53,7 @@ fn table(views: &[View], now: Timestamp) -> String {
     for view in views {
         let task = &view.task;
         let error = view.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
+        let error = error.map(|failure| failure.message.as_str());
         let name = match &view.body.key {
             Some(key) => key.to_string(),
             None => api::task::name(&view.body, &task.id),
@@ -63,7 +64,7 @@ fn table(views: &[View], now: Timestamp) -> String {
             task.id.to_string().into(),
             reason.unwrap_or_default().into(),
             name.into(),
-            error.map_or("", |failure| failure.message.as_str()).into(),
+            failure::text(error, task.reason).into(),
             task.attempts.to_string().into(),
             failed.unwrap_or_default().into(),
         ]);

@@ -45,8 +45,10 @@ pub(crate) fn load_text(context: &Context, path: &Path) -> Result<(Loaded, Strin
     let shown = shown(path);
     match domain::plan::read(&bytes, Format::of(path, &bytes), &shown) {
         Ok(plan) => {
-            let name = if is_stdin(path) { Path::new("stdin") } else { path };
-            let path = place(&context.cwd.join(name));
+            let path = match is_stdin(path) {
+                true => place(&context.cwd.join(of_stdin(&plan))),
+                false => place(&context.cwd.join(path)),
+            };
             Ok((
                 Loaded { plan, path },
                 String::from_utf8_lossy(&bytes).into_owned(),
@@ -57,6 +59,16 @@ pub(crate) fn load_text(context: &Context, path: &Path) -> Result<(Loaded, Strin
             Err(Error::Told(Exit::USAGE))
         }
     }
+}
+
+/// What stands for the path of a plan that was piped in: the same for the same text only, so that plans without a name are not
+/// taken for edits of each other.
+fn of_stdin(plan: &Plan) -> String {
+    let start: String = plan.digest[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("stdin-{start}")
 }
 
 /// One file has one path, however it was typed: by that a plan without a name is known again. A link to a plan is a plan of

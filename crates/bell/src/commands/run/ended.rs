@@ -12,7 +12,7 @@ use engine::runner::{self, How};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::progress::last_line;
+use crate::output::failure;
 use crate::output::table::one_line;
 use crate::output::theme::{self, paint};
 
@@ -133,18 +133,17 @@ async fn failures(engine: &Engine, ended: &runner::Ended) -> Result<String> {
             .as_ref()
             .map_or_else(|| view.task.id.to_string(), ToString::to_string);
         let error = view.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
-        let error = error
-            .map(|failure| last_line(&failure.message))
-            .unwrap_or_default();
+        let error = error.map(|failure| failure.message.as_str());
         text += &format!(
-            "  {}  {}: {error}\n",
+            "  {}  {}: {}\n",
             theme::state_text(State::Failed, None),
-            one_line(&name)
+            one_line(&name),
+            failure::line(error, view.task.reason)
         );
-        text += &format!(
-            "      {}\n",
-            paint(theme::DIM, &format!("bell task logs {}", view.task.id))
-        );
+        if view.task.attempt() > 0 {
+            let logs = format!("bell task logs {}", view.task.id);
+            text += &format!("      {}\n", paint(theme::DIM, &logs));
+        }
     }
     match failed.saturating_sub(views.len()) {
         0 => Ok(text),

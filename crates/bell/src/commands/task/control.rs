@@ -3,7 +3,7 @@
 use api::answer::{Cancelled, Moved};
 use desk::find;
 use domain::id::AgentName;
-use domain::store::{Command, Reply, Request, Target};
+use domain::store::{Command, Reply};
 use domain::task::spec::Moment;
 use domain::task::state::Reason;
 use engine::engine::Engine;
@@ -137,28 +137,8 @@ impl Retry {
 }
 
 async fn ask(engine: &Engine, id: &str, command: Command, once: Once) -> Result<Reply> {
-    let request = Request {
-        target: Target::Id(find::typed_id(engine, id).await?),
-        command,
-        actor: engine.actor.clone(),
-        idempotency_key: once.idempotency_key,
-    };
-    one(engine, request).await
-}
-
-/// Carries out one request.
-pub(super) async fn one(engine: &Engine, request: Request) -> Result<Reply> {
-    let mut replies = engine
-        .store
-        .change(&engine.project, vec![request], engine.now())
-        .await?;
-    let reply = replies.pop().unwrap_or_else(|| {
-        Err(domain::code::Refusal::new(
-            domain::code::Code::Internal,
-            "a request got no answer",
-        ))
-    });
-    Ok(reply?)
+    let id = find::typed_id(engine, id).await?;
+    Ok(desk::change::ask_found(engine, id, command, once.idempotency_key).await?)
 }
 
 /// Tells how a task stands after it was moved.

@@ -117,7 +117,7 @@ pub(super) async fn ask(
         command,
         idempotency_key: key,
     };
-    control::one(engine, request).await
+    Ok(desk::change::one(engine, request).await?)
 }
 
 fn actor(engine: &Engine, view: &View, token: Token) -> Arc<str> {

@@ -6,6 +6,7 @@ use api::task::Task;
 use desk::find;
 use domain::task::lock::{Lock, Mode};
 use domain::task::spec::{Spec, Work};
+use domain::task::state::State;
 use domain::time::{Timestamp, show_duration};
 
 use crate::context::Context;
@@ -13,7 +14,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::{Table, fields, one_line};
 use crate::output::theme::{self, paint};
-use crate::output::time;
+use crate::output::{failure, time};
 
 /// Show everything about a task
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ impl Args {
         context
             .ui
             .answer(&task, |task| people(task, spec.as_ref(), engine.now().wall))?;
-        if task.error.is_some() {
+        if !task.attempts.is_empty() && (task.error.is_some() || task.state == State::Failed) {
             context
                 .ui
                 .hint(&format!("`bell task logs {}` shows its output", self.id))?;
@@ -68,6 +69,10 @@ pub(crate) fn people(task: &Task, spec: Option<&Spec>, now: Timestamp) -> String
             time::relative(lease.expires_at, now)
         )
     });
+    let error = match task.state {
+        State::Failed => Some(failure::text(task.error.as_deref(), task.reason)),
+        _ => task.error.as_deref(),
+    };
     let rows = [
         ("id", text(&task.id)),
         ("key", task.key.as_ref().map(ToString::to_string)),
@@ -116,7 +121,7 @@ pub(crate) fn people(task: &Task, spec: Option<&Spec>, now: Timestamp) -> String
             task.progress.as_ref().map(|json| json.get().to_owned()),
         ),
         ("result", task.result.as_ref().map(|json| json.get().to_owned())),
-        ("error", task.error.as_ref().map(|error| paint(theme::BAD, error))),
+        ("error", error.map(|error| paint(theme::BAD, error))),
     ];
     let state = theme::state_text(task.state, task.reason);
     let head = format!("{state}  {}\n", paint(theme::BOLD, &one_line(&task.name)));

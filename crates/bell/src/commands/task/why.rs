@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::table::one_line;
 use crate::output::theme::{self, paint};
-use crate::output::time;
+use crate::output::{failure, time};
 
 /// Explain why a task stands where it stands
 ///
@@ -28,9 +28,13 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let engine = context.engine().await?;
-        let id = find::typed_id(&engine, &self.id).await?;
-        let why = desk::task::why(&engine, &id.to_string()).await?;
-        context.ui.answer(&why, |why| people(why, engine.now().wall))?;
+        let view = find::typed(&engine, &self.id).await?;
+        let why = desk::task::why(&engine, &view.task.id.to_string()).await?;
+        let error = view.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
+        let error = error.map(|failure| failure.message.as_str());
+        context
+            .ui
+            .answer(&why, |why| people(why, error, engine.now().wall))?;
         Ok(Exit::DONE)
     }
 }
@@ -38,11 +42,11 @@ impl Args {
 /// What a person reads of those that are waited for.
 const NAMED: usize = 20;
 
-fn people(why: &Why, now: Timestamp) -> String {
+fn people(why: &Why, error: Option<&str>, now: Timestamp) -> String {
     let name = why.key.as_ref().map_or(why.name.as_str(), |key| key.as_str());
     let state = theme::state_text(why.state, why.reason);
     let mut text = format!("{state}  {}  {}\n", paint(theme::BOLD, &one_line(name)), why.task);
-    text += &format!("  {}\n", reason(why, now));
+    text += &format!("  {}\n", reason(why, error, now));
     for waits in why.waits_for.iter().take(NAMED) {
         text += &format!("    {}\n", edge(waits));
     }
@@ -96,7 +100,7 @@ fn people(why: &Why, now: Timestamp) -> String {
 }
 
 /// The state in a sentence.
-fn reason(why: &Why, now: Timestamp) -> String {
+fn reason(why: &Why, error: Option<&str>, now: Timestamp) -> String {
     let because = why
         .reason
         .map_or_else(String::new, |reason| format!(" ({reason})"));
@@ -129,7 +133,8 @@ fn reason(why: &Why, now: Timestamp) -> String {
         },
         State::Suspended => format!("was stopped by a user; `bell task resume {}`", why.task),
         State::Awaiting => format!("waits for a person{because}"),
-        State::Completed | State::Failed | State::Cancelled => format!("has ended{because}"),
+        State::Failed => format!("has failed{because}: {}", failure::line(error, why.reason)),
+        State::Completed | State::Cancelled => format!("has ended{because}"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::event::Kind;
+use domain::event::{Draft, Kind};
 use domain::id::TaskId;
 use domain::store::Seen;
 use domain::task::spec::Json;
@@ -11,7 +11,7 @@ use domain::time::{Timestamp, show_duration};
 use serde::Deserialize;
 
 use crate::output::table::one_line;
-use crate::output::{theme, time};
+use crate::output::{failure, theme, time};
 
 /// Remembers when attempts began, to tell how long they took.
 #[derive(Debug, Default)]
@@ -29,15 +29,15 @@ struct Data {
 impl Lines {
     /// What a person should see of an event: ends, failures, retries and waits, not every step between.
     pub(super) fn line(&mut self, seen: &Seen) -> Option<String> {
-        let (Kind::TaskEntered(state), Some(id)) = (seen.event.fact.kind, &seen.task) else {
+        let fact = &seen.event.fact;
+        let (Some(state), Some(id)) = (entered(fact), &seen.task) else {
             return None;
         };
-        let at = seen.event.fact.at;
+        let (at, reason) = (fact.at, fact.reason);
         if state == State::Running {
             self.started.entry(id.clone()).or_insert(at);
             return None;
         }
-        let reason = seen.event.fact.reason;
         let is_told = match state {
             State::Ready => reason == Some(Reason::Lost),
             State::Completed | State::Failed | State::Retrying | State::Suspended | State::Awaiting => true,
@@ -57,7 +57,7 @@ impl Lines {
                 .key
                 .as_ref()
                 .map_or_else(|| id.to_string(), ToString::to_string);
-            let detail = detail(state, reason, seen.event.fact.data.as_ref());
+            let detail = detail(id, state, reason, fact.data.as_ref());
             let sign = theme::state_sign(state);
             let clock = theme::paint(theme::DIM, &time::clock(at));
             format!("{clock} {sign} {}{took}{detail}\n", one_line(&name))
@@ -65,53 +65,54 @@ impl Lines {
     }
 }
 
-fn detail(state: State, reason: Option<Reason>, data: Option<&Json>) -> String {
+/// The state that an event tells of. Of a new task nothing is told but that somebody is asked from the beginning.
+fn entered(fact: &Draft) -> Option<State> {
+    match (fact.kind, fact.reason) {
+        (Kind::TaskEntered(state), _) => Some(state),
+        (Kind::TaskSubmitted, Some(Reason::Breakpoint)) => Some(State::Awaiting),
+        _ => None,
+    }
+}
+
+fn detail(id: &TaskId, state: State, reason: Option<Reason>, data: Option<&Json>) -> String {
     let data = data
         .and_then(|json| serde_json::from_str::<Data>(json.get()).ok())
         .unwrap_or_default();
-    let error = data.error.as_deref().map(last_line).unwrap_or_default();
+    let error = data.error.as_deref();
     let word = theme::word(state, reason);
     match (state, reason) {
         (State::Completed, Some(Reason::Cached)) => "  from the cache".to_owned(),
         (State::Completed, _) => String::new(),
         (State::Ready, _) => "  lost with its worker; it is tried again".to_owned(),
-        (State::Retrying, _) => format!("  attempt {} failed: {error}", data.attempt.unwrap_or(1)),
-        (State::Failed, Some(Reason::Lost)) => "  failed: lost with its worker too often".to_owned(),
-        (State::Failed, _) => format!("  failed: {error}"),
+        (State::Retrying, _) => format!(
+            "  attempt {} failed: {}",
+            data.attempt.unwrap_or(1),
+            error.map(failure::last_line).unwrap_or_default()
+        ),
+        (State::Failed, _) => format!("  failed: {}", failure::line(error, reason)),
+        (State::Suspended, _) => format!("  {word}: `bell task resume {id}` lets it go on"),
         (_, Some(reason)) => format!("  {word} ({reason})"),
         (_, None) => format!("  {word}"),
     }
 }
 
-/// Where an error usually says what it was.
-pub(crate) fn last_line(text: &str) -> String {
-    one_line(
-        text.lines()
-            .rev()
-            .map(str::trim)
-            .find(|line| !line.is_empty())
-            .unwrap_or_default(),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::event::{Digest, Draft, Event};
+    use domain::event::{Digest, Event};
     use domain::id::{EventNo, Key};
 
-    fn told(events: &[(i64, State, Option<Reason>, &str)]) -> String {
-        let mut lines = Lines::default();
-        let seen = |(at, state, reason, data): &(i64, State, Option<Reason>, &str)| Seen {
+    fn seen(at: i64, kind: Kind, reason: Option<Reason>, data: &str) -> Seen {
+        Seen {
             event: Event {
                 no: EventNo(1),
                 fact: Draft {
-                    at: Timestamp(*at),
-                    kind: Kind::TaskEntered(*state),
+                    at: Timestamp(at),
+                    kind,
                     task: None,
                     run: None,
                     actor: "worker:w".into(),
-                    reason: *reason,
+                    reason,
                     data: (!data.is_empty()).then(|| Json::parse(data).unwrap()),
                 },
                 prev: EventNo(0),
@@ -120,12 +121,21 @@ mod tests {
             task: Some(TaskId::new("t").unwrap()),
             key: Some(Key::new("test").unwrap()),
             run: None,
-        };
-        let text: String = events
-            .iter()
-            .filter_map(|event| lines.line(&seen(event)))
-            .collect();
+        }
+    }
+
+    fn said(events: impl IntoIterator<Item = Seen>) -> String {
+        let mut lines = Lines::default();
+        let text: String = events.into_iter().filter_map(|seen| lines.line(&seen)).collect();
         anstream::adapter::strip_str(&text).to_string()
+    }
+
+    fn told(events: &[(i64, State, Option<Reason>, &str)]) -> String {
+        said(
+            events
+                .iter()
+                .map(|(at, state, reason, data)| seen(*at, Kind::TaskEntered(*state), *reason, data)),
+        )
     }
 
     #[test]
@@ -169,6 +179,43 @@ mod tests {
         00:00:00 ✓ test  from the cache
         00:00:00 ? test  awaiting (breakpoint)
         00:00:00 ✗ test  failed: exit status 3
+        ");
+    }
+
+    #[test]
+    fn a_failure_without_an_error_says_its_reason() {
+        let text = told(&[
+            (0, State::Failed, Some(Reason::Lost), r#"{"attempt":3}"#),
+            (0, State::Failed, Some(Reason::Timeout), ""),
+            (0, State::Failed, Some(Reason::Rejected), ""),
+        ]);
+        insta::assert_snapshot!(text, @r"
+        00:00:00 ✗ test  failed: lost with its worker too often
+        00:00:00 ✗ test  failed: nobody answered in time
+        00:00:00 ✗ test  failed: rejected
+        ");
+    }
+
+    #[test]
+    fn what_stands_still_until_somebody_comes_is_told() {
+        let text = said([
+            seen(0, Kind::TaskSubmitted, None, r#"{"state":"ready"}"#),
+            seen(
+                0,
+                Kind::TaskSubmitted,
+                Some(Reason::Breakpoint),
+                r#"{"state":"awaiting"}"#,
+            ),
+            seen(
+                0,
+                Kind::TaskEntered(State::Suspended),
+                Some(Reason::Suspended),
+                "",
+            ),
+        ]);
+        insta::assert_snapshot!(text, @r"
+        00:00:00 ? test  awaiting (breakpoint)
+        00:00:00 ‖ test  suspended: `bell task resume t` lets it go on
         ");
     }
 }

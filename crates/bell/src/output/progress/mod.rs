@@ -15,7 +15,6 @@ use engine::follow::Snapshot;
 use indicatif::ProgressBar;
 
 use self::lines::Lines;
-pub(crate) use self::lines::last_line;
 use self::live::Live;
 use super::Ui;
 use crate::error::Result;
