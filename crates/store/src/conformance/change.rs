@@ -333,6 +333,14 @@ pub async fn an_unanswered_breakpoint_answers_itself(lab: Lab) {
     assert_eq!(yes.outcome.unwrap().result, Some(Json::of(&"as planned")));
     assert_eq!(lab.tick().await.moved, 0);
     lab.done("after-yes").await;
+    // Whoever is asked once more has as long as before.
+    lab.retry("no").await;
+    lab.pass(HOUR - SECOND);
+    lab.catch_up().await;
+    assert_eq!(lab.state("no").await, State::Awaiting);
+    lab.pass(SECOND);
+    lab.catch_up().await;
+    assert_eq!(lab.state("no").await, State::Failed);
     lab.done("first").await;
     lab.catch_up().await;
     assert_eq!(

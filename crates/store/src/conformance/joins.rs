@@ -100,6 +100,77 @@ pub async fn a_failed_child_fails_the_join(lab: Lab) {
     assert_eq!(lab.states(&["p", "after"]).await, [State::Completed; 2]);
 }
 
+/// An alert among the subtasks that nobody has to raise.
+pub async fn a_subtask_that_was_not_needed_is_no_loss(lab: Lab) {
+    for (number, join) in [Join::Complete, Join::Continue].into_iter().enumerate() {
+        let [p, x, alert, after] = ["p", "x", "alert", "after"].map(|name| format!("{name}{number}"));
+        lab.add(&[task(&p), task(&after).after(&p)]).await;
+        let parent = lab.begin(&p).await;
+        let children = [task(&x), task(&alert).when(&x, When::Failure)];
+        leave(&lab, &parent, &children, Some(join)).await;
+        lab.broken(&x).await;
+        assert_eq!(lab.state(&alert).await, State::Ready);
+        lab.retry(&x).await;
+        let x = lab.begin(&x).await;
+        lab.try_held(&x, with_result(Some("1"))).await.unwrap();
+        assert_eq!(lab.reason(&alert).await, Some(Reason::NotNeeded));
+        if join == Join::Complete {
+            let result = lab.view(&p).await.outcome.unwrap().result.unwrap();
+            assert_eq!(result.get(), format!(r#"{{"x{number}":1}}"#));
+        }
+        lab.drain().await;
+        assert_eq!(lab.states(&[&p, &after]).await, [State::Completed; 2]);
+        lab.assert_sound().await;
+    }
+}
+
+// proves: SPEC 1.2
+pub async fn who_waits_for_subtasks_is_cancelled_with_them(lab: Lab) {
+    lab.add(&[task("p")]).await;
+    let parent = lab.begin("p").await;
+    leave(
+        &lab,
+        &parent,
+        &[task("x"), task("y").after("x")],
+        Some(Join::Complete),
+    )
+    .await;
+    let x = lab.begin("x").await;
+    leave(&lab, &x, &[task("deep")], Some(Join::Continue)).await;
+    let mut cancelled = lab.cancel("p").await;
+    cancelled.sort_unstable();
+    assert_eq!(cancelled, ["deep", "p", "x", "y"]);
+    assert_eq!(lab.states(&["p", "x", "y", "deep"]).await, [State::Cancelled; 4]);
+    assert!(lab.next().await.is_none());
+}
+
+pub async fn a_task_goes_on_so_often(lab: Lab) {
+    lab.add(&[task("p")]).await;
+    let one_more = |child: &str| {
+        let mut admission = lab.admission(&[task(child)]);
+        admission.limits.children = u32::MAX;
+        Command::Complete {
+            outcome: Outcome::default(),
+            cached: false,
+            children: Some(Children {
+                admission: Box::new(admission),
+                join: Some(Join::Continue),
+            }),
+        }
+    };
+    for round in 1..domain::limits::ROUNDS {
+        let parent = lab.begin("p").await;
+        let child = format!("x{round}");
+        lab.try_held(&parent, one_more(&child)).await.unwrap();
+        lab.done(&child).await;
+    }
+    let parent = lab.begin("p").await;
+    let more = one_more("more");
+    assert_eq!(code(lab.try_held(&parent, more).await), Code::LimitExceeded);
+    lab.complete(&parent).await;
+    assert_eq!(lab.state("p").await, State::Completed);
+}
+
 pub async fn a_join_without_children_is_over(lab: Lab) {
     for join in [Join::Complete, Join::Continue] {
         let name = format!("{join:?}");

@@ -168,6 +168,9 @@ macro_rules! conformance {
                 a_parent_goes_on_after_its_children
                 a_parent_need_not_wait
                 a_failed_child_fails_the_join
+                a_subtask_that_was_not_needed_is_no_loss
+                who_waits_for_subtasks_is_cancelled_with_them
+                a_task_goes_on_so_often
                 a_join_without_children_is_over
                 subtasks_are_bounded
                 a_join_that_waits_for_itself_is_refused

@@ -109,12 +109,12 @@ impl SqliteDriver {
     /// What is written to a file that has no name any more is lost.
     fn still_there(&self) -> Result<()> {
         match FileId::of(&self.path) {
-            Ok(file) if file == self.file => Ok(()),
+            Ok(file) if self.file.is_still(file) => Ok(()),
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(refuse_io(&self.path, &error)),
             _ => Err(Refusal::new(
                 Code::StoreGone,
                 format!(
-                    "{} was removed or replaced while it was open",
+                    "{} was removed, replaced or emptied while it was open",
                     self.path.display()
                 ),
             )),

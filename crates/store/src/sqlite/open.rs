@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::Options;
+use super::beside;
 use super::fault::{Fault, Sql, refuse_io};
 use super::migrate::{self, Found};
 use super::turnstile::Turnstile;
@@ -24,6 +25,9 @@ const STATEMENTS: usize = 128;
 /// The writing connection and the queue for it, on a store of the present schema.
 pub(super) fn writer(path: &Path, options: &Options) -> Result<(Connection, Turnstile)> {
     place(path, options)?;
+    if was_emptied(path) {
+        return Err(emptied(path));
+    }
     let conn = connect(path, options.create)?;
     let refuse = |fault: Fault| fault.refuse(path, Some(&conn));
     let found = migrate::look(&conn).map_err(refuse)?;
@@ -122,16 +126,41 @@ fn cannot_open(path: &Path, create: bool, error: rusqlite::Error) -> Refusal {
 pub(super) struct FileId {
     device: u64,
     inode: u64,
+    is_empty: bool,
 }
 
 impl FileId {
+    /// Whether it is still the same, with something in it.
+    pub(super) fn is_still(self, now: FileId) -> bool {
+        let same = (self.device, self.inode) == (now.device, now.inode);
+        same && (self.is_empty || !now.is_empty)
+    }
+
     pub(super) fn of(path: &Path) -> std::io::Result<FileId> {
         let data = fs::metadata(path)?;
         Ok(FileId {
             device: data.dev(),
             inode: data.ino(),
+            is_empty: data.len() == 0,
         })
     }
+}
+
+/// Whether somebody has taken everything out of a store but what was written last. SQLite would throw that away as well.
+fn was_emptied(path: &Path) -> bool {
+    let bytes = |path: &Path| fs::metadata(path).ok().map(|data| data.len());
+    bytes(path) == Some(0) && bytes(&beside(path, "-wal")).is_some_and(|bytes| bytes > 0)
+}
+
+fn emptied(path: &Path) -> Refusal {
+    let wal = beside(path, "-wal");
+    let detail = format!(
+        "{} is empty, though what was written to it last still lies in {}",
+        path.display(),
+        wal.display()
+    );
+    Refusal::new(Code::StoreCorrupt, detail)
+        .help("put the file back from a backup, or move both away to begin anew")
 }
 
 /// Checks, and with `create` prepares, the folder that the file lies in.

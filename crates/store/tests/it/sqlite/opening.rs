@@ -92,6 +92,30 @@ fn a_damaged_store_is_told_from_a_foreign_one() {
 }
 
 #[test]
+fn a_file_that_was_emptied_is_no_new_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bell.db");
+    let mut driver = open(&path);
+    admit(&mut driver, 1, 1).unwrap();
+    fs::File::options()
+        .write(true)
+        .truncate(true)
+        .open(&path)
+        .unwrap();
+    assert_eq!(refusal(admit(&mut driver, 1, 1)).code, Code::StoreGone);
+    // As after a crash: the process that had it open would take its log away.
+    let wal = dir.path().join("bell.db-wal");
+    let (other, other_wal) = (dir.path().join("other.db"), dir.path().join("other.db-wal"));
+    fs::write(&other, "").unwrap();
+    fs::copy(&wal, &other_wal).unwrap();
+    assert_eq!(code(&other), Code::StoreCorrupt);
+    assert!(
+        fs::metadata(&other_wal).unwrap().len() > 0,
+        "it is left where it is"
+    );
+}
+
+#[test]
 fn nothing_is_written_to_a_file_that_has_lost_its_name() {
     let dir = tempfile::tempdir().unwrap();
     let (path, kept) = (dir.path().join("bell.db"), dir.path().join("kept.db"));
