@@ -465,3 +465,35 @@ fn a_run_says_how_a_suspended_task_goes_on() {
     let line = "CLOCK ‖ a  suspended: `bell task resume UUID` lets it go on\n";
     assert!(told.contains(line), "{told}");
 }
+
+/// Nobody's name and nobody's path: each is a plan of its own, and the same text is the same plan.
+// proves: DESIGN 6
+#[test]
+fn plans_that_are_piped_in_do_not_meet() {
+    let bench = Bench::new();
+    let pipe = |text: &str| {
+        let line = format!("printf '%s' '{text}' | \"$0\" run -");
+        let mut command = std::process::Command::new("sh");
+        let bell = bench.command(&[]);
+        command
+            .args(["-c", &line])
+            .arg(bell.get_program())
+            .current_dir(bench.path());
+        for (name, value) in bell.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Said::of(&mut command)
+    };
+    let fails = "tasks: {one: {run: \"test -e good\"}}";
+    assert_eq!(pipe(fails).exit, 1);
+    assert_eq!(pipe("tasks: {two: {run: \"true\"}}").exit, 0);
+    bench.write("good", "");
+    let said = pipe(fails);
+    assert_eq!(said.exit, 0, "{said:?}");
+    let runs = bench.json(&["runs", "list"]);
+    assert_eq!(runs["runs"].as_array().unwrap().len(), 2, "{runs}");
+    assert_eq!(bench.json(&["queue", "status"])["completed"], 2);
+}

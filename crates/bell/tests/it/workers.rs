@@ -251,3 +251,44 @@ fn a_run_that_another_process_works_on_is_joined_in_clear_words() {
     bench.write("go", "");
     assert!(run.wait().unwrap().success());
 }
+
+/// The guard ends what runs before the lease is over. Who wakes up in between must not take that for the task's failure.
+// proves: DESIGN 8, DESIGN 15
+#[test]
+fn a_pause_near_the_end_of_a_lease_fails_nothing() {
+    let bench = Bench::new();
+    bench.write("bell.toml", "[worker]\nlease = \"2s\"\nheartbeat = \"500ms\"\n");
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks:\n  a: { run: sleep 4 }\n  b: { run: \"true\", after: [a] }\n",
+    );
+    let mut run = bench.spawn(&["run", "plan.yaml"]);
+    let pid = Pid::from_child(&run);
+    until("the task runs", || {
+        bench.path().join(".bellwether").exists() && count(&bench, "running") == 1
+    });
+    kill_process(pid, Signal::STOP).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1_600));
+    kill_process(pid, Signal::CONT).unwrap();
+    assert!(run.wait().unwrap().success());
+    assert_eq!(count(&bench, "completed"), 2);
+}
+
+/// It may be what kills its workers: the call that finds it for the third time says so, and leaves it.
+// proves: DESIGN 3
+#[test]
+fn what_kills_its_worker_is_not_tried_for_ever() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks:\n  k: { run: \"kill -9 $PPID; sleep 5\" }\n",
+    );
+    let mut exits = Vec::new();
+    for _ in 0..4 {
+        let mut run = bench.spawn(&["run", "plan.yaml"]);
+        exits.push(run.wait().unwrap().code());
+    }
+    assert_eq!(exits, [None, None, None, Some(1)]);
+    let said = bench.bell(&["dlq", "list"]);
+    assert!(said.out.contains("lost with its worker too often"), "{said:?}");
+}
