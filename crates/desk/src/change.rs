@@ -29,7 +29,7 @@ pub async fn ask(engine: &Engine, text: &str, command: Command, key: Option<Stri
     ask_found(engine, find::id(engine, text).await?, command, key).await
 }
 
-/// As [`ask`].
+/// As [`ask()`].
 pub async fn ask_found(engine: &Engine, id: TaskId, command: Command, key: Option<String>) -> Result<Reply> {
     let request = Request {
         target: Target::Id(id.clone()),
