@@ -6,7 +6,7 @@ use domain::event::Kind;
 use domain::id::{EventNo, Key, RunId, TaskId};
 use domain::limits;
 use domain::plan::Plan;
-use domain::run::{Run, RunState};
+use domain::run::Run;
 use domain::store::{Result, Seen};
 use domain::task::state::State;
 use domain::time::Timestamp;
@@ -160,11 +160,6 @@ impl Follower {
             eta,
             run,
         })
-    }
-
-    pub async fn state(&self) -> Result<RunState> {
-        let run = self.engine.store.run(&self.engine.project, self.run).await?;
-        Ok(run.map_or(RunState::Cancelled, |run| run.state))
     }
 }
 

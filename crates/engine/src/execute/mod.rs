@@ -144,10 +144,6 @@ impl Steering {
         }
     }
 
-    pub fn is_suspended(&self) -> bool {
-        self.lock().suspended
-    }
-
     pub fn cancel(&self) {
         self.cancelled.send_replace(true);
         if let Some(process) = &self.lock().process {
