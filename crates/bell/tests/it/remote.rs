@@ -11,12 +11,14 @@ use crate::schedules::{end, until};
 use crate::serve::Served;
 
 /// A folder of its own for what belongs to a machine, as if it were another one.
+/// A worker of another machine, whose words are in the file `MACHINE.err`.
 fn worker(bench: &Bench, machine: &str, url: &str, args: &[&str]) -> Child {
     let mut command = bench.command(&[&["worker", "--server", url], args].concat());
+    let said = std::fs::File::create(bench.path().join(format!("{machine}.err"))).unwrap();
     command
         .env("XDG_STATE_HOME", bench.path().join(machine))
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(said)
         .spawn()
         .unwrap()
 }
@@ -159,6 +161,10 @@ fn a_worker_far_away_ends_its_attempt_before_it_leaves() {
     until("the start", || bench.path().join("begun").exists());
     let pid = rustix::process::Pid::from_child(&worker);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let said = bench.path().join("one.err");
+    until("the word that it ends", || {
+        std::fs::read_to_string(&said).unwrap().contains("ending:")
+    });
     bench.write("go", "");
     until("the end", || worker.try_wait().unwrap().is_some());
     assert!(worker.wait().unwrap().success());
