@@ -170,7 +170,7 @@ macro_rules! conformance {
                 a_failed_child_fails_the_join
                 a_subtask_that_was_not_needed_is_no_loss
                 who_waits_for_subtasks_is_cancelled_with_them
-                a_task_goes_on_so_often
+                many_subtasks_are_cancelled_with_their_parent
                 a_join_without_children_is_over
                 subtasks_are_bounded
                 a_join_that_waits_for_itself_is_refused
@@ -220,7 +220,8 @@ macro_rules! conformance {
                 runs_are_listed_newest_first
                 of_two_submissions_at_once_one_looks_again
                 keys_lead_to_the_newest_run
-                subtasks_join_the_run_of_their_parent;
+                subtasks_join_the_run_of_their_parent
+                subtasks_take_no_name_of_a_planned_task;
             events:
                 every_move_is_an_event
                 numbers_have_no_gaps

@@ -42,6 +42,7 @@ async fn fill(lab: &Lab) {
         task("after").after("dead"),
     ];
     lab.add(&timed).await;
+    lab.add(&[task("child").key("same").parent("later")]).await;
     let wide: Vec<New> = (0..1_100)
         .map(|i| task(&format!("w{i}")).after("later"))
         .collect();
@@ -102,6 +103,11 @@ async fn assert_same(there: &Lab, here: &Lab) {
     assert_eq!(
         here.store.runs(&here.project, None, 9).await.unwrap(),
         there.store.runs(&there.project, None, 9).await.unwrap()
+    );
+    let same = domain::id::Key::new("same").unwrap();
+    assert_eq!(
+        here.store.by_key(&here.project, &same).await.unwrap(),
+        there.store.by_key(&there.project, &same).await.unwrap()
     );
     here.assert_sound().await;
 }

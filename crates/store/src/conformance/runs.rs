@@ -321,6 +321,26 @@ pub async fn keys_lead_to_the_newest_run(lab: Lab) {
     );
 }
 
+pub async fn subtasks_take_no_name_of_a_planned_task(lab: Lab) {
+    let find = async |key: &str| {
+        let key = Key::new(key).unwrap();
+        lab.store.by_key(&lab.project, &key).await.unwrap()
+    };
+    lab.submit("p", &[task("parent"), task("planned").key("k")]).await;
+    lab.begin("parent").await;
+    lab.add(&[
+        task("first").key("k").parent("parent"),
+        task("second").key("own").parent("parent"),
+        task("third").key("own").parent("parent"),
+    ])
+    .await;
+    assert_eq!(find("k").await, Some(id("planned")));
+    assert_eq!(find("own").await, Some(id("third")), "among subtasks the latest");
+    assert_eq!(find("first").await, None);
+    lab.add(&[task("fourth").key("own").parent("parent")]).await;
+    assert_eq!(find("own").await, Some(id("fourth")));
+}
+
 pub async fn subtasks_join_the_run_of_their_parent(lab: Lab) {
     let run = lab.submit("p", &[task("parent")]).await;
     lab.begin("parent").await;

@@ -13,6 +13,7 @@ mod due;
 mod lanes;
 mod letters;
 mod locks;
+mod names;
 mod prune;
 mod replan;
 mod reserve;

@@ -12,8 +12,8 @@ use domain::time::{Now, millis};
 use domain::transfer::{Answer, Carried, Closed, MOVED, Next, Piece, Totals};
 use rustc_hash::FxHashMap;
 
-use super::admit::name_of;
 use super::lanes;
+use super::names::Names;
 use super::tx::{NewRow, ProjectNo, Remembered, Tx, WriteSet};
 
 /// Refuses to write to a project that is on its way.
@@ -225,6 +225,7 @@ pub fn load(
         .into_iter()
         .map(|task| (task.seq, task))
         .collect();
+    let mut names = Names::default();
     for carried in &piece.tasks {
         let mut task = carried.task.clone();
         task.class = tx.class(no, &carried.class)?;
@@ -248,9 +249,7 @@ pub fn load(
         writes
             .settled
             .extend(carried.settled.map(|last| (seq, Some(last))));
-        if let Some(key) = name_of(&task, carried.body.key.clone())? {
-            writes.keys.push((task.run, key, seq));
-        }
+        names.ask(&task, carried.body.key.clone())?;
         match known {
             None => writes.new_tasks.push(NewRow {
                 task,
@@ -268,6 +267,7 @@ pub fn load(
             }
         }
     }
+    writes.keys = names.give(tx, no)?;
     writes.new_edges.sort_unstable();
     for answer in &piece.answers {
         let remembered = Remembered {

@@ -20,6 +20,9 @@ use domain::time::{Now, Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProjectNo(pub u32);
 
+/// A key in a run, or outside any run.
+pub type Name = (Option<RunNo>, Key);
+
 pub trait Tx {
     /// The moment that this transaction acts in. Stores that several machines share answer with their own clock, so that
     /// a node whose clock is wrong neither ends leases early nor holds them for ever; the others take the caller's.
@@ -43,6 +46,10 @@ pub trait Tx {
         let mut all = ids.iter().zip(found);
         Ok(all.find(|(_, seq)| seq.is_some()).map(|(id, _)| id.clone()))
     }
+
+    /// Which tasks go by these names, in the order asked. Of runs before the newest that has such a name, a driver may
+    /// say that none does.
+    fn named(&mut self, project: ProjectNo, names: &[Name]) -> Result<Vec<Option<Seq>>>;
 
     /// The rows with their leases, in the order asked; unknown numbers are left out.
     fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>>;
@@ -227,8 +234,8 @@ pub struct WriteSet {
     pub released: Vec<Seq>,
     pub new_runs: Vec<Run>,
     pub runs: Vec<Run>,
-    /// (run, key, task): the task now goes by this key in that run, or outside any run.
-    pub keys: Vec<(Option<RunNo>, Key, Seq)>,
+    /// The task now goes by this name.
+    pub keys: Vec<(Name, Seq)>,
     /// Numbered, chained, in order.
     pub events: Vec<Event>,
     /// Ended task and the last dependent that is settled; `None` when all are.

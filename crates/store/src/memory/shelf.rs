@@ -347,7 +347,7 @@ impl Shelf {
         for run in writes.new_runs.iter().chain(&writes.runs) {
             self.runs.put(run.no, run.clone());
         }
-        for (run, key, seq) in &writes.keys {
+        for ((run, key), seq) in &writes.keys {
             self.keys.put((key.clone(), *run), *seq);
         }
         for event in &writes.events {

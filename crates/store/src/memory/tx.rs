@@ -15,7 +15,7 @@ use domain::task::spec::When;
 use domain::time::Timestamp;
 
 use super::Data;
-use crate::kernel::tx::{Group, Head, ProjectNo, Remembered, Tx, WriteSet};
+use crate::kernel::tx::{Group, Head, Name, ProjectNo, Remembered, Tx, WriteSet};
 
 pub(super) struct MemoryTx<'a>(&'a mut Data);
 
@@ -50,6 +50,14 @@ impl Tx for MemoryTx<'_> {
     fn find(&mut self, project: ProjectNo, ids: &[TaskId]) -> Result<Vec<Option<Seq>>> {
         let shelf = self.0.shelf(project)?;
         Ok(ids.iter().map(|id| shelf.ids.get(id).copied()).collect())
+    }
+
+    fn named(&mut self, project: ProjectNo, names: &[Name]) -> Result<Vec<Option<Seq>>> {
+        let shelf = self.0.shelf(project)?;
+        let named = names
+            .iter()
+            .map(|(run, key)| shelf.keys.get(&(key.clone(), *run)).copied());
+        Ok(named.collect())
     }
 
     fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>> {

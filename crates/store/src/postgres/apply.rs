@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use domain::book::{Book, Entry};
-use domain::id::{Key, Seq};
-use domain::run::RunNo;
+use domain::id::Seq;
 use domain::store::CacheEntry;
 use domain::task::lock::Mode;
 use domain::task::record::{Place, Task};
@@ -18,7 +17,7 @@ use super::rows::{self, SEQ};
 use super::set::Part;
 use super::table::Kind::{Bytes, Int, Text};
 use super::table::{Column, Rows, delete, delete_by, insert, replace};
-use crate::kernel::tx::{Gone, NewRow, Remembered, WriteSet, place_in_line};
+use crate::kernel::tx::{Gone, Name, NewRow, Remembered, WriteSet, place_in_line};
 use crate::split::{Rewrite, rewrite};
 
 pub(super) const PLACE: &[Column] = &[("class", Int), ("rank", Int), ("at", Int), ("seq", Int)];
@@ -299,9 +298,9 @@ fn hold(orders: &mut Orders<'_>, released: &[Seq], acquired: &[(String, Seq, Mod
     orders.put_alone(&HOLD, rows)
 }
 
-fn names(orders: &mut Orders<'_>, keys: &[(Option<RunNo>, Key, Seq)]) -> Sql<()> {
+fn names(orders: &mut Orders<'_>, keys: &[(Name, Seq)]) -> Sql<()> {
     let mut rows = Rows::of(&[NAME, SEQ]);
-    let keys = keys.iter().map(|(run, key, seq)| ((key.as_str(), *run), *seq));
+    let keys = keys.iter().map(|((run, key), seq)| ((key.as_str(), *run), *seq));
     for ((key, run), seq) in last_of(keys) {
         rows.text(key).int(rows::run(run).unwrap_or(0)).wide(seq.0);
     }

@@ -44,6 +44,7 @@ fn statements() -> Vec<(&'static str, &'static str)> {
         desk::SAVE,
         names::CLASSES_AFTER,
         query::FIND,
+        query::NAMED,
         query::TASKS,
         query::BODIES,
         query::OUTCOMES,

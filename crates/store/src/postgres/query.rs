@@ -18,6 +18,8 @@ pub(super) const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 
 
 pub(super) const FIND: &str = "SELECT i.at, t.seq FROM unnest($2::bytea[]) WITH ORDINALITY AS i(id, at), \
      LATERAL (SELECT seq FROM task WHERE project = $1::int4 AND id = i.id AND seq > 0 OFFSET 0) t";
+pub(super) const NAMED: &str = "SELECT i.at, n.seq FROM unnest($2::text[], $3::int8[]) WITH ORDINALITY AS i(key, run, at), \
+     LATERAL (SELECT seq FROM name WHERE project = $1::int4 AND key = i.key AND run = i.run OFFSET 0) n";
 pub(super) static TASKS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {FREE_TASK_COLUMNS}, {LEASE_COLUMNS} FROM unnest($2::int8[]) AS s(seq), \

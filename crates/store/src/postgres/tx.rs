@@ -28,7 +28,7 @@ use super::names::{CLASS_ADD, CLASSES_AFTER, Names, class};
 use super::own::Own;
 use super::query::{self, bound};
 use super::rows;
-use crate::kernel::tx::{Group, Head, ProjectNo, Remembered, Tx, WriteSet};
+use crate::kernel::tx::{Group, Head, Name, ProjectNo, Remembered, Tx, WriteSet};
 use crate::uses::Uses;
 
 pub(super) struct PgTx<'a> {
@@ -148,6 +148,16 @@ impl<'a> PgTx<'a> {
         self.got(done)
     }
 
+    /// For each of `count` that are asked for, the task at its place (from 1), if there is any.
+    fn places(&mut self, sql: &'static str, params: Params<'_>, count: usize) -> Result<Vec<Option<Seq>>> {
+        let mut found = vec![None; count];
+        let places = self.ask(sql, params, |cells| Ok((cells.count::<usize>()?, cells.seq()?)))?;
+        for (at, seq) in places {
+            found[at - 1] = Some(seq);
+        }
+        Ok(found)
+    }
+
     fn ask_one<T>(
         &mut self,
         sql: &'static str,
@@ -264,19 +274,20 @@ impl Tx for PgTx<'_> {
             return Ok(Vec::new());
         }
         let bytes: Vec<Vec<u8>> = ids.iter().map(rows::id_bytes).collect();
-        let mut found = vec![None; ids.len()];
-        let places = self.ask(query::FIND, &[&no(project), &bytes], |cells| {
-            Ok((cells.count::<usize>()?, cells.seq()?))
-        })?;
-        for (at, seq) in places {
-            found[at - 1] = Some(seq);
-        }
-        Ok(found)
+        self.places(query::FIND, &[&no(project), &bytes], ids.len())
     }
 
     /// The key tells when the task is written, which saves an exchange.
     fn taken(&mut self, _: ProjectNo, _: &[TaskId]) -> Result<Option<TaskId>> {
         Ok(None)
+    }
+
+    fn named(&mut self, project: ProjectNo, names: &[Name]) -> Result<Vec<Option<Seq>>> {
+        let keys: Vec<&str> = names.iter().map(|(_, key)| key.as_str()).collect();
+        let runs: Vec<i64> = (names.iter())
+            .map(|(run, _)| rows::run(*run).unwrap_or(0))
+            .collect();
+        self.places(query::NAMED, &[&no(project), &keys, &runs], names.len())
     }
 
     fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>> {

@@ -1,7 +1,7 @@
 //! What a transaction sees: what is stored, with what it has changed itself laid over it.
 
 use domain::code::{Code, Refusal};
-use domain::id::{Project, Seq};
+use domain::id::{Key, Project, Seq};
 use domain::store::Result;
 use domain::task::record::Task;
 use rustc_hash::FxHashMap;
@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::keys::{self, beyond, from};
 use super::names::Names;
 use super::own::Own;
+use super::rows::Named;
 use super::writer::Writer;
 use crate::kernel::tx::{Group, ProjectNo};
 
@@ -152,6 +153,14 @@ impl<'a> RedisTx<'a> {
         let mut all: Vec<(i64, Seq)> = untouched.chain(own).collect();
         all.sort_unstable();
         Ok(all.into_iter().take(limit).map(|(_, seq)| seq).collect())
+    }
+
+    /// Whom these keys name in the store, in the order asked.
+    pub(super) fn stored_names(&mut self, project: ProjectNo, keys: &[Key]) -> Result<Vec<Option<Named>>> {
+        if self.desk(project).stored.is_none() {
+            return Ok(vec![None; keys.len()]);
+        }
+        self.ask(project, |base| base.named(keys))
     }
 
     pub(super) fn load_unsettled(&mut self, project: ProjectNo) -> Result<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::book::{Book, Entry};
 use domain::event::Event;
-use domain::id::{EventNo, Project, RunId, Seq, TaskId, WorkerId};
+use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, WorkerId};
 use domain::run::{Run, RunNo};
 use domain::store::{CacheEntry, Result};
 use domain::task::lock::Mode;
@@ -19,7 +19,7 @@ use super::batch::Batch;
 use super::desk::{Desk, Listing};
 use super::keys::{self, before, beyond, from};
 use super::overlay::RedisTx;
-use crate::kernel::tx::{Group, Head, ProjectNo, Remembered, Tx, WriteSet};
+use crate::kernel::tx::{Group, Head, Name, ProjectNo, Remembered, Tx, WriteSet};
 
 impl Tx for RedisTx<'_> {
     fn now(&mut self, asked: Now) -> Result<Now> {
@@ -70,6 +70,17 @@ impl Tx for RedisTx<'_> {
             }
         }
         Ok(found)
+    }
+
+    fn named(&mut self, project: ProjectNo, names: &[Name]) -> Result<Vec<Option<Seq>>> {
+        let keys: Vec<Key> = names.iter().map(|(_, key)| key.clone()).collect();
+        let stored = self.stored_names(project, &keys)?;
+        let desk = self.desk(project);
+        let named = names.iter().zip(stored).map(|((run, key), stored)| {
+            let (of, seq) = desk.named.get(key).copied().or(stored)?;
+            (of == *run).then_some(seq)
+        });
+        Ok(named.collect())
     }
 
     fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>> {
@@ -428,16 +439,11 @@ impl Tx for RedisTx<'_> {
         if !writes.settled.is_empty() {
             self.load_unsettled(project)?;
         }
-        let keys: Vec<_> = writes.keys.iter().map(|(_, key, _)| key.clone()).collect();
-        let known = self.desk(project).stored.is_some();
-        let named = if known {
-            self.ask(project, |base| base.named(&keys))?
-        } else {
-            vec![None; keys.len()]
-        };
+        let keys: Vec<_> = writes.keys.iter().map(|((_, key), _)| key.clone()).collect();
+        let named = self.stored_names(project, &keys)?;
         let desk = self.desk_mut(project);
         desk.apply(writes, held);
-        for ((run, key, seq), stored) in writes.keys.iter().zip(named) {
+        for (((run, key), seq), stored) in writes.keys.iter().zip(named) {
             desk.name(key, *run, *seq, stored);
         }
         let gone = writes.gone.tasks.iter();

@@ -1,7 +1,6 @@
 //! Writing one set: row after row with prepared statements, table after table, since pages are what costs.
 
-use domain::id::{Key, Seq};
-use domain::run::RunNo;
+use domain::id::Seq;
 use domain::store::CacheEntry;
 use domain::task::lock::Mode;
 use domain::task::record::Task;
@@ -14,7 +13,7 @@ use super::line::Front;
 use super::together::{Insertion, insertion};
 use super::{body, books, gone, line, log, runs, task};
 use crate::kernel;
-use crate::kernel::tx::{NewRow, ProjectNo, Remembered, WriteSet};
+use crate::kernel::tx::{Name, NewRow, ProjectNo, Remembered, WriteSet};
 use crate::split::{Rewrite, rewrite};
 
 pub(super) static EDGE_INSERT: Insertion =
@@ -199,9 +198,9 @@ fn hold(
     Ok(())
 }
 
-fn names(conn: &Connection, project: ProjectNo, keys: &[(Option<RunNo>, Key, Seq)]) -> Sql<()> {
+fn names(conn: &Connection, project: ProjectNo, keys: &[(Name, Seq)]) -> Sql<()> {
     let mut write = Lazy::new(conn, NAME_WRITE);
-    for (run, key, seq) in keys {
+    for ((run, key), seq) in keys {
         let run = run.map_or(0, |no| no.0 as i64);
         write
             .bind()?

@@ -50,6 +50,7 @@ const HOT: &[&str] = &[
     runs::NEWEST_OF,
     runs::UPDATE,
     tx::FIND,
+    tx::NAMED,
     log::ONE,
     tx::CHILDREN,
     tx::MEMBERS,

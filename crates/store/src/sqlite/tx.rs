@@ -21,10 +21,11 @@ use super::line::Front;
 use super::names::Names;
 use super::rows::Rows;
 use super::{apply, body, books, line, log, runs, task};
-use crate::kernel::tx::{Group, Head, ProjectNo, Remembered, Tx, WriteSet};
+use crate::kernel::tx::{Group, Head, Name, ProjectNo, Remembered, Tx, WriteSet};
 use crate::uses::Uses;
 
 pub(super) const FIND: &str = "SELECT seq FROM task WHERE project = ?1 AND id = ?2";
+pub(super) const NAMED: &str = "SELECT seq FROM name WHERE project = ?1 AND key = ?2 AND run = ?3";
 const LAST: &str = "SELECT ifnull(max(seq), 0) FROM task";
 pub(super) const CHILDREN: &str = "SELECT seq FROM task WHERE parent = ?1 ORDER BY seq LIMIT ?2";
 pub(super) const MEMBERS: &str =
@@ -130,6 +131,19 @@ impl Tx for SqliteTx<'_> {
     /// The key tells when the task is written.
     fn taken(&mut self, _: ProjectNo, _: &[TaskId]) -> Result<Option<TaskId>> {
         Ok(None)
+    }
+
+    fn named(&mut self, project: ProjectNo, names: &[Name]) -> Result<Vec<Option<Seq>>> {
+        self.on(|conn, _| {
+            let mut statement = conn.prepare_cached(NAMED)?;
+            let mut named = |(run, key): &Name| {
+                let mut binds = Binds::of(&mut statement);
+                let run = run.map_or(0, |no| no.0 as i64);
+                binds.project(project)?.put(key.as_str())?.put(run)?;
+                first(binds, |cells| cells.seq())
+            };
+            names.iter().map(&mut named).collect()
+        })
     }
 
     fn tasks(&mut self, project: ProjectNo, seqs: &[Seq]) -> Result<Vec<Task>> {

@@ -21,6 +21,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::check::Plan;
 use crate::kernel::lanes;
 use crate::kernel::locks;
+use crate::kernel::names::Names;
 use crate::kernel::settle::{self, Settled};
 use crate::kernel::step::Step;
 use crate::kernel::tx::NewRow;
@@ -54,6 +55,7 @@ pub(in crate::kernel) fn insert(
     lanes::announce(step, keys)?;
     // Tasks of one batch are mostly of one class.
     let mut class: Option<(&Class, ClassNo)> = None;
+    let mut names = Names::default();
     for (i, (new, after)) in admission.tasks.iter().zip(after).enumerate() {
         let seq = Seq(first.0 + i as u64);
         let parent_run = match parents[i] {
@@ -95,9 +97,7 @@ pub(in crate::kernel) fn insert(
         step.writes
             .new_edges
             .extend(after.iter().map(|(on, when)| (*on, seq, *when)));
-        if let Some(key) = name_of(&task, new.key.clone())? {
-            step.writes.keys.push((task.run, key, seq));
-        }
+        names.ask(&task, new.key.clone())?;
         let body = Body {
             key: new.key.clone(),
             spec: new.body.clone(),
@@ -111,6 +111,8 @@ pub(in crate::kernel) fn insert(
         step.create(task)?;
     }
     step.writes.new_edges.sort_unstable();
+    let names = names.give(step.tx, step.project)?;
+    step.writes.keys.extend(names);
     let mut budget = limits::SETTLE_EDGES;
     for seq in replaced {
         settle::settle(step, seq, &mut budget, &mut Settled::default())?;
@@ -140,14 +142,6 @@ fn usual(step: &mut Step<'_>, tasks: &[NewTask]) -> Result<FxHashMap<Kind, Durat
         }
     }
     Ok(usual)
-}
-
-/// What a task goes by: its key, and in a run otherwise its id.
-pub(in crate::kernel) fn name_of(task: &Task, key: Option<Key>) -> Result<Option<Key>> {
-    match (key, task.run) {
-        (None, Some(_)) => Key::new(&task.id.to_string()).map(Some),
-        (key, _) => Ok(key),
-    }
 }
 
 fn open_run(step: &mut Step<'_>, admission: &Admission, existing: Option<RunNo>) -> Result<Option<RunNo>> {

@@ -12,7 +12,7 @@ use super::step::Step;
 use super::tx::{ProjectNo, Remembered, Tx};
 pub(super) use check::Plan;
 pub(crate) use check::exists;
-pub(super) use insert::{insert, name_of};
+pub(super) use insert::insert;
 
 pub fn admit(tx: &mut dyn Tx, project: &Project, admission: &Admission, now: Now) -> Result<Admitted> {
     let no = tx.project(project, true)?.expect("the project was created");

@@ -9,7 +9,7 @@ use domain::task::state::{Reason, State};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Piece;
-use crate::kernel::admit::name_of;
+use crate::kernel::names::name_of;
 
 /// Fallen tasks that are followed up to the failure which they fell with; beyond, they stay.
 const FALLEN: usize = 1_000;
