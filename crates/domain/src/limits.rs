@@ -16,7 +16,7 @@ pub const AGENT_PREREQUISITES: usize = 50;
 /// Subtasks of one parent that an agent submits.
 pub const AGENT_SUBTASKS: u32 = 50;
 /// How often a task may go on after its subtasks.
-pub const ROUNDS: u32 = 100;
+pub const ROUNDS: u32 = 1_000;
 /// Items of one `for_each`: all its subtasks are admitted in one transaction.
 pub const EACH_ITEMS: usize = 10_000;
 /// Tasks of one submission.

@@ -125,7 +125,8 @@ fn complete(
 ) -> Result<Change, Refusal> {
     let (mut change, lease) = end_attempt(task, State::Completed, now)?;
     change.outcome = Some(outcome.clone());
-    let rounds = lease.attempt.saturating_sub(task.failures + task.lost);
+    // Each round has left a subtask; attempts may also have been handed back.
+    let rounds = lease.attempt.min(task.children);
     if join == Some(Join::Continue) && rounds >= limits::ROUNDS {
         let detail = format!(
             "task {} has gone on after its subtasks {} times, which is the most",
@@ -344,12 +345,13 @@ fn retry(task: &Task, at: Option<Timestamp>, now: Now) -> Result<Change, Refusal
     change.task.dead_letter = false;
     change.task.finished_at = None;
     change.task.run_at = later;
+    let asked_at = later.unwrap_or(now.wall);
     if let Some(deadline) = task
         .deadline
-        .filter(|deadline| task.asks && *deadline <= now.wall)
+        .filter(|deadline| task.asks && *deadline <= asked_at)
     {
         // Whoever is asked once more gets as long as the first time.
-        change.task.deadline = Some(now.wall.after(deadline.since(task.submitted_at)));
+        change.task.deadline = Some(asked_at.after(deadline.since(task.submitted_at)));
     }
     if later.is_some() {
         change.enter(State::Retrying, Some(Reason::Retried), None)?;

@@ -123,11 +123,12 @@ mod tests {
     use super::lease::{Terms, grant, lose};
     use super::*;
     use crate::id::{EventNo, Seq, TaskId, Token, WorkerId};
-    use crate::store::Command;
-    use crate::task::record::{ClassNo, Failure};
+    use crate::limits;
+    use crate::store::{Admission, AdmitLimits, Children, Command, IntoRun, NewTask};
+    use crate::task::record::{ClassNo, Failure, Join};
     use crate::task::retry::Retry;
     use crate::task::score::Score;
-    use crate::task::spec::{OnUpstreamFailure, When};
+    use crate::task::spec::{OnUpstreamFailure, Spec, When, Work};
     use crate::time::Now;
 
     const NOW: Now = Now {
@@ -184,6 +185,41 @@ mod tests {
                 now: NOW,
             },
         )
+    }
+
+    // proves: DESIGN 5
+    #[test]
+    fn a_task_goes_on_after_its_subtasks_so_often() {
+        let spec = Spec::new("x", Work::Shell("true".to_owned()));
+        let admission = Admission {
+            tasks: vec![NewTask::new("x".parse().unwrap(), None, &spec, NOW.wall)],
+            run: IntoRun::None,
+            supersede: Vec::new(),
+            limits: AdmitLimits {
+                prerequisites: 0,
+                children: 0,
+            },
+            actor: "worker:w".into(),
+            idempotency_key: None,
+        };
+        let go_on = Command::Complete {
+            outcome: Outcome::default(),
+            cached: false,
+            children: Some(Children {
+                admission: Box::new(admission),
+                join: Some(Join::Continue),
+            }),
+        };
+        let at = |attempt: u32, children: u32| {
+            let (mut task, token) = leased(true);
+            task.lease.as_mut().unwrap().attempt = attempt;
+            task.children = children;
+            by_holder(&task, &token, &go_on, NOW)
+        };
+        let most = limits::ROUNDS;
+        assert_eq!(at(most, most).unwrap_err().code, Code::LimitExceeded);
+        assert!(at(most - 1, most).is_ok(), "many subtasks at once");
+        assert!(at(most, most - 1).is_ok(), "handed back many times");
     }
 
     fn complete() -> Command {

@@ -144,31 +144,30 @@ pub async fn who_waits_for_subtasks_is_cancelled_with_them(lab: Lab) {
     assert!(lab.next().await.is_none());
 }
 
-pub async fn a_task_goes_on_so_often(lab: Lab) {
-    lab.add(&[task("p")]).await;
-    let one_more = |child: &str| {
-        let mut admission = lab.admission(&[task(child)]);
-        admission.limits.children = u32::MAX;
-        Command::Complete {
-            outcome: Outcome::default(),
-            cached: false,
-            children: Some(Children {
-                admission: Box::new(admission),
-                join: Some(Join::Continue),
-            }),
-        }
-    };
-    for round in 1..domain::limits::ROUNDS {
-        let parent = lab.begin("p").await;
-        let child = format!("x{round}");
-        lab.try_held(&parent, one_more(&child)).await.unwrap();
-        lab.done(&child).await;
-    }
+pub async fn many_subtasks_are_cancelled_with_their_parent(lab: Lab) {
+    lab.add(&[task("p"), task("after").after("p")]).await;
     let parent = lab.begin("p").await;
-    let more = one_more("more");
-    assert_eq!(code(lab.try_held(&parent, more).await), Code::LimitExceeded);
-    lab.complete(&parent).await;
-    assert_eq!(lab.state("p").await, State::Completed);
+    let children: Vec<New> = (0..600).map(|i| task(&format!("x{i}"))).collect();
+    let mut admission = lab.admission(&children);
+    admission.limits.children = u32::MAX;
+    let command = Command::Complete {
+        outcome: Outcome::default(),
+        cached: false,
+        children: Some(Children {
+            admission: Box::new(admission),
+            join: Some(Join::Complete),
+        }),
+    };
+    lab.try_held(&parent, command).await.unwrap();
+    lab.done("x0").await;
+    assert_eq!(
+        lab.cancel("p").await.len(),
+        601,
+        "the other 599, itself and what follows"
+    );
+    lab.catch_up().await;
+    assert!(lab.next().await.is_none());
+    lab.assert_sound().await;
 }
 
 pub async fn a_join_without_children_is_over(lab: Lab) {

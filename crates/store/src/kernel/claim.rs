@@ -108,7 +108,7 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
                     use_up(class, &mut free);
                     overtook.push((place, class));
                 }
-                Took::Nothing => {}
+                Took::Aside => {}
                 Took::Purse => {
                     all_seen = false;
                     classes.retain(|(no, _)| *no != class_no);
@@ -177,7 +177,7 @@ fn one(tx: &mut dyn Tx, no: ProjectNo, id: &TaskId, claim: &Claim, now: Now) -> 
     }
     match take(&mut step, &task, &class, claim, claim.start)? {
         Took::Lease => {}
-        Took::Nothing => {
+        Took::Aside => {
             let row = step.task(seq)?;
             return Err(busy(row.parked_under().map_or("its budget", |thing| thing)));
         }
@@ -258,7 +258,7 @@ fn use_up(class: &Class, free: &mut Amounts) {
 enum Took {
     Lease,
     /// It stands aside under what is in its way.
-    Nothing,
+    Aside,
     /// It stays where it is, for others: the claimer's own budget has no room for its like.
     Purse,
 }
@@ -274,11 +274,11 @@ fn take(step: &mut Step<'_>, task: &Task, class: &Class, claim: &Claim, start: b
                 reserve::pass(step, task, &guards.locks, &thing)?;
             }
             locks::park(step, task, thing.name)?;
-            return Ok(Took::Nothing);
+            return Ok(Took::Aside);
         }
         if let Some(held) = curb::purses::reserve(step, task, &leased_as, &guards)? {
             return Ok(match curb::purses::hold(step, task, held)? {
-                true => Took::Nothing,
+                true => Took::Aside,
                 false => Took::Purse,
             });
         }

@@ -167,6 +167,9 @@ fn join_results(step: &mut Step<'_>, parent: &Task) -> Result<()> {
     Ok(())
 }
 
+/// Edges behind recalled subtasks that are settled at once: each is a question to the store, and nobody waits for the parent.
+const RECALLED: usize = 256;
+
 /// Cancels the subtasks that a cancelled task has waited for, and theirs: there is nobody left to wait for them. `of` is its row
 /// before.
 pub(super) fn recall(
@@ -176,6 +179,8 @@ pub(super) fn recall(
     budget: &mut usize,
     out: &mut Settled,
 ) -> Result<()> {
+    let own = (*budget).min(RECALLED);
+    let mut left = own;
     let mut work = vec![of.clone()];
     while let Some(parent) = work.pop() {
         if parent.join.is_none() {
@@ -199,10 +204,11 @@ pub(super) fn recall(
             step.carry_out(change)?;
             let after = step.task(seq)?.clone();
             out.note(&after);
-            settle(step, seq, budget, out)?;
+            settle(step, seq, &mut left, out)?;
             work.push(child);
         }
     }
+    *budget -= own - left;
     Ok(())
 }
 
