@@ -29,6 +29,19 @@ pub(crate) fn is_away(refusal: &Refusal) -> bool {
     matches!(refusal.code, Code::ServerUnreachable | Code::ServerLeaving)
 }
 
+/// Whether waiting may help. A store that is damaged, newer or refuses this user stays so.
+pub(crate) fn may_pass(refusal: &Refusal) -> bool {
+    let passes = matches!(
+        refusal.code,
+        Code::StoreUnavailable
+            | Code::StoreLocked
+            | Code::StoreFull
+            | Code::TooManyRequests
+            | Code::RequestTimeout
+    );
+    passes || is_away(refusal)
+}
+
 /// Warns of what could not be done now, and is done later.
 pub(crate) fn trouble(refusal: &Refusal, what: &'static str) {
     if !is_away(refusal) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use domain::code::{self, Code, Refusal};
+use domain::code::{Code, Refusal};
 use domain::curb::budget;
 use domain::id::{EventNo, RunId, TaskId, TeamName};
 use domain::limits;
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::agents::teams;
 use crate::duties::{self, Duties};
-use crate::engine::{Engine, trouble};
+use crate::engine::{Engine, may_pass, trouble};
 use crate::expect::Expected;
 use crate::follow::{Follower, Snapshot};
 use crate::ids;
@@ -221,11 +221,6 @@ impl Watcher<'_> {
         let rested = self.rest.is_over(self.engine, &snapshot.run).await?;
         Ok(over.filter(|_| rested))
     }
-}
-
-/// Whether the store may answer later: its workers wait for it as well.
-fn may_pass(refusal: &Refusal) -> bool {
-    refusal.code.kind() == code::Kind::Store && !matches!(refusal.code, Code::StoreGone | Code::StoreCorrupt)
 }
 
 /// How long a store may stay away before the run is given up here; its workers try on meanwhile.

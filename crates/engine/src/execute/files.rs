@@ -114,10 +114,17 @@ impl Files {
         name.into()
     }
 
-    /// Writes the input document.
+    /// Writes the input document, into a new folder where somebody has taken the folder away.
     pub fn prepare(&self, job: &Job, store: &str, project: &str) -> io::Result<()> {
-        let input = input(job, store, project);
-        std::fs::write(self.path("input.json"), serde_json::to_vec(&input)?)
+        let input = serde_json::to_vec(&input(job, store, project))?;
+        let path = self.path("input.json");
+        match (std::fs::write(&path, &input), path.parent()) {
+            (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
+                std::fs::create_dir_all(folder)?;
+                std::fs::write(&path, &input)
+            }
+            (written, _) => written,
+        }
     }
 
     /// The variables of this attempt, beside those of the task itself.

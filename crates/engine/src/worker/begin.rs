@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use domain::code::{Code, Kind, Refusal};
+use domain::code::{Code, Refusal};
 use domain::id::Seq;
 use domain::limits::EACH_ITEMS;
 use domain::store::{Leased, Result};
@@ -12,8 +12,8 @@ use rustc_hash::FxHashMap;
 
 use super::ahead::Upstreams;
 use super::attempt::attempt;
-use super::dispatch::{Dispatch, STORE_RETRY, Slot};
-use crate::engine::trouble;
+use super::dispatch::{Dispatch, Slot};
+use crate::engine::{may_pass, trouble};
 use crate::execute::{Finish, Job, Steering};
 use crate::trace::Place;
 
@@ -41,22 +41,20 @@ impl Dispatch {
         true
     }
 
-    /// Starts one attempt beside the loop.
-    pub(super) async fn begin(&mut self, leased: Leased, upstream: &Upstreams) {
+    /// Starts one attempt beside the loop. False when the store was away: nothing has run then, and it costs no try.
+    pub(super) async fn begin(&mut self, leased: Leased, upstream: &Upstreams) -> bool {
         let (seq, token) = (leased.task.seq, leased.token);
         let job = match self.job(leased, upstream).await {
             Ok(job) => job,
-            // Nothing has run: a store that is away for a moment costs no try.
-            Err(refusal) if refusal.code.kind() == Kind::Store && refusal.code != Code::StoreCorrupt => {
+            Err(refusal) if may_pass(&refusal) => {
                 trouble(&refusal, "a task could not begin");
                 self.settle(token, Finish::Stopped);
-                tokio::time::sleep(STORE_RETRY).await;
-                return;
+                return false;
             }
             Err(refusal) => {
                 let failure = domain::task::record::Failure::new(refusal.to_string());
                 self.settle(token, Finish::failed(failure));
-                return;
+                return true;
             }
         };
         self.slots.insert(
@@ -76,6 +74,7 @@ impl Dispatch {
             let finish = attempt(&engine, &commands, &handlers, &waits, timeout, bound, &job).await;
             let _ = done.send((token, finish));
         });
+        true
     }
 
     async fn job(&self, leased: Leased, upstream: &Upstreams) -> Result<Job> {

@@ -80,7 +80,7 @@ const TICK_EVERY: Duration = Duration::from_secs(1);
 /// How long an attempt that has ended may wait for others, so that they share a commit, while the worker has enough to do.
 const GATHER: Duration = Duration::from_millis(4);
 /// How long a failing store is left alone before the next try.
-pub(super) const STORE_RETRY: Duration = Duration::from_millis(500);
+const STORE_RETRY: Duration = Duration::from_millis(500);
 
 impl Dispatch {
     pub(super) async fn run(
@@ -257,11 +257,15 @@ impl Dispatch {
             Ok(Some(leased)) => {
                 self.hungry = leased.len() == room + ahead;
                 let upstream = Arc::new(self.upstream(&leased).await);
+                let mut begun = true;
                 for lease in self.still_held(leased, now.mono, house).await {
                     match lease.task.state {
                         State::Assigned => self.ahead.hold(lease, Arc::clone(&upstream), Instant::now()),
-                        _ => self.begin(lease, &upstream).await,
+                        _ => begun &= self.begin(lease, &upstream).await,
                     }
+                }
+                if !begun {
+                    tokio::time::sleep(STORE_RETRY).await;
                 }
             }
             Err(refusal) if refusal.code != Code::StoreGone && refusal.code.kind() == Kind::Store => {
