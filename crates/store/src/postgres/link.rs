@@ -93,10 +93,12 @@ impl Place {
     /// is no server.
     pub(super) async fn connect<D: Drive>(&self, drive: D) -> Sql<Client> {
         let lost = |why: String| Fault::Lost(format!("{} cannot be reached: {why}", self.shown));
-        match tokio::time::timeout(CONNECT * 2, self.greet(drive)).await {
+        let hosts = self.config.get_hosts().len().max(1) as u32;
+        let patience = CONNECT * (hosts + 1);
+        match tokio::time::timeout(patience, self.greet(drive)).await {
             Ok(Err(Fault::Lost(why))) => Err(lost(why)),
             Ok(greeted) => greeted,
-            Err(_) => Err(lost(format!("no answer within {} s", CONNECT.as_secs() * 2))),
+            Err(_) => Err(lost(format!("no answer within {} s", patience.as_secs()))),
         }
     }
 
