@@ -170,10 +170,7 @@ impl Driver for SqliteDriver {
     }
 
     fn write(&mut self, work: &mut dyn FnMut(&mut dyn Tx) -> Result<()>) -> Result<()> {
-        let turn = self
-            .turnstile
-            .enter()
-            .map_err(|error| refuse_io(&self.path, &error))?;
+        let turn = self.turnstile.enter()?;
         self.still_there()?;
         let before = self.conn.total_changes();
         self.execute("BEGIN IMMEDIATE")?;
@@ -220,10 +217,7 @@ impl Driver for SqliteDriver {
 
     /// Pages that were freed stay in the file and are used again; this rewrites the file without them.
     fn compact(&mut self) -> Result<Option<u64>> {
-        let _turn = self
-            .turnstile
-            .enter()
-            .map_err(|error| refuse_io(&self.path, &error))?;
+        let _turn = self.turnstile.enter()?;
         let files = [self.path.clone(), beside(&self.path, "-wal")];
         let length = |path| fs::metadata(path).map_or(0, |data| data.len());
         let size = || files.iter().map(length).sum::<u64>();

@@ -16,7 +16,8 @@ use super::fault::{Fault, Sql, refuse_io};
 use super::migrate::{self, Found};
 use super::turnstile::Turnstile;
 
-/// How long a foreign program may hold its lock before we give up; ours queue and never meet it.
+/// How long a foreign program may hold its lock before we give up. Ours queue and never meet it; who queues looks as
+/// often whether anybody still works.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Statements kept prepared: more than there are.
@@ -48,14 +49,14 @@ pub(super) fn writer(path: &Path, options: &Options) -> Result<(Connection, Turn
             format!("{}: cannot be written", path.display()),
         ));
     }
-    let turnstile = Turnstile::open(path).map_err(|(file, error)| refuse_io(&file, &error))?;
+    let turnstile = Turnstile::open(path)?;
     if found != Found::Current {
-        let _turn = turnstile.enter().map_err(|error| refuse_io(path, &error))?;
+        let _turn = turnstile.enter()?;
         migrate::bring_up(&conn, path).map_err(refuse)?;
     }
     set_up_writer(&conn, options).map_err(refuse)?;
     if let Some(boot) = migrate::new_boot(&conn).map_err(refuse)? {
-        let _turn = turnstile.enter().map_err(|error| refuse_io(path, &error))?;
+        let _turn = turnstile.enter()?;
         migrate::note_boot(&conn, &boot).map_err(refuse)?;
     }
     Ok((conn, turnstile))

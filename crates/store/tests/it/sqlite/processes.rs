@@ -1,12 +1,14 @@
 //! Several writers on one file, each with a driver of its own, as processes would have.
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use domain::code::Code;
 use domain::id::{EventNo, WorkerId};
 use domain::store::Filter;
 use domain::task::record::Lease;
+use rustix::process::Signal;
 use store::driver::Driver;
 
 use super::*;
@@ -96,7 +98,7 @@ fn a_row_that_another_writer_changed_is_read_anew() {
     assert_eq!(expires(rewrite(&mut other, renew(3), &Ok(())).unwrap()), Some(2));
     assert_eq!(expires(rewrite(&mut one, renew(4), &Ok(())).unwrap()), Some(3));
 
-    let failed = Err(Refusal::new(domain::code::Code::Internal, "on purpose"));
+    let failed = Err(Refusal::new(Code::Internal, "on purpose"));
     refusal(rewrite(&mut one, renew(5), &failed));
     assert_eq!(
         expires(rewrite(&mut one, renew(6), &Ok(())).unwrap()),
@@ -121,27 +123,72 @@ fn child_that_counts() {
     }
 }
 
+/// One of the tests of this file, as another process.
+fn child(test: &str, variable: &str, path: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--test-threads=1"])
+        .env(variable, path)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 #[test]
 fn real_processes_lose_no_update() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bell.db");
-    let child = || {
-        Command::new(std::env::current_exe().unwrap())
-            .args([
-                "sqlite::processes::child_that_counts",
-                "--exact",
-                "--test-threads=1",
-            ])
-            .env("STORE_TEST_COUNT", &path)
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap()
-    };
-    for mut child in [child(), child(), child()] {
+    let start = || child("sqlite::processes::child_that_counts", "STORE_TEST_COUNT", &path);
+    for mut child in [start(), start(), start()] {
         assert!(child.wait().unwrap().success());
     }
     let driver = open(&path);
     assert_eq!(counted(&driver), 300);
+}
+
+/// The child's half of the next test.
+#[test]
+fn child_that_stops_while_it_writes() {
+    if let Some(path) = std::env::var_os("STORE_TEST_STOP") {
+        let mut driver = open(&PathBuf::from(path));
+        driver
+            .write(&mut |tx| {
+                rustix::process::kill_process(rustix::process::getpid(), Signal::STOP).unwrap();
+                // This thread goes on until the signal has reached it.
+                std::thread::sleep(Duration::from_secs(2));
+                let project = default_project(tx)?;
+                let mut writes = WriteSet::new(project, tx.head(project)?);
+                writes.head.1.score_sum += 1;
+                tx.apply(&writes)
+            })
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_writer_that_was_stopped_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bell.db");
+    let mut driver = open(&path);
+    count(&mut driver).unwrap();
+    let mut child = child(
+        "sqlite::processes::child_that_stops_while_it_writes",
+        "STORE_TEST_STOP",
+        &path,
+    );
+    let pid = child.id();
+    let status = format!("/proc/{pid}/status");
+    while !std::fs::read_to_string(&status).unwrap().contains("State:\tT") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let refusal = refusal(count(&mut driver));
+    assert_eq!(refusal.code, Code::StoreLocked);
+    assert!(refusal.detail.contains(&format!("process {pid} ")), "{refusal:?}");
+    assert!(refusal.help.unwrap().contains(&format!("kill -CONT {pid}")));
+    assert_eq!(counted(&driver), 1, "who only reads is not held up");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::CONT).unwrap();
+    count(&mut driver).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(counted(&driver), 3);
 }
 
 #[test]
