@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use crate::error::Result;
 use crate::output::progress::Teller;
 
-/// The pace that signals ask for: the first lets attempts end, the second hands them back. `told` is what is done at the first,
-/// before it counts: what ends at once has been told of as well.
+/// The pace that signals ask for: the first lets attempts end, the second hands them back. `told` is what is said at the
+/// first; who has ended before it is said has nothing to say.
 pub(crate) fn pace(told: impl Future<Output = ()> + Send + 'static) -> Result<watch::Receiver<Pace>> {
     let (pace, paced) = watch::channel(Pace::Work);
     tokio::spawn(obey(pace, Signals::new()?, told));
@@ -87,8 +87,9 @@ impl Signals {
 
 async fn obey(pace: watch::Sender<Pace>, mut signals: Signals, told: impl Future<Output = ()>) {
     signals.next().await;
-    told.await;
+    // Nothing more begins from here on, however long the telling takes.
     pace.send_replace(Pace::Drain);
+    told.await;
     signals.next().await;
     pace.send_replace(Pace::Stop);
     // Without its sender the channel would tell that nobody can slow down any more.
