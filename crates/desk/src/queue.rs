@@ -1,5 +1,6 @@
 //! The queue as a whole: counts, order, what is stale, what is stuck.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use api::ask;
@@ -9,11 +10,11 @@ use domain::code::{Code, Refusal};
 use domain::graph::{Dag, Graph};
 use domain::id::{Seq, TaskId};
 use domain::limits::PAGE_MAX;
-use domain::store::{Filter, HeldLock, Result};
+use domain::store::{Filter, HeldLock, Result, View};
 use domain::task::record::Wait;
 use domain::task::state::State;
 use engine::engine::Engine;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{find, invalid};
 
@@ -22,6 +23,9 @@ const NAMED: usize = 10;
 
 /// Pages of ready tasks that are searched for them.
 const PAGES: usize = 10;
+
+/// Pages of tasks that are read for one order: a million tasks.
+const READ: usize = 1_000;
 
 pub async fn status(engine: &Engine) -> Result<Status> {
     find::catch_up(engine).await?;
@@ -98,7 +102,8 @@ pub async fn stale(engine: &Engine, asked: &ask::Stale) -> Result<Stale> {
     })
 }
 
-/// Levels inside the asked subset; never an empty one.
+/// The asked tasks in batches, never an empty one. A task comes after another also when it waits for it through tasks
+/// that were not asked for.
 pub async fn order(engine: &Engine, asked: &ask::Order) -> Result<Plan> {
     find::catch_up(engine).await?;
     if asked.tasks.len() > PAGE_MAX {
@@ -112,11 +117,12 @@ pub async fn order(engine: &Engine, asked: &ask::Order) -> Result<Plan> {
     batches(engine, tasks).await
 }
 
-/// As [`order`].
+/// As [`order`]. Refused where that would take more than a thousand pages.
 pub async fn batches(engine: &Engine, mut tasks: Vec<(Seq, TaskId)>) -> Result<Plan> {
     tasks.sort_unstable();
     tasks.dedup();
-    let seqs: Vec<Seq> = tasks.iter().map(|(seq, _)| *seq).collect();
+    let asked: Vec<Seq> = tasks.iter().map(|(seq, _)| *seq).collect();
+    let seqs = Upstream::default().of(engine, &asked).await?;
     let index: FxHashMap<Seq, u32> = seqs.iter().copied().zip(0..).collect();
     let edges = engine.store.edges(&engine.project, &seqs).await?;
     let edges = edges
@@ -124,7 +130,85 @@ pub async fn batches(engine: &Engine, mut tasks: Vec<(Seq, TaskId)>) -> Result<P
         .map(|(on, dependent, _)| (index[on], index[dependent]));
     let dag = Dag::new(Graph::build(seqs.len() as u32, edges))
         .map_err(|_| Refusal::new(Code::StoreCorrupt, "stored tasks wait for each other in a circle"))?;
-    let name = |level: Vec<u32>| level.into_iter().map(|at| tasks[at as usize].1.clone()).collect();
-    let levels: Vec<Vec<TaskId>> = dag.levels().into_iter().map(name).collect();
+    let subset: Vec<u32> = asked.iter().map(|seq| index[seq]).collect();
+    let ids: FxHashMap<u32, TaskId> = subset
+        .iter()
+        .copied()
+        .zip(tasks.into_iter().map(|(_, id)| id))
+        .collect();
+    let name = |level: Vec<u32>| level.iter().map(|at| ids[at].clone()).collect();
+    let levels: Vec<Vec<TaskId>> = dag.levels_of(&subset).into_iter().map(name).collect();
     Ok(Plan::from(levels))
+}
+
+/// Tasks that others wait for, found in pages: those of a plan have numbers near each other.
+#[derive(Default)]
+struct Upstream {
+    /// By the number before the first of each page that was read.
+    pages: FxHashSet<u64>,
+    unvisited: FxHashMap<Seq, Waits>,
+}
+
+/// What a task waits for.
+struct Waits {
+    after: Vec<Seq>,
+    /// The task itself, when it waits for its subtasks.
+    joins: Option<TaskId>,
+}
+
+impl Upstream {
+    /// The tasks and everything that they wait for, in order.
+    async fn of(mut self, engine: &Engine, tasks: &[Seq]) -> Result<Vec<Seq>> {
+        let mut found: BTreeSet<Seq> = tasks.iter().copied().collect();
+        let mut open = tasks.to_vec();
+        while let Some(seq) = open.pop() {
+            let waits = self.waits(engine, seq).await?;
+            open.extend(waits.into_iter().filter(|on| found.insert(*on)));
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    async fn waits(&mut self, engine: &Engine, seq: Seq) -> Result<Vec<Seq>> {
+        let before = seq.0.saturating_sub(1) / PAGE_MAX as u64 * PAGE_MAX as u64;
+        if self.pages.insert(before) {
+            self.check()?;
+            self.read(engine, Seq(before)).await?;
+        }
+        // Who is pruned waits for nothing.
+        let Some(Waits { after, joins }) = self.unvisited.remove(&seq) else {
+            return Ok(Vec::new());
+        };
+        let Some(id) = joins else { return Ok(after) };
+        let near = engine.store.neighbours(&engine.project, &id, PAGE_MAX).await?;
+        let children = near.children.iter().map(|child| child.seq);
+        Ok(after.into_iter().chain(children).collect())
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.pages.len() <= READ {
+            return Ok(());
+        }
+        let most = READ * PAGE_MAX;
+        let detail = format!("what these tasks wait for is spread over more than {most} others");
+        Err(Refusal::new(Code::LimitExceeded, detail).help("ask for tasks that are nearer to the beginning"))
+    }
+
+    async fn read(&mut self, engine: &Engine, before: Seq) -> Result<()> {
+        let filter = Filter {
+            superseded: true,
+            ..Filter::default()
+        };
+        let page = engine
+            .store
+            .list(&engine.project, filter, before, PAGE_MAX)
+            .await?;
+        for View { task, body, .. } in page {
+            let waits = Waits {
+                after: body.after.iter().map(|(on, _)| *on).collect(),
+                joins: task.join.is_some().then_some(task.id),
+            };
+            self.unvisited.insert(task.seq, waits);
+        }
+        Ok(())
+    }
 }

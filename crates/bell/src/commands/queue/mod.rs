@@ -38,7 +38,8 @@ struct StatusArgs {}
 
 /// Tell in which order some tasks can be done
 ///
-/// Tasks of one batch can be done side by side; only dependencies among the tasks named count.
+/// Tasks of one batch can be done side by side. A task comes after another also when it waits for it through tasks that are not
+/// named.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bell queue plan build test ship")]
 struct PlanArgs {
