@@ -85,7 +85,7 @@ impl From<&Refusal> for Problem {
             title: code.title(),
             detail: refusal.detail.clone(),
             status: status(code),
-            help: refusal.help.clone(),
+            help: Some(refusal.cure().to_owned()),
             file: faults.map(|faults| faults.file.clone()),
             faults: faults.map(|faults| faults.faults.iter().map(Fault::from).collect()),
             more: faults.map(|faults| faults.more),

@@ -61,9 +61,7 @@ pub(crate) fn invalid(detail: impl Into<String>) -> Refusal {
 pub(crate) fn for_people(refusal: &Refusal) -> String {
     let head = paint(theme::BAD, &format!("error[{}]", refusal.code));
     let mut text = format!("{head}{} {}\n", paint(Style::new().bold(), ":"), refusal.detail);
-    if let Some(help) = &refusal.help {
-        text += &format!("{} {help}\n", paint(theme::GOOD, "help:"));
-    }
+    text += &format!("{} {}\n", paint(theme::GOOD, "help:"), refusal.cure());
     text
 }
 

@@ -163,7 +163,7 @@ codes! {
         cure "Remove one of the edges on the path shown."
     LimitExceeded "limit-exceeded" Input "A limit is exceeded"
         cause "A count or size is above its bound."
-        cure "The message names the limit and its value."
+        cure "Ask for less, or in parts; the message names the limit."
     InvalidTransition "invalid-transition" Refused "The task cannot make this move from its state"
         cause "Another process may have moved it meanwhile, or it has ended."
         cure "`bell task show ID` tells its state, `bell task history ID` how it came there."
@@ -237,8 +237,8 @@ codes! {
         cause "No `.bellwether` folder was found in this folder or above it, and this command creates none."
         cure "Run a plan or add a task first, or name a store with `--store`."
     StoreGone "store-gone" Store "The store is not there any more"
-        cause "Its file was removed, replaced or emptied while this process had it open. Nothing was written since."
-        cure "Put the file back, or begin anew: `bell store check` tells what is there now."
+        cause "It was removed, replaced or emptied while this process had it open. Nothing was written since."
+        cure "Put it back, or begin anew: `bell store check` tells what is there now."
     StoreUrl "store-url" Input "The store's URL cannot be used"
         cause "Its scheme is unknown or its form wrong."
         cure "Use `sqlite:PATH`, `postgres://HOST/DATABASE`, `redis://HOST` or `memory:`."
@@ -275,7 +275,7 @@ codes! {
         cure "Check the user and password in the store's URL, and the server's access list."
     StoreUnavailable "store-unavailable" Store "The store cannot be used now"
         cause "Reading or writing failed underneath."
-        cure "The message has the system's own words; `bell doctor` checks the surroundings."
+        cure "Try again, and run `bell doctor`, which checks the surroundings; the message has the system's own words."
     ExecutorFailed "executor-failed" Refused "The command could not be started"
         cause "The program does not exist, may not be run, or its folder is missing."
         cure "Check the command and `cwd`."
@@ -355,6 +355,11 @@ impl Refusal {
         self.help = Some(help.into());
         self
     }
+
+    /// What to do about it: its own help, else what cures its code wherever it occurs.
+    pub fn cure(&self) -> &str {
+        self.help.as_deref().unwrap_or(self.code.cure())
+    }
 }
 
 /// The known name nearest to `given`, if one is near enough to be what was meant.
@@ -389,6 +394,13 @@ mod tests {
                 "{code}"
             );
         }
+    }
+
+    #[test]
+    fn a_refusal_without_help_has_the_cure_of_its_code() {
+        let refusal = Refusal::new(Code::StoreFull, "no room is left");
+        assert_eq!(refusal.cure(), Code::StoreFull.cure());
+        assert_eq!(refusal.help("empty the bin").cure(), "empty the bin");
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Args {
         match context.engine().await {
             Ok(engine) => with_store(&engine, context, &mut checks).await?,
             Err(Error::Refused(refusal)) => {
-                let cure = refusal.help.unwrap_or_else(|| refusal.code.cure().to_owned());
+                let cure = refusal.cure().to_owned();
                 checks.push(ok("store", refusal.detail).or(Status::Fail, cure));
             }
             Err(error) => return Err(error),
@@ -88,7 +88,7 @@ async fn with_store(engine: &Engine, context: &Context, checks: &mut Vec<Check>)
     // A tick writes what is due, so it says whether the store can be written.
     checks.push(match engine.store.tick(&engine.project, engine.now()).await {
         Ok(_) => ok("writing", "works"),
-        Err(refusal) => ok("writing", refusal.detail).or(Status::Fail, refusal.code.cure()),
+        Err(refusal) => ok("writing", &refusal.detail).or(Status::Fail, refusal.cure()),
     });
     checks.push(match info.durability {
         Durability::Full => ok("durability", "full: an acknowledged write survives power loss"),

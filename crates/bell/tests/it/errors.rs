@@ -130,6 +130,31 @@ fn what_cannot_be_answered_or_tried_again_is_told_why() {
 
 // proves: DESIGN 6
 #[test]
+fn a_no_without_a_cure_of_its_own_has_the_one_of_its_code() {
+    let bench = Bench::new();
+    bench.json(&["task", "add", "a", "--id", "a"]);
+    let file = bench.path().join(".bellwether/bell.db");
+    let store = rusqlite::Connection::open(&file).unwrap();
+    store.pragma_update(None, "user_version", 999).unwrap();
+    drop(store);
+    insta::assert_snapshot!(bench.shown(&["task", "list"]), @r"
+    exit 4
+    -- stderr
+    error[store-newer]: DIR/.bellwether/bell.db has schema 999, this binary knows 1
+    help: Use the newer binary. This one changed nothing.
+    ");
+    let said = bench.bell(&["task", "list", "--json"]);
+    let problem: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(problem["help"], "Use the newer binary. This one changed nothing.");
+
+    // The file of this one is a folder.
+    bench.write("sub/.bellwether/bell.db/x", "");
+    let said = bench.bell(&["task", "list", "--store", "sqlite:sub/.bellwether/bell.db"]);
+    assert!(said.exit != 0 && said.err.contains("\nhelp: "), "{said:?}");
+}
+
+// proves: DESIGN 6
+#[test]
 fn every_code_is_explained() {
     let bench = Bench::new();
     insta::assert_snapshot!(bench.shown(&["explain", "error[lease-lost]"]), @r"
