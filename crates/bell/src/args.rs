@@ -44,7 +44,7 @@ pub(crate) struct Globals {
     /// Colour the output: auto, always or never
     #[arg(long, global = true, value_name = "WHEN")]
     color: Option<String>,
-    /// Say only what was asked for
+    /// Say only what was asked for, and what goes wrong
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// Log more on stderr; twice for debugging

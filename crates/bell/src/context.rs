@@ -172,10 +172,12 @@ impl Context {
             opened => return Ok(opened?),
         }
         let made = open(true)?;
-        self.ui.note(&match self.settings.store() {
-            None => format!("created a store in {}\n", folder.display()),
-            Some(_) => format!("created the store {}\n", made.info().url),
-        })?;
+        if !self.quiet {
+            self.ui.note(&match self.settings.store() {
+                None => format!("created a store in {}\n", folder.display()),
+                Some(_) => format!("created the store {}\n", made.info().url),
+            })?;
+        }
         Ok(made)
     }
 

@@ -41,7 +41,11 @@ impl Args {
         let runtime = runtime.map_err(|e| {
             domain::code::Refusal::new(domain::code::Code::Internal, format!("no runtime: {e}"))
         })?;
-        let mut tell = |line: &str| drop(context.ui.note(&format!("{line}\n")));
+        let mut tell = |line: &str| {
+            if !context.quiet {
+                drop(context.ui.note(&format!("{line}\n")));
+            }
+        };
         let report = runtime.block_on(bench::run(options, &mut tell))?;
         context.ui.answer(&report, ToString::to_string)?;
         Ok(Exit::DONE)

@@ -9,6 +9,7 @@ use domain::code::{Code, Refusal};
 use domain::task::spec::Json;
 use domain::task::state::State;
 
+use super::task::Once;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -62,6 +63,8 @@ struct Resolve {
     /// Fail it; what waits for its success is cancelled
     #[arg(long)]
     reject: bool,
+    #[command(flatten)]
+    once: Once,
 }
 
 impl Args {
@@ -138,7 +141,7 @@ impl Resolve {
             accept: !self.reject,
             answer: self.answer,
         };
-        let reply = desk::change::resolve(&engine, &id.to_string(), asked, None).await?;
+        let reply = desk::change::resolve(&engine, &id.to_string(), asked, self.once.idempotency_key).await?;
         let state = reply.state;
         context.ui.answer(&Completed::from(reply), |answer| {
             let mut text = format!("{}  {}\n", theme::state_text(state, None), answer.task);

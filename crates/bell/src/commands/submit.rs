@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use api::run::Run;
 use desk::find;
+use domain::code::{Code, Refusal};
+use domain::id::{Project, RunId};
 use domain::task::score::Profile;
+use domain::time::Timestamp;
 use engine::engine::Engine;
-use engine::recover;
 use engine::submit::{self, How, Into, Submitted};
+use engine::{ids, recover};
 
 use super::plan::file::{Loaded, load_to_run};
 use crate::context::{Access, Context};
@@ -17,11 +20,13 @@ use crate::parse;
 
 /// Store a plan's tasks, for others to work on
 ///
-/// Continues the newest run of the same plan that has not succeeded, as `bell run` does.
+/// Continues the newest run of the same plan that has not succeeded, as `bell run` does. With --idempotency-key it begins a run that
+/// belongs to the key: the same key with the same plan tells of that run and changes nothing, with another plan it is refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bell submit plan.yaml
-  bell submit plan.yaml --new --json | jq -r .id")]
+  bell submit plan.yaml --new --json | jq -r .id
+  bell submit plan.yaml --idempotency-key \"build-$COMMIT\"")]
 pub(crate) struct Args {
     /// The plan's file: YAML, JSON or TOML; - reads stdin
     plan: PathBuf,
@@ -34,12 +39,18 @@ pub(crate) struct Args {
     /// Say what goes first: classic or critical-path [default: the project's order.profile]
     #[arg(long, value_parser = parse::profile)]
     profile: Option<Profile>,
+    /// Make a repeated call harmless: the run of this key is begun once
+    #[arg(long, value_name = "KEY", value_parser = parse::idempotency_key, conflicts_with_all = ["resume", "profile"])]
+    idempotency_key: Option<String>,
 }
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result {
         let loaded = load_to_run(context, &self.plan)?;
         let tasks = loaded.plan.tasks.len();
+        if let Some(key) = self.idempotency_key {
+            return once(context, loaded, key).await;
+        }
         let how = HandIn {
             new: self.new,
             resume: self.resume.as_deref(),
@@ -79,6 +90,66 @@ pub(super) async fn hand_in(
     let submitted = submit::submit(&engine, &loaded.plan, &loaded.path, &options).await?;
     let run = Run::from(find::run(&engine, &submitted.run.to_string()).await?);
     Ok((submitted, run))
+}
+
+/// Stores the tasks of a plan as the run of a key, or tells of that run.
+async fn once(context: &Context, loaded: Loaded, key: String) -> Result {
+    let tasks = loaded.plan.tasks.len();
+    let engine = context.open(Access::Create).await?;
+    let id = run_of(&engine.project, &key);
+    let is_new = begin(context, &engine, loaded, id, key).await?;
+    let run = Run::from(find::run(&engine, &id.to_string()).await?);
+    let how = How::New;
+    context.ui.answer(&run, |_| match is_new {
+        true => format!("{}\n", describe(&Submitted { run: id, how }, tasks)),
+        false => format!("already submitted: run {id}\n"),
+    })?;
+    hint(context, &run)?;
+    Ok(Exit::DONE)
+}
+
+/// Begins the run of a key; false when it was begun before.
+async fn begin(
+    context: &Context,
+    engine: &Engine,
+    mut loaded: Loaded,
+    id: RunId,
+    key: String,
+) -> Result<bool> {
+    let plan = &mut loaded.plan;
+    if let Some(run) = engine.store.run(&engine.project, id).await? {
+        let is_same = run.digest == plan.digest && run.plan == submit::identity(plan, &loaded.path);
+        return match is_same {
+            true => Ok(false),
+            false => Err(used_otherwise(&key, id).into()),
+        };
+    }
+    if let Some(trace) = context.trace()? {
+        desk::run::within(plan, trace);
+    }
+    submit::submit_once(engine, plan, &loaded.path, id, key).await?;
+    Ok(true)
+}
+
+fn used_otherwise(key: &str, run: RunId) -> Refusal {
+    let key = key.escape_debug();
+    let detail = format!("the idempotency key `{key}` was used for run {run}, which is of another plan");
+    Refusal::new(Code::IdempotencyConflict, detail).help("use a fresh key for what is another submission")
+}
+
+/// The bits of an id that tell when it was made.
+const TIME_BITS: u64 = (1 << 48) - 1;
+
+/// The run of a key: whoever comes with the key names the same. Nobody knows when it was made, so that part of the id is drawn
+/// from the key too, lest all such ids begin alike.
+fn run_of(project: &Project, key: &str) -> RunId {
+    let key = format!("submit:{key}");
+    let (_, low) = ids::derived(project, &key, Timestamp(0)).as_u64_pair();
+    RunId(ids::derived(
+        project,
+        &key,
+        Timestamp((low & TIME_BITS).cast_signed()),
+    ))
 }
 
 /// What comes next.

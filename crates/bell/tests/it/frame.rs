@@ -197,6 +197,22 @@ fn a_store_that_was_named_is_not_made_without_a_word() {
 
 // proves: DESIGN 6
 #[test]
+fn quiet_leaves_the_answer_alone() {
+    let bench = Bench::new();
+    insta::assert_snapshot!(bench.shown(&["task", "add", "a", "--id", "a", "-q"]), @r"
+    exit 0
+    ○ ready  a  a
+    ");
+    insta::assert_snapshot!(bench.shown(&["-q", "task", "show", "b"]), @r"
+    exit 2
+    -- stderr
+    error[task-not-found]: project default has no task `b`
+    help: did you mean `a`? `bell task list` shows all
+    ");
+}
+
+// proves: DESIGN 6
+#[test]
 fn what_is_refused_makes_no_store() {
     let bench = Bench::new();
     bench.write(

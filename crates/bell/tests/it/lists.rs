@@ -104,10 +104,36 @@ fn an_order_has_no_empty_batch() {
     );
     let part = bench.json(&["queue", "plan", "d", "c"]);
     assert_eq!(part["batches"], json!([["c"], ["d"]]));
+    let ends = bench.json(&["queue", "plan", "d", "a"]);
+    assert_eq!(ends["batches"], json!([["a"], ["d"]]));
     assert_eq!(
         bench.json(&["queue", "plan"]),
         json!({"batches": [], "total_batches": 0, "max_parallelism": 0})
     );
+}
+
+// proves: SPEC 1.3
+#[test]
+fn an_order_keeps_what_was_left_out_in_between() {
+    let bench = Bench::new();
+    // The numbers of tasks are no order: what stands between has the highest one.
+    let plan = "name: p\ntasks: { a: { run: x }, c: { run: x, after: b }, b: { run: x, after: a } }";
+    bench.write("plan.yaml", plan);
+    bench.json(&["submit", "plan.yaml"]);
+    let order = bench.json(&["queue", "plan", "c", "a"]);
+    assert_eq!(order["total_batches"], 2, "{order}");
+
+    // Longer than a page.
+    let step = |n: usize| format!("  t{n}: {{ run: x, after: [t{}] }}\n", n - 1);
+    let steps: String = (1..1_500).map(step).collect();
+    bench.write(
+        "long.yaml",
+        &format!("name: long\ntasks:\n  t0: {{ run: x }}\n{steps}"),
+    );
+    bench.json(&["submit", "long.yaml"]);
+    let order = bench.json(&["queue", "plan", "t1499", "t0", "t700"]);
+    assert_eq!(order["total_batches"], 3, "{order}");
+    assert_eq!(order["max_parallelism"], 1, "{order}");
 }
 
 // proves: DESIGN 2

@@ -23,6 +23,7 @@ mod lists;
 mod locks;
 mod mcp;
 mod moves;
+mod once;
 mod planned_analyses;
 mod plans;
 mod publish;

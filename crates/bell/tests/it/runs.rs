@@ -448,6 +448,62 @@ fn a_question_is_told_from_the_beginning_and_one_without_an_answer_has_no_logs()
 
 // proves: DESIGN 6
 #[test]
+fn a_run_that_goes_on_tells_what_waits_already() {
+    let bench = Bench::new();
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks: { a: { breakpoint: go? }, b: { prompt: x }, c: { run: 'exit 1' } }",
+    );
+    assert_eq!(run(&bench, &[]).1, 3);
+    bench.json(&["task", "suspend", "b"]);
+    insta::assert_snapshot!(bench.shown(&["run", "plan.yaml"]).split("-- stderr\n").last().unwrap(), @r"
+    continues run UUID: 1 tried again
+    CLOCK ? a  awaiting (breakpoint)
+    CLOCK ‖ b  suspended: `bell task resume UUID` lets it go on
+    CLOCK ✗ c SPAN  failed: exit status 1
+    hint: `bell run plan.yaml` goes on
+    ");
+    // What asks once more because of the submission is told once.
+    bench.json(&["breakpoint", "resolve", "a", "--reject"]);
+    let said = bench.bell(&["run", "plan.yaml"]);
+    assert_eq!(said.err.matches("awaiting").count(), 1, "{said:?}");
+}
+
+// proves: DESIGN 6
+#[test]
+fn a_quiet_run_tells_only_what_went_wrong() {
+    let bench = Bench::new();
+    bench.write("plan.yaml", "name: p\ntasks: { a: { run: 'true' } }");
+    let said = bench.bell(&["run", "plan.yaml", "-q"]);
+    assert_eq!((said.out.as_str(), said.err.as_str(), said.exit), ("", "", 0));
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks: { a: { run: 'true' }, b: { run: 'echo boom >&2; exit 3' } }",
+    );
+    insta::assert_snapshot!(bench.shown(&["run", "plan.yaml", "--quiet"]), @r"
+    exit 1
+    ✗ failed  p in SPAN: 1 completed, 1 failed
+      ✗ failed  b: exit status 3: boom
+          bell task logs UUID
+    ");
+    assert_eq!(
+        bench.bell(&["run", "plan.yaml", "-q"]).err,
+        "",
+        "also when it goes on"
+    );
+    // Data is what was asked for.
+    assert!(run(&bench, &["-q"]).0.len() > 1);
+    bench.write("plan.yaml", "name: p\nname: q");
+    assert!(
+        bench
+            .bell(&["run", "plan.yaml", "-q"])
+            .err
+            .contains("error[plan-")
+    );
+}
+
+// proves: DESIGN 6
+#[test]
 fn a_run_says_how_a_suspended_task_goes_on() {
     let bench = Bench::new();
     bench.write(

@@ -43,6 +43,9 @@ pub(super) async fn conclude(
         })?;
         return Ok(exit);
     }
+    if context.quiet && exit == Exit::DONE {
+        return Ok(exit);
+    }
     let mut text = headline(ended, kind);
     text += &failures(engine, ended).await?;
     for waits in waiting {

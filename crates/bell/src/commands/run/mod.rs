@@ -6,11 +6,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::code::{Code, Refusal};
+use domain::id::{RunId, Seq};
+use domain::limits::PAGE_MAX;
+use domain::store::{Filter, View};
 use domain::task::score::Profile;
+use domain::task::state::State;
 use engine::engine::Engine;
 use engine::runner::{self, Update};
+use engine::submit::How;
 use engine::worker;
 use engine::{recover, submit};
+use rustc_hash::FxHashSet;
+use tokio::runtime::Handle;
 
 use self::ended::conclude;
 use super::plan::file::{Loaded, load_to_run};
@@ -23,9 +30,10 @@ use crate::{parse, signals};
 /// Run a plan to its end
 ///
 /// Continues the newest run of the same plan that has not succeeded: what is done stays done, edited tasks run
-/// anew, failed ones are tried again. The exit status is 0 when all went well, 1 when something failed, and 3
-/// when only a person or an agent can go on. Ctrl-C takes on nothing more and lets running tasks end, for `worker.drain`
-/// (10 s) at the most; what runs then is stopped and handed back, at once with a second one.
+/// anew, failed ones are tried again. With --quiet only what went wrong is told. The exit status is 0 when all went
+/// well, 1 when something failed, and 3 when only a person or an agent can go on. Ctrl-C takes on nothing more and lets
+/// running tasks end, for `worker.drain` (10 s) at the most; what runs then is stopped and handed back, at once with a
+/// second one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   bell run plan.yaml
@@ -94,19 +102,23 @@ impl Args {
             wait: self.wait,
             refresh: REFRESH,
         };
-        let mut progress = Progress::new(context.ui.clone(), jobs);
-        let said = progress.teller(context.quiet);
-        let ending = signals::tell_ending(engine.clone(), options.worker.drain, said);
+        let mut told = Told {
+            context,
+            engine: &engine,
+            progress: Progress::new(context.ui.clone(), jobs, context.quiet),
+            standing: Vec::new(),
+        };
+        let ending = signals::tell_ending(engine.clone(), options.worker.drain, told.progress.teller());
         let paced = signals::pace(ending)?;
         let mut trouble = None;
         let mut tell = |update: Update<'_>| {
             // A reader that has gone away does not stop the work.
-            if let Err(error) = tell(context, &engine, &mut progress, &update) {
+            if let Err(error) = told.tell(&update) {
                 trouble.get_or_insert(error);
             }
         };
         let ended = runner::run(&engine, &loaded.plan, &loaded.path, options, paced, &mut tell).await;
-        progress.clear();
+        told.progress.clear();
         let ended = ended?;
         let exit = conclude(context, &engine, &self.plan.display().to_string(), &ended).await?;
         match trouble {
@@ -116,16 +128,56 @@ impl Args {
     }
 }
 
-fn tell(context: &Context, engine: &Engine, progress: &mut Progress, update: &Update<'_>) -> Result<()> {
-    match update {
-        Update::Submitted(submitted, tasks) if !context.ui.json && !context.quiet => {
-            context.ui.note(&format!("{}\n", describe(submitted, *tasks)))
+/// What is told of a run, and where.
+struct Told<'a> {
+    context: &'a Context,
+    engine: &'a Engine,
+    progress: Progress,
+    /// What waited for somebody when an earlier run went on, and is not told of yet.
+    standing: Vec<View>,
+}
+
+impl Told<'_> {
+    fn tell(&mut self, update: &Update<'_>) -> Result<()> {
+        let (ui, is_told) = (&self.context.ui, self.progress.is_told());
+        match update {
+            Update::Submitted(submitted, tasks) if is_told => {
+                ui.note(&format!("{}\n", describe(submitted, *tasks)))?;
+                if submitted.how != How::New {
+                    self.standing = self.standing(submitted.run);
+                }
+                Ok(())
+            }
+            Update::Recovered(tasks) if is_told => ui.note(&format!(
+                "{tasks} {} taken back from workers that had died\n",
+                if *tasks == 1 { "task was" } else { "tasks were" }
+            )),
+            Update::Events(events, snapshot) => {
+                let now = self.engine.now().wall;
+                let mut standing = std::mem::take(&mut self.standing);
+                // What has happened to a task since says how it stands.
+                let moved: FxHashSet<_> = events.iter().filter_map(|seen| seen.task.as_ref()).collect();
+                standing.retain(|view| !moved.contains(&view.task.id));
+                self.progress.standing(&standing, now)?;
+                self.progress.update(events, snapshot, now)
+            }
+            _ => Ok(()),
         }
-        Update::Recovered(tasks) if !context.ui.json => context.ui.note(&format!(
-            "{tasks} {} taken back from workers that had died\n",
-            if *tasks == 1 { "task was" } else { "tasks were" }
-        )),
-        Update::Events(events, snapshot) => progress.update(events, snapshot, engine.now().wall),
-        _ => Ok(()),
+    }
+
+    /// What only a person can set going again. The run is held up for that look, so that it is told before anything else.
+    fn standing(&self, run: RunId) -> Vec<View> {
+        let filter = Filter {
+            run: Some(run),
+            states: vec![State::Awaiting, State::Suspended],
+            ..Filter::default()
+        };
+        let (store, project) = (&self.engine.store, &self.engine.project);
+        let listed = store.list(project, filter, Seq(0), PAGE_MAX);
+        let listed = tokio::task::block_in_place(|| Handle::current().block_on(listed));
+        listed.unwrap_or_else(|refusal| {
+            tracing::warn!(error = %refusal, "what waits already could not be looked up");
+            Vec::new()
+        })
     }
 }

@@ -78,10 +78,10 @@ impl Args {
 
 /// Of every verb that writes.
 #[derive(Debug, clap::Args)]
-struct Once {
+pub(crate) struct Once {
     /// Make a repeated call harmless: the same key with the same request answers as the first time
     #[arg(long, value_name = "KEY", value_parser = crate::parse::idempotency_key)]
-    idempotency_key: Option<String>,
+    pub(crate) idempotency_key: Option<String>,
 }
 
 /// Of every verb that answers with a task's id.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use domain::event::{Draft, Kind};
 use domain::id::TaskId;
-use domain::store::Seen;
+use domain::store::{Seen, View};
+use domain::task::record::Task;
 use domain::task::spec::Json;
 use domain::task::state::{Reason, State};
 use domain::time::{Timestamp, show_duration};
@@ -58,11 +59,27 @@ impl Lines {
                 .as_ref()
                 .map_or_else(|| id.to_string(), ToString::to_string);
             let detail = detail(id, state, reason, fact.data.as_ref());
-            let sign = theme::state_sign(state);
-            let clock = theme::paint(theme::DIM, &time::clock(at));
-            format!("{clock} {sign} {}{took}{detail}\n", one_line(&name))
+            written(at, state, &name, &format!("{took}{detail}"))
         })
     }
+}
+
+/// What a person should see of a task that waits for somebody already.
+pub(super) fn standing(view: &View, now: Timestamp) -> String {
+    let Task {
+        id, state, reason, ..
+    } = &view.task;
+    let name = match &view.body.key {
+        Some(key) => key.to_string(),
+        None => id.to_string(),
+    };
+    written(now, *state, &name, &detail(id, *state, *reason, None))
+}
+
+fn written(at: Timestamp, state: State, name: &str, detail: &str) -> String {
+    let sign = theme::state_sign(state);
+    let clock = theme::paint(theme::DIM, &time::clock(at));
+    format!("{clock} {sign} {}{detail}\n", one_line(name))
 }
 
 /// The state that an event tells of. Of a new task nothing is told but that somebody is asked from the beginning.

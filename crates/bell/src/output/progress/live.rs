@@ -51,7 +51,7 @@ impl Live {
             // What went well is in the counts; what did not stays readable above them.
             let went_well = matches!(seen.event.fact.kind, Kind::TaskEntered(State::Completed));
             if let Some(line) = line.filter(|_| !went_well) {
-                self.bar.println(self.painted(line.trim_end()));
+                self.say(&line);
             }
         }
         if snapshot.elapsed < PATIENCE || snapshot.run.finished_at.is_some() {
@@ -61,6 +61,11 @@ impl Live {
         let text = view(snapshot, now, self.jobs, width);
         self.bar.set_message(self.painted(&text));
         self.bar.tick();
+    }
+
+    /// Puts text above the view.
+    pub(super) fn say(&self, text: &str) {
+        self.bar.println(self.painted(text.trim_end()));
     }
 
     /// The text, with colours where they are wanted.

@@ -9,7 +9,7 @@ mod live;
 use std::io::IsTerminal;
 
 use domain::event::Kind;
-use domain::store::Seen;
+use domain::store::{Seen, View};
 use domain::time::Timestamp;
 use engine::follow::Snapshot;
 use indicatif::ProgressBar;
@@ -19,11 +19,15 @@ use self::live::Live;
 use super::Ui;
 use crate::error::Result;
 
+/// Waiting tasks told of when a run goes on; the rest is a command away.
+const STANDING: usize = 20;
+
 #[derive(Debug)]
 pub(crate) enum Progress {
     Live(Live),
     Lines(Ui, Lines),
     Json(Ui),
+    Silent,
 }
 
 /// Says a line without disturbing what is drawn.
@@ -60,9 +64,10 @@ impl Teller {
 
 impl Progress {
     /// `jobs` bounds how many tasks are shown as running.
-    pub(crate) fn new(ui: Ui, jobs: usize) -> Progress {
+    pub(crate) fn new(ui: Ui, jobs: usize, quiet: bool) -> Progress {
         match (ui.json, std::io::stderr().is_terminal()) {
             (true, _) => Progress::Json(ui),
+            _ if quiet => Progress::Silent,
             (false, true) => Progress::Live(Live::new(jobs, ui.colours_stderr())),
             (false, false) => Progress::Lines(ui, Lines::default()),
         }
@@ -87,17 +92,46 @@ impl Progress {
                     ui.json_line(&api::event::Event::from(seen.clone()))?;
                 }
             }
+            Progress::Silent => {}
         }
         Ok(())
     }
 
-    /// What lets others say something in between; silent where nothing but data is wanted.
-    pub(crate) fn teller(&self, quiet: bool) -> Teller {
+    /// Tells what waits for somebody already, so that no event will tell of it.
+    pub(crate) fn standing(&self, views: &[View], now: Timestamp) -> Result<()> {
+        let mut text: String = views
+            .iter()
+            .take(STANDING)
+            .map(|view| lines::standing(view, now))
+            .collect();
+        if views.len() > STANDING {
+            text += &format!(
+                "and {} more; `bell breakpoint list` shows what asks\n",
+                views.len() - STANDING
+            );
+        }
         match self {
-            _ if quiet => Teller::Silent,
+            _ if text.is_empty() => Ok(()),
+            Progress::Live(live) => {
+                live.say(&text);
+                Ok(())
+            }
+            Progress::Lines(ui, _) => ui.note(&text),
+            Progress::Json(_) | Progress::Silent => Ok(()),
+        }
+    }
+
+    /// Whether people are told anything before the end.
+    pub(crate) fn is_told(&self) -> bool {
+        matches!(self, Progress::Live(_) | Progress::Lines(..))
+    }
+
+    /// What lets others say something in between; silent where nothing but data is wanted.
+    pub(crate) fn teller(&self) -> Teller {
+        match self {
             Progress::Live(live) => Teller::Live(live.bar()),
             Progress::Lines(ui, _) => Teller::Plain(ui.clone()),
-            Progress::Json(_) => Teller::Silent,
+            Progress::Json(_) | Progress::Silent => Teller::Silent,
         }
     }
 
