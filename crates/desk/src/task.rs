@@ -9,7 +9,7 @@ use domain::agent::route::Decision;
 use domain::code::{Code, Refusal};
 use domain::event::Kind;
 use domain::id::{Key, Seq, TaskId};
-use domain::limits::{self, PAGE_MAX};
+use domain::limits::PAGE_MAX;
 use domain::plan::Asked;
 use domain::store::{Admission, AdmitLimits, Admitted, Filter, IntoRun, NewEdge, NewTask, On, Result, View};
 use domain::task::spec::{Json, Source, Spec};
@@ -38,12 +38,12 @@ pub async fn add(engine: &Engine, asked: Vec<Asked>, idempotency_key: Option<Str
             .help("rename one of them"));
         }
     }
-    let mut limits = limits_for(Source::Human);
+    let mut limits = AdmitLimits::of(Source::Human);
     let mut known: FxHashMap<String, TaskId> = FxHashMap::default();
     let mut tasks = Vec::with_capacity(asked.len());
     for task in asked {
         if task.spec.source != Source::Human {
-            limits = limits_for(task.spec.source);
+            limits = AdmitLimits::of(task.spec.source);
         }
         let id = task.id.unwrap_or_else(ids::task);
         let mut new = fresh(id, task.key, &task.spec, now.wall);
@@ -106,20 +106,6 @@ pub async fn result(engine: &Engine, text: &str) -> Result<Json> {
         let detail = format!("the result of task {} cannot be read: {e}", view.task.id);
         Refusal::new(Code::StoreUnavailable, detail)
     })
-}
-
-/// People may do what agents may not.
-pub fn limits_for(source: Source) -> AdmitLimits {
-    match source {
-        Source::Human => AdmitLimits {
-            prerequisites: limits::PLAN_PREREQUISITES,
-            children: u32::MAX,
-        },
-        _ => AdmitLimits {
-            prerequisites: limits::AGENT_PREREQUISITES,
-            children: limits::AGENT_SUBTASKS,
-        },
-    }
 }
 
 pub async fn list(engine: &Engine, asked: ask::Tasks) -> Result<Tasks> {

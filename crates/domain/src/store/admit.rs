@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Key, RunId, TaskId};
+use crate::limits;
 use crate::task::record::Class;
 use crate::task::spec::{Source, Spec, When, Work};
 use crate::task::state::State;
@@ -48,6 +49,27 @@ pub enum IntoRun {
 pub struct AdmitLimits {
     pub prerequisites: usize,
     pub children: u32,
+}
+
+impl AdmitLimits {
+    /// Of what people write.
+    pub const PLAN: AdmitLimits = AdmitLimits {
+        prerequisites: limits::PLAN_PREREQUISITES,
+        children: u32::MAX,
+    };
+    /// Of what agents hand in.
+    pub const AGENT: AdmitLimits = AdmitLimits {
+        prerequisites: limits::AGENT_PREREQUISITES,
+        children: limits::AGENT_SUBTASKS,
+    };
+
+    /// People may do what agents may not.
+    pub fn of(source: Source) -> AdmitLimits {
+        match source {
+            Source::Human => AdmitLimits::PLAN,
+            _ => AdmitLimits::AGENT,
+        }
+    }
 }
 
 /// A new task, with everything that its row needs already taken from its spec.

@@ -219,6 +219,11 @@ impl Task {
         }
     }
 
+    /// Nobody needed it, so that its end is no loss to its run.
+    pub fn is_skipped(&self) -> bool {
+        (self.state, self.reason) == (State::Cancelled, Some(Reason::NotNeeded))
+    }
+
     /// In line: a claim can find it.
     pub fn in_line(&self) -> bool {
         self.state == State::Ready && !matches!(self.wait, Wait::Parked(_))

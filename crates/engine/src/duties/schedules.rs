@@ -10,7 +10,6 @@ use domain::book::{Book, Edit, Entry};
 use domain::code::{self, Code};
 use domain::event::Kind;
 use domain::id::{RunId, TaskId};
-use domain::limits;
 use domain::plan::{self, Format};
 use domain::schedule::{Made, Missed, Overlap, Schedule, Step, Why, Work, idempotency_key};
 use domain::store::{Admission, AdmitLimits, IntoRun, NewTask, Result};
@@ -191,10 +190,7 @@ async fn hand_in(engine: &Engine, name: &str, work: &Work, at: Timestamp) -> Res
                 tasks: vec![NewTask::new(id.clone(), None, spec, at)],
                 run: IntoRun::None,
                 supersede: Vec::new(),
-                limits: AdmitLimits {
-                    prerequisites: limits::PLAN_PREREQUISITES,
-                    children: u32::MAX,
-                },
+                limits: AdmitLimits::PLAN,
                 actor: engine.actor.clone(),
                 idempotency_key: Some(key),
             };

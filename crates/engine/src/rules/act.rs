@@ -177,10 +177,7 @@ async fn hand_in(
         tasks: work,
         run: run.unwrap_or(IntoRun::None),
         supersede: Vec::new(),
-        limits: AdmitLimits {
-            prerequisites: limits::PLAN_PREREQUISITES,
-            children: u32::MAX,
-        },
+        limits: AdmitLimits::PLAN,
         actor: engine.actor.clone(),
         idempotency_key: Some(key),
     };

@@ -303,7 +303,7 @@ fn empty(call: &Call) -> Admission {
         tasks: Vec::new(),
         run: domain::store::IntoRun::None,
         supersede: Vec::new(),
-        limits: desk::task::limits_for(domain::task::spec::Source::Human),
+        limits: domain::store::AdmitLimits::PLAN,
         actor: Arc::clone(&call.engine.actor),
         idempotency_key: None,
     }

@@ -53,14 +53,7 @@ pub(super) fn instead(step: &mut Step<'_>, asked: Option<&OnExhausted>, change: 
             step.now.wall,
         )
     };
-    let admission = admission(
-        step,
-        vec![new],
-        AdmitLimits {
-            prerequisites: limits::PLAN_PREREQUISITES,
-            children: u32::MAX,
-        },
-    );
+    let admission = admission(step, vec![new], AdmitLimits::PLAN);
     let plan = match admit::Plan::check(step, &admission) {
         Ok(plan) => plan,
         Err(refusal) if refusal.code.kind() == code::Kind::Store => return Err(refusal),
@@ -110,8 +103,8 @@ pub(super) fn take_place(step: &mut Step<'_>, planner: &Task, outcome: &Outcome)
         step,
         tasks,
         AdmitLimits {
-            prerequisites: limits::AGENT_PREREQUISITES,
             children: limits::AGENT_SUBTASKS.saturating_add(failed.children),
+            ..AdmitLimits::AGENT
         },
     );
     let plan = admit::Plan::check(step, &admission)?;

@@ -128,8 +128,7 @@ fn join_results(step: &mut Step<'_>, parent: &Task) -> Result<()> {
     let mut results: BTreeMap<String, serde_json::Value> = BTreeMap::new();
     for (seq, body) in bodies {
         let child = step.task(seq)?.clone();
-        let skipped = (child.state, child.reason) == (State::Cancelled, Some(Reason::NotNeeded));
-        if skipped || replan::is_planner(step, &child)? {
+        if child.is_skipped() || replan::is_planner(step, &child)? {
             continue;
         }
         let name = body

@@ -265,14 +265,13 @@ impl<'a> Step<'a> {
 
     fn count_in_run(&mut self, no: RunNo, before: Option<&Task>, after: Option<&Task>) -> Result<()> {
         let run = self.run_mut(no)?;
-        let skipped = |task: &Task| task.state == State::Cancelled && task.reason == Some(Reason::NotNeeded);
         if let Some(task) = before.filter(|task| !task.superseded) {
             run.counts.remove(task.state);
-            run.skipped -= u64::from(skipped(task));
+            run.skipped -= u64::from(task.is_skipped());
         }
         if let Some(task) = after.filter(|task| !task.superseded) {
             run.counts.add(task.state);
-            run.skipped += u64::from(skipped(task));
+            run.skipped += u64::from(task.is_skipped());
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use domain::task::state::State;
 use domain::time::Timestamp;
 
 use super::table::{Table, Undo};
+use crate::findings::List;
 use crate::kernel::tx::{Gone, Group, Head, Remembered, WriteSet, place_in_line};
 
 #[derive(Debug)]
@@ -111,6 +112,21 @@ impl Entry {
             entries.push(Entry::Waiting(task.seq));
         }
         entries
+    }
+
+    /// Which task it is of, and where that stands by it.
+    pub(super) fn list(&self) -> (Seq, List) {
+        match self {
+            Entry::Child(_, seq) => (*seq, List::Parent),
+            Entry::Member(_, seq) => (*seq, List::Run),
+            Entry::Line(_, place) => (place.seq, List::Line),
+            Entry::RunLine(_, _, place) => (place.seq, List::RunLine),
+            Entry::Parked(thing, _, place) => (place.seq, List::Parked(thing.to_string())),
+            Entry::Timer(_, seq) => (*seq, List::Timers),
+            Entry::Expiry(_, seq) => (*seq, List::Leases),
+            Entry::Worker(worker, seq) => (*seq, List::Worker(worker.clone())),
+            Entry::Waiting(seq) => (*seq, List::Waiting),
+        }
     }
 }
 
@@ -479,7 +495,7 @@ impl Shelf {
 }
 
 /// The head of a project in which nothing has happened.
-pub(super) fn empty_head(project: &Project) -> Head {
+fn empty_head(project: &Project) -> Head {
     Head {
         chain: ChainHead {
             last: EventNo(0),

@@ -131,7 +131,7 @@ impl Args {
             tasks: vec![task],
             run: IntoRun::None,
             supersede: Vec::new(),
-            limits: desk::task::limits_for(spec.source),
+            limits: domain::store::AdmitLimits::of(spec.source),
             actor: engine.actor.clone(),
             idempotency_key: self.once.idempotency_key,
         };
