@@ -8,6 +8,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod driver;
+mod findings;
 mod kept;
 pub mod kernel;
 pub mod local;

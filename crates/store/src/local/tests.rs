@@ -147,10 +147,7 @@ fn admission(name: &str, after: &[&str]) -> Admission {
         tasks: vec![task],
         run: IntoRun::None,
         supersede: Vec::new(),
-        limits: AdmitLimits {
-            prerequisites: 10,
-            children: 10,
-        },
+        limits: AdmitLimits::PLAN,
         actor: "user:ann".into(),
         idempotency_key: None,
     }

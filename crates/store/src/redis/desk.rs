@@ -21,6 +21,7 @@ use rustc_hash::FxHashMap;
 
 use super::keys::Keys;
 use super::rows::{HeadRow, Named};
+use crate::findings::List;
 use crate::kernel::tx::{Gone, Group, Remembered, WriteSet, place_in_line};
 
 pub(super) struct Desk {
@@ -119,6 +120,18 @@ impl Listing {
             all.push(Listing::Aside(task.state, task.seq));
         }
         all
+    }
+
+    pub(super) fn list(&self) -> List {
+        match self {
+            Listing::Line(..) => List::Line,
+            Listing::RunLine(..) => List::RunLine,
+            Listing::Parked(thing, ..) => List::Parked(thing.to_string()),
+            Listing::Timer(..) => List::Timers,
+            Listing::Expiry(..) => List::Leases,
+            Listing::Worker(worker, _) => List::Worker(worker.clone()),
+            Listing::Aside(state, _) => List::State(*state),
+        }
     }
 }
 

@@ -54,6 +54,10 @@ fn refuse(path: &Path, error: &Error, system: Option<Errno>) -> Refusal {
         // A value of the wrong type or out of range: the row was not written by us.
         return Refusal::new(Code::StoreCorrupt, format!("{name}: {error}"));
     };
+    if let Some(table) = missing_table(error) {
+        let detail = format!("{name}: the table `{table}` is missing");
+        return Refusal::new(Code::StoreCorrupt, detail);
+    }
     let words = system.map_or_else(
         || error.to_string(),
         |errno| io::Error::from_raw_os_error(errno.raw_os_error()).to_string(),
@@ -78,6 +82,14 @@ fn refuse(path: &Path, error: &Error, system: Option<Errno>) -> Refusal {
         }
         _ => Refusal::new(Code::Internal, format!("{name}: {error}")),
     }
+}
+
+/// SQLite has no code for this, only words.
+fn missing_table(error: &Error) -> Option<&str> {
+    let (Error::SqlInputError { msg: words, .. } | Error::SqliteFailure(_, Some(words))) = error else {
+        return None;
+    };
+    words.strip_prefix("no such table: ")
 }
 
 /// The refusal for a file operation of our own.

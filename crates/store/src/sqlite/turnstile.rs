@@ -136,7 +136,7 @@ impl Turnstile {
                 (commits, since) = (now, Instant::now());
                 continue;
             }
-            let holder = [&self.gates.writer, &self.gates.entry].map(|gate| Holder::of(gate));
+            let holder = [&self.gates.writer, &self.gates.entry].map(Holder::of);
             let stopped = holder.iter().flatten().find(|holder| holder.stopped);
             if stopped.is_some() || since.elapsed() >= LONGEST {
                 return Err(self.held(stopped.or(holder[0].as_ref())));

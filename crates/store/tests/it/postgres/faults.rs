@@ -244,3 +244,62 @@ fn a_commit_is_noticed_though_its_process_has_ended() {
         }
     });
 }
+
+#[test]
+fn checks_name_what_is_wrong() {
+    let space = Space::shared();
+    let schema = space.url.rsplit_once("schema=").unwrap().1;
+    let sql = |text: &str| {
+        sql_at(&space.url, &format!("SET search_path = {schema}; {text}")).unwrap();
+    };
+    Runtime::new().unwrap().block_on(async {
+        let lab = lab(&space.url);
+        let run = lab.submit("p", &[task("a"), task("b").after("a")]).await;
+        lab.assert_sound().await;
+        let counts = format!("run {run} counts 7 ready tasks, and has 1");
+        for (spoil, mend, finding) in [
+            (
+                "UPDATE ready SET seq = 9",
+                "UPDATE ready SET seq = 1",
+                "task number 9, which does not exist, stands in the line where it should not",
+            ),
+            (
+                "UPDATE ready SET seq = 9",
+                "UPDATE ready SET seq = 1",
+                "task a is missing at its place in the line",
+            ),
+            (
+                "UPDATE aside SET state = 0",
+                "UPDATE aside SET state = 1",
+                "task b is missing at its place in the list of blocked tasks",
+            ),
+            (
+                "UPDATE aside SET state = 0",
+                "UPDATE aside SET state = 1",
+                "task b stands in the list of pending tasks where it should not",
+            ),
+            (
+                "UPDATE task SET left_state = 4 WHERE seq = 1",
+                "UPDATE task SET left_state = NULL",
+                "task a is ready and left running",
+            ),
+            (
+                "UPDATE task SET dependents = 0",
+                "UPDATE task SET dependents = 2 - seq",
+                "task a counts 0 dependents, and has 1",
+            ),
+            (
+                "UPDATE task SET open = 0 WHERE seq = 2",
+                "UPDATE task SET open = seq - 1",
+                "task b counts 0 open prerequisites, and has 1",
+            ),
+            ("UPDATE run SET ready = 7", "UPDATE run SET ready = 1", &counts),
+        ] {
+            sql(spoil);
+            let found = lab.store.check(&lab.project).await.unwrap();
+            assert!(found.iter().any(|line| line == finding), "{finding}: {found:?}");
+            sql(mend);
+            lab.assert_sound().await;
+        }
+    });
+}

@@ -135,10 +135,7 @@ impl<D: Driver> Side<D> {
             tasks: vec![task],
             run: IntoRun::None,
             supersede: Vec::new(),
-            limits: AdmitLimits {
-                prerequisites: 50,
-                children: 50,
-            },
+            limits: AdmitLimits::AGENT,
             actor: "user:test".into(),
             idempotency_key: (flavour % 3 == 1).then(|| format!("once{}", flavour % 30)),
         };

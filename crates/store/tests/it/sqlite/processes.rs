@@ -332,12 +332,52 @@ fn checks_name_what_is_wrong() {
         (
             "DELETE FROM ready WHERE seq = 2",
             "INSERT INTO ready SELECT project, class, -score, submitted_at, seq, run FROM task WHERE seq = 2",
-            "task task-2 is ready and not in its place in line",
+            "task task-2 is missing at its place in the line",
         ),
         (
             "UPDATE task SET dead_letter = 1 WHERE seq = 3",
             "UPDATE task SET dead_letter = 0",
             "task task-3 is in the dead letters and not failed",
+        ),
+        (
+            "UPDATE ready SET seq = 7 WHERE seq = 4",
+            "UPDATE ready SET seq = 4 WHERE seq = 7",
+            "task number 7, which does not exist, stands in the line where it should not",
+        ),
+        (
+            "UPDATE task SET left_state = 4 WHERE seq = 4",
+            "UPDATE task SET left_state = NULL",
+            "task task-4 is ready and left running",
+        ),
+        (
+            "UPDATE task SET state = 5 WHERE seq = 4",
+            "UPDATE task SET state = 2",
+            "task task-4 is suspended and left nothing",
+        ),
+        (
+            "UPDATE task SET state = 4 WHERE seq = 4",
+            "UPDATE task SET state = 2",
+            "task task-4 is running without a lease",
+        ),
+        (
+            "UPDATE task SET dependents = 2 WHERE seq = 1",
+            "UPDATE task SET dependents = 0",
+            "task task-1 counts 2 dependents, and has 0",
+        ),
+        (
+            "UPDATE project SET newest = NULL",
+            "UPDATE project SET newest = 1700000000000",
+            "the newest submission is kept as none, and is 2023-11-14T22:13:20.000Z",
+        ),
+        (
+            "INSERT INTO run VALUES (1, 0, zeroblob(16), 'p', zeroblob(32), 2, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, NULL)",
+            "DELETE FROM run",
+            "run 00000000-0000-0000-0000-000000000000 counts 3 ready tasks, and has 0",
+        ),
+        (
+            "INSERT INTO run VALUES (1, 0, zeroblob(16), 'p', zeroblob(32), 2, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, NULL)",
+            "DELETE FROM run",
+            "run 00000000-0000-0000-0000-000000000000 counts 1 skipped tasks, and has 0",
         ),
         (
             "UPDATE project SET ready = 9",
@@ -361,4 +401,21 @@ fn checks_name_what_is_wrong() {
         raw.execute_batch(mend).unwrap();
         assert_eq!(findings(&driver), [""; 0]);
     }
+}
+
+#[test]
+fn a_table_that_is_missing_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bell.db");
+    let mut driver = open(&path);
+    admit(&mut driver, 1, 1).unwrap();
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    raw.execute_batch("DROP TABLE lease").unwrap();
+    let checked = driver.reader().unwrap().check(&Project::default());
+    let refusal = refusal(checked);
+    assert_eq!(refusal.code, Code::StoreCorrupt);
+    assert_eq!(
+        refusal.detail,
+        format!("{}: the table `lease` is missing", path.display())
+    );
 }
