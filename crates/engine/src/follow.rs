@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::code::{Code, Refusal};
 use domain::event::Kind;
 use domain::id::{EventNo, Key, RunId, TaskId};
 use domain::limits;
@@ -143,12 +144,7 @@ impl Follower {
 
     pub async fn snapshot(&mut self) -> Result<Snapshot> {
         let run = self.engine.store.run(&self.engine.project, self.run).await?;
-        let run = run.ok_or_else(|| {
-            domain::code::Refusal::new(
-                domain::code::Code::RunNotFound,
-                format!("there is no run {}", self.run),
-            )
-        })?;
+        let run = run.ok_or_else(|| gone(self.run))?;
         let now = self.engine.now().wall;
         let mut running: Vec<Running> = self.running.values().cloned().collect();
         running.sort_by(|a, b| (a.since, &a.name).cmp(&(b.since, &b.name)));
@@ -161,6 +157,12 @@ impl Follower {
             run,
         })
     }
+}
+
+/// A run that was there before does not go while it is followed, unless the whole store does.
+fn gone(run: RunId) -> Refusal {
+    let detail = format!("run {run} is not in the store any more");
+    Refusal::new(Code::StoreGone, detail)
 }
 
 fn attempt_of(seen: &Seen) -> Option<u32> {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use domain::book::{Book, Edit, Entry};
 use domain::id::{RunId, TaskId, WorkerId};
-use domain::limits;
 use domain::prune::{LOOK_AGAIN, RETENTION, Retention};
 use domain::store::{Admission, AdmitLimits, Claim, Command, IntoRun, NewTask, Request, Target, Wants};
 use domain::task::record::Outcome;
@@ -42,10 +41,7 @@ async fn submit(lab: &Lab, run: u128, names: &[&str]) {
             newest: None,
         },
         supersede: Vec::new(),
-        limits: AdmitLimits {
-            prerequisites: limits::PLAN_PREREQUISITES,
-            children: limits::AGENT_SUBTASKS,
-        },
+        limits: AdmitLimits::PLAN,
         actor: "user:test".into(),
         idempotency_key: None,
     };

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use domain::code::{Code, Refusal};
 use domain::id::Project;
 use redis::{ServerError, Value};
+use rustc_hash::FxHashMap;
 
 use super::Clock;
 use super::batch::{Answers, Batch, bytes};
@@ -53,6 +54,8 @@ pub(super) struct Writer {
     /// The project under which an EXEC without an answer has left its number, if it was carried out.
     doubt: Option<Project>,
     contended: Option<Instant>,
+    /// Projects that were found or made here, each with what its head was born with.
+    known: FxHashMap<Project, u64>,
 }
 
 impl Writer {
@@ -65,6 +68,7 @@ impl Writer {
             number: 0,
             doubt: None,
             contended: None,
+            known: FxHashMap::default(),
         }
     }
 
@@ -106,11 +110,32 @@ impl Writer {
             // Somebody waits for their turn: from now on, so do we.
             self.collide();
         }
+        self.still_there(project, stored.as_ref())?;
         let latest = stored.as_ref().map_or(i64::MIN, |head| head.latest);
         let mut desk = Desk::new(project.clone(), keys, stored, draw());
         desk.clock = now.max(latest);
         desk.locked = locked;
         Ok(desk)
+    }
+
+    /// What is there does not go by itself: somebody has emptied the server, and perhaps others have begun anew on it.
+    fn still_there(&mut self, project: &Project, stored: Option<&HeadRow>) -> Result<(), Fault> {
+        match (self.known.get(project), stored) {
+            (None, None) => {}
+            (None, Some(head)) => self.know(project, head),
+            (Some(birth), Some(head)) if *birth == head.birth => {}
+            (Some(_), _) => {
+                let detail = format!("the project {project} was removed or replaced while it was open");
+                return Err(Refusal::new(Code::StoreGone, detail).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn know(&mut self, project: &Project, head: &HeadRow) {
+        if !self.known.contains_key(project) {
+            self.known.insert(project.clone(), head.birth);
+        }
     }
 
     /// Whether the commit that was not answered has been carried out. Asked when the head is watched.
@@ -162,7 +187,14 @@ impl Writer {
         }
         batch.put(&[b"EXEC"]);
         match self.link.exchange(&tag, &batch) {
-            Ok(values) => self.ended(&tag, values),
+            Ok(values) => {
+                let end = self.ended(&tag, values);
+                if matches!(end, End::Committed) {
+                    let written = desks.iter().filter(|desk| desk.is_dirty());
+                    written.for_each(|desk| self.know(&desk.project, &desk.head));
+                }
+                end
+            }
             Err(Fault::Lost(why)) => {
                 self.doubt = marked;
                 End::Fault(Fault::Lost(why))

@@ -153,6 +153,53 @@ fn a_full_server_refuses_and_keeps_no_half() {
     });
 }
 
+#[test]
+fn a_server_that_was_emptied_is_no_new_store() {
+    let space = Space::shared();
+    Runtime::new().unwrap().block_on(async {
+        let (finder, maker) = (lab(&space.url), lab(&space.url));
+        maker.add(&[task("a")]).await;
+        finder.done("a").await;
+        rig::redis::sweep(&space.url);
+        for lab in [&maker, &finder] {
+            let refused = lab.try_add(&[task("b")]).await.unwrap_err();
+            assert_eq!(refused.code, Code::StoreGone, "{refused}");
+            assert!(refused.detail.contains(lab.project.as_str()), "{refused}");
+        }
+        let other = maker.beside("another");
+        other.add(&[task("c")]).await;
+        // Whoever opens the store anew begins anew; who had it open learns that it is another.
+        let anew = lab(&space.url);
+        anew.add(&[task("b")]).await;
+        for lab in [&maker, &finder] {
+            let refused = lab.try_add(&[task("d")]).await.unwrap_err();
+            assert_eq!(refused.code, Code::StoreGone, "{refused}");
+        }
+        anew.assert_sound().await;
+    });
+}
+
+#[test]
+fn checks_name_what_is_wrong() {
+    let space = Space::shared();
+    let prefix = space.url.rsplit_once("prefix=").unwrap().1;
+    Runtime::new().unwrap().block_on(async {
+        let lab = lab(&space.url);
+        lab.add(&[task("a"), task("b").after("a")]).await;
+        lab.assert_sound().await;
+        let line = format!("{{bell:{prefix}:{}}}:l:1", lab.project);
+        rig::redis::command_at(&space.url, &["DEL", &line]).unwrap();
+        let found = lab.store.check(&lab.project).await.unwrap();
+        assert_eq!(
+            found,
+            [
+                "task a is missing at its place in the line".to_owned(),
+                format!("the size of `{line}` is kept as 0, and is 1"),
+            ]
+        );
+    });
+}
+
 mod cluster {
     use super::*;
     use std::sync::OnceLock;
