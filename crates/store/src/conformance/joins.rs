@@ -210,15 +210,29 @@ pub async fn subtasks_are_bounded(lab: Lab) {
 }
 
 pub async fn a_join_that_waits_for_itself_is_refused(lab: Lab) {
-    lab.add(&[task("p"), task("q").after("p"), task("r").after("q")])
-        .await;
+    lab.add(&[
+        task("p"),
+        task("q").after("p"),
+        task("r").key("report").after("q"),
+    ])
+    .await;
     let parent = lab.begin("p").await;
-    for on in ["p", "q", "r"] {
-        let command = leaving(&lab, &[task("x").after(on)], Some(Join::Complete));
-        let answer = lab.try_held(&parent, command).await;
-        assert_eq!(code(answer), Code::DependencyCycle, "{on}");
+    for (on, path) in [
+        ("p", "p -> x -> p"),
+        ("q", "p -> x -> q -> p"),
+        ("r", "p -> x -> report -> q -> p"),
+    ] {
+        let children = [task("free"), task("x").after(on)];
+        let command = leaving(&lab, &children, Some(Join::Complete));
+        let refusal = lab.try_held(&parent, command).await.unwrap_err();
+        assert_eq!(refusal.code, Code::DependencyCycle, "{on}");
+        assert_eq!(refusal.detail, format!("tasks wait for each other: {path}"));
+        let help = "take it out of `after`, or let the parent end without `join`";
+        assert_eq!(refusal.cure(), help);
     }
     assert_eq!(lab.state("p").await, State::Running);
+    let command = leaving(&lab, &[task("x").after("q")], None);
+    lab.try_held(&parent, command).await.unwrap();
 }
 
 pub async fn subtasks_see_what_ends_in_the_same_call(lab: Lab) {

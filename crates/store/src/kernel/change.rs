@@ -6,11 +6,11 @@ use std::sync::Arc;
 use domain::code::{Code, Refusal};
 use domain::decide::{self, Change, Context};
 use domain::event::Kind;
-use domain::id::{AgentName, Project, Seq, Token};
+use domain::id::{AgentName, Key, Project, Seq, TaskId, Token};
 use domain::limits;
 use domain::run::RunState;
-use domain::store::{Children, Command, Reply, Request, Result, Target};
-use domain::task::record::{Class, Join, Task};
+use domain::store::{Admission, Children, Command, NewTask, Reply, Request, Result, Target};
+use domain::task::record::{Body, Class, Join, Task};
 use domain::task::replan::OnExhausted;
 use domain::task::retry::Retry;
 use domain::task::spec::{Json, When};
@@ -332,7 +332,7 @@ fn leave_children(step: &mut Step<'_>, parent: Seq, children: &Children, change:
     }
     let plan = admit::Plan::check(step, &admission)?;
     if children.join.is_some() {
-        check_join(step, parent, &plan)?;
+        check_join(step, parent, &admission, &plan)?;
     }
     let first = plan.first();
     let count = admission.tasks.len() as u32;
@@ -360,34 +360,34 @@ fn leave_children(step: &mut Step<'_>, parent: Seq, children: &Children, change:
 }
 
 /// A parent must not wait for a child that waits, by whatever way, for the parent.
-fn check_join(step: &mut Step<'_>, parent: Seq, plan: &admit::Plan) -> Result<()> {
+fn check_join(step: &mut Step<'_>, parent: Seq, admission: &Admission, plan: &admit::Plan) -> Result<()> {
     let outside: FxHashSet<Seq> = plan.outside().collect();
     if outside.is_empty() {
         return Ok(());
     }
-    let mut seen = FxHashSet::from_iter([parent]);
+    // Each with the one that it waits for.
+    let mut seen = FxHashMap::from_iter([(parent, parent)]);
     let mut work = VecDeque::from([parent]);
     while let Some(seq) = work.pop_front() {
         if outside.contains(&seq) {
-            let (parent, on) = (step.task(parent)?.id.clone(), step.task(seq)?.id.clone());
-            return Err(Refusal::new(
-                Code::DependencyCycle,
-                format!(
-                    "task {parent} would wait for a subtask that waits for {on}, which waits for {parent}"
-                ),
-            ));
+            let mut path = vec![seq];
+            while path.last() != Some(&parent) {
+                path.push(seen[&path[path.len() - 1]]);
+            }
+            let child = plan.first_after(seq).map(|index| &admission.tasks[index]);
+            return Err(join_cycle(step, child, &path)?);
         }
         let mut after = Seq(0);
         loop {
             let edges = step
                 .tx
                 .dependents(step.project, seq, after, limits::SETTLE_EDGES)?;
-            work.extend(
-                edges
-                    .iter()
-                    .map(|(dependent, _)| *dependent)
-                    .filter(|dependent| seen.insert(*dependent)),
-            );
+            for (dependent, _) in &edges {
+                seen.entry(*dependent).or_insert_with(|| {
+                    work.push_back(*dependent);
+                    seq
+                });
+            }
             match edges.last() {
                 Some((last, _)) if edges.len() == limits::SETTLE_EDGES => after = *last,
                 _ => break,
@@ -395,6 +395,24 @@ fn check_join(step: &mut Step<'_>, parent: Seq, plan: &admit::Plan) -> Result<()
         }
     }
     Ok(())
+}
+
+/// `path` leads from what the child waits for to its parent.
+fn join_cycle(step: &mut Step<'_>, child: Option<&NewTask>, path: &[Seq]) -> Result<Refusal> {
+    let name = |key: Option<&Key>, id: &TaskId| key.map_or_else(|| id.to_string(), ToString::to_string);
+    step.load(path)?;
+    let bodies: FxHashMap<Seq, Body> = step.tx.bodies(step.project, path)?.into_iter().collect();
+    let mut names = Vec::with_capacity(path.len() + 2);
+    for seq in path {
+        let key = bodies.get(seq).and_then(|body| body.key.as_ref());
+        names.push(name(key, &step.task(*seq)?.id));
+    }
+    let parent = names[names.len() - 1].clone();
+    names.splice(0..0, child.map(|child| name(child.key.as_ref(), &child.id)));
+    names.insert(0, parent);
+    let detail = format!("tasks wait for each other: {}", names.join(" -> "));
+    Ok(Refusal::new(Code::DependencyCycle, detail)
+        .help("take it out of `after`, or let the parent end without `join`"))
 }
 
 fn cancel_run(step: &mut Step<'_>, id: domain::id::RunId, request: &Request) -> Result<Reply> {
@@ -412,7 +430,7 @@ fn cancel_run(step: &mut Step<'_>, id: domain::id::RunId, request: &Request) -> 
         step.emit_run(Kind::RunCancelled, no, None);
     }
     Ok(Reply {
-        task: domain::id::TaskId::Uuid(id.0),
+        task: TaskId::Uuid(id.0),
         state: State::Cancelled,
         reason: Some(reason),
         unblocked: Vec::new(),

@@ -41,6 +41,12 @@ impl Plan {
             .filter(|seq| *seq < self.first)
     }
 
+    /// The first task of the batch that waits for this one.
+    pub(in crate::kernel) fn first_after(&self, on: Seq) -> Option<usize> {
+        let waits = |after: &Vec<(Seq, When)>| after.iter().any(|(seq, _)| *seq == on);
+        self.after.iter().position(waits)
+    }
+
     pub(in crate::kernel) fn check(step: &mut Step<'_>, admission: &Admission) -> Result<Plan> {
         if !step.writes.new_tasks.is_empty() {
             // Numbers are given out by what is stored.
