@@ -70,7 +70,8 @@ pub struct Prune {
 pub enum Stage {
     /// Runs after this one.
     Runs(RunNo),
-    /// A run too large for one piece: its tasks from the newest, those before this number, and whether any has gone.
+    /// A run too large for one piece: its tasks from the newest, those before this number, and whether all were
+    /// looked at, so that they may go.
     Run(RunNo, Seq, bool),
     /// Looks for the newest task that is old enough, after this number.
     Reach(Seq),

@@ -137,8 +137,8 @@ impl Lab {
             run: IntoRun::None,
             supersede: Vec::new(),
             limits: AdmitLimits {
-                prerequisites: limits::PLAN_PREREQUISITES,
                 children: limits::AGENT_SUBTASKS,
+                ..AdmitLimits::PLAN
             },
             actor: "user:ann".into(),
             idempotency_key: None,

@@ -181,19 +181,37 @@ pub async fn a_large_run_goes_piece_by_piece(lab: Lab) {
             }
         })
         .collect();
-    let run = lab.submit("p", &[back, there].concat()).await;
+    let letter = vec![task("letter").priority(10)];
+    let run = lab.submit("p", &[letter, back, there].concat()).await;
+    lab.broken("letter").await;
     lab.drain().await;
     latest(&lab).await;
     lab.pass(DAY);
     let before = lab.now().wall;
-    let first = piece(&lab, before, Stage::FIRST, false).await;
-    assert!(first.tasks > 0 && first.tasks < 1_200);
+    for dry in [true, false] {
+        assert_eq!(
+            all(&lab, before, dry).await.tasks,
+            0,
+            "the oldest is a dead letter"
+        );
+    }
+    drop_letter(&lab, "letter").await;
+    assert_eq!(all(&lab, before, true).await.tasks, 1_201);
+    let looked = piece(&lab, before, Stage::FIRST, false).await;
+    assert_eq!(looked.tasks, 0, "they are looked at in several pieces");
+    let mut next = looked.next;
+    let mut gone = 0;
+    while gone == 0 {
+        let pruned = piece(&lab, before, next.expect("more to do"), false).await;
+        (next, gone) = (pruned.next, pruned.tasks);
+    }
+    assert!(gone < 1_201);
     lab.assert_sound().await;
     let half = lab.run(run).await;
-    assert_eq!(half.counts.total(), 1_200 - first.tasks);
+    assert_eq!(half.counts.total(), 1_201 - gone);
     // Whoever died here left nothing undone that another does not do.
     let rest = all(&lab, before, false).await;
-    assert_eq!(first.tasks + rest.tasks, 1_200);
+    assert_eq!(gone + rest.tasks, 1_201);
     assert_eq!(rest.runs, 1);
     assert_eq!(left(&lab).await, ["latest"]);
 }

@@ -158,11 +158,49 @@ impl Base<'_> {
         Ok(members.iter().map(child).collect::<domain::store::Result<_>>()?)
     }
 
-    /// Of a run.
-    pub(super) fn members(&mut self, run: RunNo) -> Found<Vec<Seq>> {
+    /// The last `limit` tasks of a run with numbers below `before`. The list is in order, and the last ones are asked for most.
+    pub(super) fn members(&mut self, run: RunNo, before: Seq, limit: usize) -> Found<Vec<Seq>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let last = self.members_at(run, -limit, -1)?;
+        if last.iter().all(|seq| *seq < before) {
+            return Ok(last);
+        }
+        match self.place_in_run(run, before)? {
+            0 => Ok(Vec::new()),
+            end => self.members_at(run, end.saturating_sub(limit).max(0), end - 1),
+        }
+    }
+
+    pub(super) fn members_at(&mut self, run: RunNo, first: i64, last: i64) -> Found<Vec<Seq>> {
+        let (first, last) = (first.to_string(), last.to_string());
         let mut batch = Batch::default();
-        batch.put(&[b"LRANGE", &self.keys.run_tasks(run), b"0", b"-1"]);
+        batch.put(&[
+            b"LRANGE",
+            &self.keys.run_tasks(run),
+            first.as_bytes(),
+            last.as_bytes(),
+        ]);
         Ok(self.ask(&batch)?.seqs()?)
+    }
+
+    /// Where in the list of a run the first number from `seq` on is.
+    pub(super) fn place_in_run(&mut self, run: RunNo, seq: Seq) -> Found<i64> {
+        let key = self.keys.run_tasks(run);
+        let mut batch = Batch::default();
+        batch.put(&[b"LLEN", &key]);
+        let (mut low, mut high) = (0, self.ask(&batch)?.int()?);
+        while low < high {
+            let middle = i64::midpoint(low, high);
+            let mut batch = Batch::default();
+            batch.put(&[b"LINDEX", &key, middle.to_string().as_bytes()]);
+            let found = self.ask(&batch)?.bytes()?.unwrap_or_default();
+            if number(&found)?.cast_unsigned() < seq.0 {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
     }
 
     /// The event with this number, in a log that ends with `last`.

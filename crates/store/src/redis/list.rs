@@ -11,7 +11,7 @@ use domain::store::{Filter, View};
 use domain::task::record::{Task, is_aside};
 use domain::task::state::State;
 
-use super::batch::{Batch, number};
+use super::batch::Batch;
 use super::keys::{self, field};
 use super::snapshot::{Found, Snapshot};
 
@@ -118,7 +118,10 @@ fn choose(at: &mut Snapshot<'_>, fits: &Fits<'_>, after: Seq) -> Found<From> {
         return Ok(From::Some(later(seqs, after)));
     }
     match fits.run {
-        Some(run) => Ok(From::Run(run, place_in_run(at, run, after)?)),
+        Some(run) => Ok(From::Run(
+            run,
+            at.base.place_in_run(run, Seq(after.0.saturating_add(1)))?,
+        )),
         None => Ok(From::All),
     }
 }
@@ -138,48 +141,16 @@ fn next(at: &mut Snapshot<'_>, from: &mut From, after: Seq) -> Found<Vec<Seq>> {
             Ok(seqs.drain(..count).collect())
         }
         From::Run(run, place) => {
-            let key = at.base.keys.run_tasks(*run);
-            let end = *place + LOOK as i64 - 1;
-            let mut batch = Batch::default();
-            batch.put(&[
-                b"LRANGE",
-                &key,
-                place.to_string().as_bytes(),
-                end.to_string().as_bytes(),
-            ]);
-            let members = at.base.ask(&batch)?.members()?;
-            *place = end + 1;
-            let seq = |member: &Vec<u8>| number(member).map(|number| Seq(number.cast_unsigned()));
-            Ok(members.iter().map(seq).collect::<domain::store::Result<_>>()?)
+            let end = *place + LOOK as i64;
+            let members = at.base.members_at(*run, *place, end - 1)?;
+            *place = end;
+            Ok(members)
         }
         From::All => {
             let last = at.head.last_seq.0.min(after.0.saturating_add(LOOK as u64));
             Ok((after.0.saturating_add(1)..=last).map(Seq).collect())
         }
     }
-}
-
-/// Where in the list of a run the first number behind `after` is; the list is in order.
-fn place_in_run(at: &mut Snapshot<'_>, run: RunNo, after: Seq) -> Found<i64> {
-    if after == Seq(0) {
-        return Ok(0);
-    }
-    let key = at.base.keys.run_tasks(run);
-    let mut batch = Batch::default();
-    batch.put(&[b"LLEN", &key]);
-    let (mut low, mut high) = (0, at.base.ask(&batch)?.int()?);
-    while low < high {
-        let middle = i64::midpoint(low, high);
-        let mut batch = Batch::default();
-        batch.put(&[b"LINDEX", &key, middle.to_string().as_bytes()]);
-        let found = at.base.ask(&batch)?.bytes()?.unwrap_or_default();
-        if number(&found)?.cast_unsigned() <= after.0 {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    Ok(low)
 }
 
 /// All tasks in these states, and some that are not.

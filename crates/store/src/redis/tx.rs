@@ -117,7 +117,7 @@ impl Tx for RedisTx<'_> {
     }
 
     fn members(&mut self, project: ProjectNo, run: RunNo, before: Seq, limit: usize) -> Result<Vec<Seq>> {
-        let mut members = self.ask(project, |base| base.members(run))?;
+        let mut members = self.ask(project, |base| base.members(run, before, limit))?;
         let new = self.desk(project).rows.values();
         let new = new.filter(|row| row.stored.is_none() && row.now.run == Some(run));
         members.extend(new.map(|row| row.now.seq));

@@ -5,12 +5,13 @@ use domain::prune::Stage;
 use domain::run::{Run, RunNo};
 use domain::store::Result;
 use domain::task::record::Task;
-use domain::task::state::{Reason, State};
 
 use super::{CHUNK, Piece};
 
 /// Runs that one piece looks at.
 const RUNS: u64 = 100;
+/// Tasks that one piece looks at before any goes.
+const LOOK: usize = 1_000;
 /// Before and after every task.
 const END: Seq = Seq(i64::MAX as u64);
 
@@ -83,7 +84,7 @@ impl Piece<'_, '_> {
     }
 
     /// The next piece of a run with many tasks, from the newest to the oldest, and again while that helps: a task goes
-    /// after those that depend on it.
+    /// after those that depend on it. Before the first one goes all of them are looked at, with `moved` false; then it is true.
     pub(super) fn large(&mut self, no: RunNo, below: Seq, moved: bool) -> Result<()> {
         self.done.next = Some(Stage::Runs(no));
         let Some(run) = self.step.tx.run(self.step.project, no)? else {
@@ -94,8 +95,11 @@ impl Piece<'_, '_> {
             self.whole(run, &members)?;
             return Ok(());
         }
-        if run.finished_at.is_none_or(|at| at > self.prune.before) || !self.may_begin(&run)? {
+        if run.finished_at.is_none_or(|at| at > self.prune.before) {
             return Ok(());
+        }
+        if self.from.within != Some(no) && !moved {
+            return self.look(no, below);
         }
         if self.prune.dry {
             self.done.tasks += run.counts.total();
@@ -112,39 +116,34 @@ impl Piece<'_, '_> {
             self.uncount(run, going.rows());
             self.take_out(going)?;
         }
+        let begun = self.from.within == Some(no);
         self.done.next = Some(match members.last() {
             Some(last) if members.len() == CHUNK => Stage::Run(no, *last, moved || moves),
-            _ if moved || moves => Stage::Run(no, END, false),
+            _ if begun && (moved || moves) => Stage::Run(no, END, false),
             _ => Stage::Runs(no),
         });
         Ok(())
     }
 
-    /// Whether a run has no dead letter and nothing under way. Asked once: before its first task goes.
-    fn may_begin(&mut self, run: &Run) -> Result<bool> {
-        if self.from.within == Some(run.no) {
-            return Ok(true);
+    /// Looks at the next tasks of a run from which none has gone: a dead letter keeps it, and whatever is under way. What was
+    /// looked at stays so while the run has ended no later than what goes.
+    fn look(&mut self, no: RunNo, below: Seq) -> Result<()> {
+        let members = self.step.tx.members(self.step.project, no, below, LOOK)?;
+        let tasks = self.step.tx.tasks(self.step.project, &members)?;
+        if tasks.iter().all(|task| self.is_over(task)) {
+            self.done.next = Some(match members.last() {
+                Some(last) if members.len() == LOOK => Stage::Run(no, *last, false),
+                _ => Stage::Run(no, END, true),
+            });
         }
-        let (project, mut below) = (self.step.project, END);
-        loop {
-            let members = self.step.tx.members(project, run.no, below, CHUNK)?;
-            let Some(last) = members.last() else {
-                return Ok(true);
-            };
-            below = *last;
-            let tasks = self.step.tx.tasks(project, &members)?;
-            if !tasks.iter().all(|task| self.is_over(task)) {
-                return Ok(false);
-            }
-        }
+        Ok(())
     }
 
     /// What is left of a run keeps count of itself; how the run ended stays what it was.
     fn uncount(&mut self, mut run: Run, tasks: &[Task]) {
         for task in tasks.iter().filter(|task| !task.superseded) {
             run.counts.remove(task.state);
-            let skipped = (task.state, task.reason) == (State::Cancelled, Some(Reason::NotNeeded));
-            run.skipped -= u64::from(skipped);
+            run.skipped -= u64::from(task.is_skipped());
         }
         self.step.writes.runs.push(run);
     }
