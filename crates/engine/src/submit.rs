@@ -88,20 +88,42 @@ pub async fn submit(engine: &Engine, plan: &Plan, file: &Path, options: &Options
     try_submit(engine, plan, file, options).await
 }
 
-/// Stores a plan as the new run `run`, once for each `key`: repeating it after a crash changes nothing.
+/// Stores a plan as the new run `run`, once for each `key`: repeating it after a crash changes nothing. What goes first is as the
+/// project says.
 pub async fn submit_once(engine: &Engine, plan: &Plan, file: &Path, run: RunId, key: String) -> Result<()> {
+    let once = Once {
+        run,
+        key,
+        profile: None,
+    };
+    submit_keyed(engine, plan, file, once).await
+}
+
+/// A submission that is made once.
+#[derive(Clone, Debug)]
+pub struct Once {
+    pub run: RunId,
+    pub key: String,
+    /// Of this plan; else what the project says.
+    pub profile: Option<Profile>,
+}
+
+/// The same as [`submit_once`], with a profile of its own.
+pub async fn submit_keyed(engine: &Engine, plan: &Plan, file: &Path, once: Once) -> Result<()> {
     if !plan.unsupported.is_empty() {
         return Err(plan.unsupported.clone().into());
     }
-    let work = prepare(engine, plan, file, &[])?;
+    let identity = identity(plan, file);
+    let shares = shares(engine, plan, &identity, once.profile).await?;
+    let work = prepare(engine, plan, file, &shares)?;
     let run = IntoRun::New {
-        id: run,
-        plan: identity(plan, file),
+        id: once.run,
+        plan: identity,
         digest: plan.digest,
         newest: None,
     };
     let admission = Admission {
-        idempotency_key: Some(key),
+        idempotency_key: Some(once.key),
         ..admission(engine, work, run, Vec::new())
     };
     engine
@@ -116,14 +138,7 @@ const MEETINGS: usize = 20;
 
 async fn try_submit(engine: &Engine, plan: &Plan, file: &Path, options: &Options) -> Result<Submitted> {
     let identity = identity(plan, file);
-    let profile = match options.profile {
-        Some(profile) => profile,
-        None => order(engine).await?.profile,
-    };
-    let shares = match profile {
-        Profile::Classic | Profile::Boosts => Vec::new(),
-        Profile::CriticalPath => path_shares(plan, &Expected::soon(engine, plan, &identity).await?),
-    };
+    let shares = shares(engine, plan, &identity, options.profile).await?;
     let work = prepare(engine, plan, file, &shares)?;
     let mut newest = None;
     let run = match options.into {
@@ -194,6 +209,18 @@ fn place(folder: &Path, cwd: Option<&str>) -> String {
         .to_string()
 }
 
+/// What each task has of the critical path, where that says what goes first.
+async fn shares(engine: &Engine, plan: &Plan, identity: &str, asked: Option<Profile>) -> Result<Vec<u16>> {
+    let profile = match asked {
+        Some(profile) => profile,
+        None => order(engine).await?.profile,
+    };
+    Ok(match profile {
+        Profile::Classic | Profile::Boosts => Vec::new(),
+        Profile::CriticalPath => path_shares(plan, &Expected::soon(engine, plan, identity).await?),
+    })
+}
+
 /// The remaining critical path of each task over the longest, in thousandths.
 fn path_shares(plan: &Plan, expected: &Expected) -> Vec<u16> {
     let durations = domain::plan::durations(plan, |task| expected.duration(task));
@@ -208,10 +235,7 @@ fn admission(engine: &Engine, tasks: Vec<NewTask>, run: IntoRun, supersede: Vec<
         tasks,
         run,
         supersede,
-        limits: AdmitLimits {
-            prerequisites: limits::PLAN_PREREQUISITES,
-            children: u32::MAX,
-        },
+        limits: AdmitLimits::PLAN,
         actor: engine.actor.clone(),
         idempotency_key: None,
     }
@@ -414,22 +438,23 @@ fn relink(
     batch
 }
 
-/// Failed tasks that the plan still has as they were get another go, which revives what fell with them. So do subtasks whose
-/// parent has ended, unless it runs again and leaves new ones; else it is for the parent to see what has failed.
+/// Failed tasks that the plan still has as they were get another go, which revives what fell with them. So do subtasks: before
+/// their parent, which then waits for them once more. What a parent is about to see is left to it.
 async fn retry_failed(engine: &Engine, stored: &[View], gone: &[TaskId]) -> Result<usize> {
     let gone: FxHashSet<&TaskId> = gone.iter().collect();
-    let mut open: FxHashSet<Seq> = FxHashSet::default();
+    let mut deciding: FxHashSet<Seq> = FxHashSet::default();
     let mut ids = Vec::new();
     // Subtasks have higher numbers than their parents.
     for task in stored.iter().map(|view| &view.task) {
-        let below = task.parent.is_some_and(|parent| open.contains(&parent));
-        if below || task.state == State::Failed || !task.state.is_terminal() {
-            open.insert(task.seq);
+        let below = task.parent.is_some_and(|parent| deciding.contains(&parent));
+        if below || !(task.state.is_terminal() || task.join.is_some()) {
+            deciding.insert(task.seq);
         }
         if !below && task.state == State::Failed && !gone.contains(&task.id) {
             ids.push(task.id.clone());
         }
     }
+    ids.reverse();
     change_all(engine, &ids, &Command::Retry { at: None }).await?;
     Ok(ids.len())
 }

@@ -9,7 +9,7 @@ use domain::id::{Project, RunId};
 use domain::task::score::Profile;
 use domain::time::Timestamp;
 use engine::engine::Engine;
-use engine::submit::{self, How, Into, Submitted};
+use engine::submit::{self, How, Into, Once, Submitted};
 use engine::{ids, recover};
 
 use super::plan::file::{Loaded, load_to_run};
@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, value_parser = parse::profile)]
     profile: Option<Profile>,
     /// Make a repeated call harmless: the run of this key is begun once
-    #[arg(long, value_name = "KEY", value_parser = parse::idempotency_key, conflicts_with_all = ["resume", "profile"])]
+    #[arg(long, value_name = "KEY", value_parser = parse::idempotency_key, conflicts_with = "resume")]
     idempotency_key: Option<String>,
 }
 
@@ -49,7 +49,7 @@ impl Args {
         let loaded = load_to_run(context, &self.plan)?;
         let tasks = loaded.plan.tasks.len();
         if let Some(key) = self.idempotency_key {
-            return once(context, loaded, key).await;
+            return once(context, loaded, key, self.profile).await;
         }
         let how = HandIn {
             new: self.new,
@@ -93,11 +93,16 @@ pub(super) async fn hand_in(
 }
 
 /// Stores the tasks of a plan as the run of a key, or tells of that run.
-async fn once(context: &Context, loaded: Loaded, key: String) -> Result {
+async fn once(context: &Context, loaded: Loaded, key: String, profile: Option<Profile>) -> Result {
     let tasks = loaded.plan.tasks.len();
     let engine = context.open(Access::Create).await?;
     let id = run_of(&engine.project, &key);
-    let is_new = begin(context, &engine, loaded, id, key).await?;
+    let once = Once {
+        run: id,
+        key,
+        profile,
+    };
+    let is_new = begin(context, &engine, loaded, once).await?;
     let run = Run::from(find::run(&engine, &id.to_string()).await?);
     let how = How::New;
     context.ui.answer(&run, |_| match is_new {
@@ -109,25 +114,19 @@ async fn once(context: &Context, loaded: Loaded, key: String) -> Result {
 }
 
 /// Begins the run of a key; false when it was begun before.
-async fn begin(
-    context: &Context,
-    engine: &Engine,
-    mut loaded: Loaded,
-    id: RunId,
-    key: String,
-) -> Result<bool> {
+async fn begin(context: &Context, engine: &Engine, mut loaded: Loaded, once: Once) -> Result<bool> {
     let plan = &mut loaded.plan;
-    if let Some(run) = engine.store.run(&engine.project, id).await? {
+    if let Some(run) = engine.store.run(&engine.project, once.run).await? {
         let is_same = run.digest == plan.digest && run.plan == submit::identity(plan, &loaded.path);
         return match is_same {
             true => Ok(false),
-            false => Err(used_otherwise(&key, id).into()),
+            false => Err(used_otherwise(&once.key, once.run).into()),
         };
     }
     if let Some(trace) = context.trace()? {
         desk::run::within(plan, trace);
     }
-    submit::submit_once(engine, plan, &loaded.path, id, key).await?;
+    submit::submit_keyed(engine, plan, &loaded.path, once).await?;
     Ok(true)
 }
 

@@ -8,7 +8,6 @@ use domain::book::{Book, Entry};
 use domain::code::Code;
 use domain::event::Kind;
 use domain::id::{AgentName, Capability, WorkerId};
-use domain::limits;
 use domain::store::{
     Admission, AdmitLimits, Claim, Command, IntoRun, Leased, NewTask, Request, Target, Wants,
 };
@@ -53,10 +52,7 @@ pub(crate) async fn add_under(
         tasks: ids.into_iter().map(task).collect(),
         run: IntoRun::None,
         supersede: Vec::new(),
-        limits: AdmitLimits {
-            prerequisites: limits::PLAN_PREREQUISITES,
-            children: 9,
-        },
+        limits: AdmitLimits::PLAN,
         actor: "user:test".into(),
         idempotency_key: None,
     };

@@ -1,5 +1,7 @@
 //! Plans run from beginning to end, with real commands, over a real store file.
 
+mod subtasks;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +11,14 @@ use domain::id::Project;
 use domain::plan::{self, Format, Plan};
 use domain::run::RunState;
 use domain::store::{Command, Filter, Request, Target, View};
+use domain::task::score::Profile;
 use domain::task::spec::Json;
 use domain::task::state::{Reason, State};
 use engine::clock::SystemClock;
 use engine::engine::Engine;
 use engine::execute::handler::Handlers;
+use engine::expect::Expected;
+use engine::follow::Follower;
 use engine::home::Home;
 use engine::runner::{self, Ended, How};
 use engine::submit::{self, Into};
@@ -294,43 +299,52 @@ tasks:
     );
 }
 
+/// Another process has emptied the store under a run, and perhaps begun anew.
 #[tokio::test]
-async fn subtasks_are_joined_with_their_results() {
+async fn a_run_that_is_gone_says_that_its_store_is() {
     let bundle = Bundle::new();
-    let ended = bundle
-        .run(
-            r#"
-tasks:
-  split:
-    run: |
-      if [ -n "$BELL_JOINED" ]; then cp "$BELL_INPUT" joined.json; exit 0; fi
-      for i in 1 2 3; do
-        echo "{\"key\": \"part$i\", \"run\": \"echo $i > \$BELL_RESULT\"}" >> "$BELL_SUBTASKS"
-      done
-      echo '{"key": "sum", "run": "true", "after": ["part1", "part2", "part3"]}' >> "$BELL_SUBTASKS"
-      echo '{"join": "continue"}' >> "$BELL_SUBTASKS"
-  collect:
-    run: |
-      echo '{"key": "a", "run": "echo 7 > $BELL_RESULT"}' >> "$BELL_SUBTASKS"
-      echo '{"join": "complete"}' >> "$BELL_SUBTASKS"
-  report: { run: "echo $BELL_RESULT_COLLECT > report", after: [split, collect] }
-"#,
-        )
-        .await;
+    let plan = read("tasks: { a: { run: 'true' } }");
+    let (file, options) = (bundle.file(), bundle.options(Into::New).submit);
+    let submitted = submit::submit(&bundle.engine, &plan, &file, &options);
+    let run = submitted.await.unwrap().run;
+    let expected = Expected::soon(&bundle.engine, &plan, "plan").await.unwrap();
+    let start = Default::default();
+    let another = Bundle::new();
+    let emptied = Engine {
+        store: another.engine.store.clone(),
+        ..bundle.engine.clone()
+    };
+    let followed = Follower::new(&emptied, run, start, &plan, &expected, 1).await;
+    let refusal = followed.unwrap().snapshot().await.unwrap_err();
+    assert_eq!(refusal.code, Code::StoreGone);
+    assert_eq!(refusal.detail, format!("run {run} is not in the store any more"));
+}
+
+#[tokio::test]
+async fn a_plan_that_is_submitted_once_knows_its_critical_path() {
+    let bundle = Bundle::new();
+    let text = "tasks: { long: { run: 'true', estimate: 9m }, short: { run: 'true', estimate: 3m } }";
+    let (plan, file) = (read(text), bundle.file());
+    for (key, profile, share) in [
+        ("a", Some(Profile::CriticalPath), Some(333)),
+        ("b", Some(Profile::Classic), None),
+        ("c", None, None),
+    ] {
+        let once = submit::Once {
+            run: engine::ids::run(),
+            key: key.to_owned(),
+            profile,
+        };
+        for _ in 0..2 {
+            let submitted = submit::submit_keyed(&bundle.engine, &plan, &file, once.clone());
+            submitted.await.unwrap();
+        }
+        assert_eq!(bundle.task("short").await.task.path_share, share, "{key}");
+    }
+    let store = &bundle.engine.store;
     assert_eq!(
-        finished(&ended),
-        RunState::Succeeded,
-        "{:?}",
-        bundle.states(&ended).await
-    );
-    let joined: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(bundle.path("joined.json")).unwrap()).unwrap();
-    assert_eq!(joined["children"]["part2"]["result"], 2);
-    assert_eq!(lines(&bundle.path("report")), [r#"{"a":7}"#]);
-    assert_eq!(bundle.task("split").await.task.attempts, 2);
-    assert_eq!(
-        bundle.engine.store.check(&bundle.engine.project).await.unwrap(),
-        Vec::<String>::new()
+        store.runs(&bundle.engine.project, None, 9).await.unwrap().len(),
+        3
     );
 }
 

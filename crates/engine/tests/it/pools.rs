@@ -23,10 +23,7 @@ async fn add(lab: &Lab, kind: &str, count: usize) {
         tasks: (0..count).map(task).collect(),
         run: IntoRun::None,
         supersede: Vec::new(),
-        limits: AdmitLimits {
-            prerequisites: 10,
-            children: 10,
-        },
+        limits: AdmitLimits::PLAN,
         actor: "user:test".into(),
         idempotency_key: None,
     };

@@ -63,10 +63,7 @@ async fn task(lab: &Lab, spec: &Spec) {
         tasks: vec![NewTask::new(id, None, spec, lab.now())],
         run: IntoRun::None,
         supersede: Vec::new(),
-        limits: AdmitLimits {
-            prerequisites: 10,
-            children: 10,
-        },
+        limits: AdmitLimits::PLAN,
         actor: "user:test".into(),
         idempotency_key: None,
     };

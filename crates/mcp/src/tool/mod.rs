@@ -145,10 +145,6 @@ impl Tool {
 impl Voice {
     pub(crate) fn error(self, refusal: &Refusal) -> Value {
         let mut problem = json!(api::problem::Problem::from(refusal));
-        if refusal.help.is_none() {
-            // An agent asks nobody what a code means.
-            problem["help"] = json!(refusal.code.cure());
-        }
         match self {
             Voice::Plain => {}
             Voice::Classic => problem["error"] = json!(refusal.detail),
