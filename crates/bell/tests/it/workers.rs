@@ -292,3 +292,63 @@ fn what_kills_its_worker_is_not_tried_for_ever() {
     let said = bench.bell(&["dlq", "list"]);
     assert!(said.out.contains("lost with its worker too often"), "{said:?}");
 }
+
+/// What has ended is held back while its task is suspended; that must not hold the worker.
+// proves: DESIGN 3, DESIGN 8
+#[test]
+fn an_attempt_that_ends_while_its_task_is_suspended_keeps_no_worker() {
+    let bench = Bench::new();
+    bench.write("bell.toml", "[worker]\ndrain = \"1s\"\n");
+    bench.write(
+        "plan.yaml",
+        "name: p\ntasks: { a: { run: 'if [ -e go ]; then exit 0; fi; echo $$ > new; mv new pid; sleep 600' } }",
+    );
+    bench.json(&["submit", "plan.yaml"]);
+    let worker = bench.spawn(&["worker"]);
+    until("the start", || bench.path().join("pid").exists());
+    let pid = std::fs::read_to_string(bench.path().join("pid")).unwrap();
+    bench.json(&["task", "suspend", "a"]);
+    let status = format!("/proc/{}/status", pid.trim());
+    until("the stop", || {
+        std::fs::read_to_string(&status).is_ok_and(|status| status.contains("State:\tT"))
+    });
+    let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    end(worker);
+    assert_eq!(count(&bench, "ready"), 1, "as when its worker dies");
+    bench.write("go", "");
+    let worker = bench.spawn(&["worker"]);
+    until("the work", || count(&bench, "completed") == 1);
+    end(worker);
+}
+
+// proves: DESIGN 8
+#[test]
+fn a_worker_that_cannot_write_files_costs_tasks_no_try() {
+    let bench = Bench::new();
+    bench.write("first.yaml", "name: first\ntasks: { a: { run: 'true' } }");
+    bench.write(
+        "second.yaml",
+        "name: second\ntasks: { b: { run: 'test -s $BELL_INPUT' } }",
+    );
+    bench.json(&["submit", "first.yaml"]);
+    let worker = bench.spawn(&["worker"]);
+    until("the first", || count(&bench, "completed") == 1);
+    let (attempts, away) = (
+        bench.path().join(".bellwether/attempts"),
+        bench.path().join("away"),
+    );
+    std::fs::rename(&attempts, &away).unwrap();
+    bench.write(".bellwether/attempts", "somebody's file");
+    bench.json(&["submit", "second.yaml"]);
+    let entered = |state: &str| {
+        let history = bench.json(&["task", "history", "b"]).to_string();
+        history.contains(state)
+    };
+    until("the task is handed back", || entered("released"));
+    std::fs::remove_file(&attempts).unwrap();
+    std::fs::rename(&away, &attempts).unwrap();
+    until("the second", || count(&bench, "completed") == 2);
+    assert!(!entered("failed"));
+    end(worker);
+}

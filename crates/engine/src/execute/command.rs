@@ -10,7 +10,8 @@ use domain::task::record::{Failure, Outcome};
 use domain::task::spec::{Json, Work};
 
 use super::agent::Program;
-use super::files::Files;
+use super::files::{self, Files};
+use super::inputs::Inputs;
 use super::secrets::Secrets;
 use super::{Finish, Job};
 use crate::engine::Engine;
@@ -23,6 +24,7 @@ pub struct Commands {
     pub launcher: Launcher,
     /// Holds the files of attempts; exists while the worker lives.
     pub scratch: PathBuf,
+    pub inputs: Arc<Inputs>,
     /// For tasks that name none.
     pub timeout: Duration,
     pub grace: Duration,
@@ -89,13 +91,17 @@ impl Commands {
             // Read anew for each attempt, and once in it.
             let _ = job.mask.set(mask);
         }
-        if let Err(error) = files.prepare(job, &self.store_url, project) {
-            // That is no fault of the task, and others may do it: they get the time to take it.
-            let folder = self.scratch.display();
-            tracing::warn!(%folder, %error, "the files of an attempt cannot be written: it is handed back");
-            tokio::time::sleep(SICK).await;
-            return Ok(Finish::Stopped);
-        }
+        let told = files::input(job, &self.store_url, project).to_string();
+        let input = match self.inputs.write(told.as_bytes()) {
+            Ok(input) => input,
+            Err(error) => {
+                // That is no fault of the task, and others may do it: they get the time to take it.
+                let folder = self.scratch.display();
+                tracing::warn!(%folder, %error, "the files of an attempt cannot be written: it is handed back");
+                tokio::time::sleep(SICK).await;
+                return Ok(Finish::Stopped);
+            }
+        };
         let record = engine
             .home
             .output(&engine.project, job.leased.task.seq, job.attempt());
@@ -117,7 +123,7 @@ impl Commands {
             .extend(place.map(|place| (trace::VARIABLE.to_owned(), place)));
         launch
             .env
-            .extend(files.environment(job, &self.store_url, project));
+            .extend(files.environment(job, &self.store_url, project, input.path()));
         launch.timeout = Some(job.spec.timeout.unwrap_or(self.timeout));
         launch.grace = self.grace;
         let timeout = launch.timeout;

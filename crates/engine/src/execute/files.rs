@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use domain::id::{Key, TaskId};
@@ -65,10 +66,14 @@ const SUBTASKS: Given = Given {
     max: limits::SUBTASKS_FILE_BYTES,
 };
 
+const PROMPT: &str = "prompt.txt";
+
 /// The scratch files of one attempt; removed with [`Files::remove`].
 #[derive(Clone, Debug)]
 pub struct Files {
     base: PathBuf,
+    /// The program has left nothing but, perhaps, its progress.
+    nothing_left: Arc<AtomicBool>,
     /// Hides secrets in what the program leaves.
     mask: Arc<OnceLock<Mask>>,
 }
@@ -96,6 +101,7 @@ impl Files {
     pub fn new(folder: &Path, job: &Job) -> Files {
         Files {
             base: folder.join(job.scratch_name()),
+            nothing_left: Arc::default(),
             mask: Arc::clone(&job.mask),
         }
     }
@@ -114,21 +120,8 @@ impl Files {
         name.into()
     }
 
-    /// Writes the input document, into a new folder where somebody has taken the folder away.
-    pub fn prepare(&self, job: &Job, store: &str, project: &str) -> io::Result<()> {
-        let input = serde_json::to_vec(&input(job, store, project))?;
-        let path = self.path("input.json");
-        match (std::fs::write(&path, &input), path.parent()) {
-            (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
-                std::fs::create_dir_all(folder)?;
-                std::fs::write(&path, &input)
-            }
-            (written, _) => written,
-        }
-    }
-
     /// The variables of this attempt, beside those of the task itself.
-    pub fn environment(&self, job: &Job, store: &str, project: &str) -> Vec<(String, String)> {
+    pub fn environment(&self, job: &Job, store: &str, project: &str, input: &Path) -> Vec<(String, String)> {
         let leased = &job.leased;
         let path = |what: &str| self.path(what).display().to_string();
         let mut env: Vec<(String, String)> = vec![
@@ -138,7 +131,7 @@ impl Files {
             ("BELL_ATTEMPT".into(), job.attempt().to_string()),
             ("BELL_ATTEMPT_KEY".into(), job.attempt_key()),
             ("BELL_TOKEN".into(), leased.token.to_string()),
-            ("BELL_INPUT".into(), path("input.json")),
+            ("BELL_INPUT".into(), input.display().to_string()),
             ("BELL_RESULT".into(), path(RESULT.name)),
             ("BELL_PROGRESS".into(), path(PROGRESS.name)),
             ("BELL_USAGE".into(), path(USAGE.name)),
@@ -159,11 +152,14 @@ impl Files {
         env
     }
 
-    /// Whether there is anything to read of what counts when the program has ended well.
+    /// Whether there is anything to read of what counts when the program has ended well. What is not there need not be
+    /// removed either.
     pub fn any_left(&self) -> bool {
-        [RESULT, USAGE, SUBTASKS]
+        let any = [RESULT, USAGE, SUBTASKS]
             .iter()
-            .any(|given| self.path(given.name).symlink_metadata().is_ok())
+            .any(|given| self.path(given.name).symlink_metadata().is_ok());
+        self.nothing_left.store(!any, Ordering::Relaxed);
+        any
     }
 
     /// The result document, if the program left one.
@@ -233,21 +229,22 @@ impl Files {
 
     /// Writes what an agent is asked; returns the path.
     pub(super) fn prompt(&self, text: &str) -> io::Result<String> {
-        let path = self.path("prompt.txt");
+        let path = self.path(PROMPT);
         std::fs::write(&path, text)?;
         Ok(path.to_string_lossy().into_owned())
     }
 
+    pub(super) fn remove_prompt(&self) {
+        let _ = std::fs::remove_file(self.path(PROMPT));
+    }
+
     pub fn remove(&self) {
-        for what in [
-            "input.json",
-            RESULT.name,
-            PROGRESS.name,
-            USAGE.name,
-            SUBTASKS.name,
-            "prompt.txt",
-        ] {
-            let _ = std::fs::remove_file(self.path(what));
+        let all: &[_] = match self.nothing_left.load(Ordering::Relaxed) {
+            true => &[PROGRESS],
+            false => &[PROGRESS, RESULT, USAGE, SUBTASKS],
+        };
+        for given in all {
+            let _ = std::fs::remove_file(self.path(given.name));
         }
     }
 }
@@ -367,6 +364,9 @@ fn read_subtasks(
             return Err(at("a JSON object is needed".into()));
         };
         if let Some(mode) = entry.get("join") {
+            if join.is_some() {
+                return Err(at("`join` stands twice".into()));
+            }
             join = Some(serde_json::from_value::<Join>(mode.clone()).map_err(|e| at(e.to_string()))?);
             continue;
         }
@@ -442,28 +442,13 @@ pub(super) fn left(tasks: Vec<NewTask>, join: Option<Join>, job: &Job, actor: &A
         tasks,
         run: IntoRun::None,
         supersede: Vec::new(),
-        limits: limits_for(&job.spec),
+        limits: AdmitLimits::of(job.spec.source),
         actor: actor.clone(),
         idempotency_key: None,
     };
     Children {
         admission: Box::new(admission),
         join,
-    }
-}
-
-/// What agents may submit is bounded more tightly than what a plan's own commands may.
-fn limits_for(spec: &Spec) -> AdmitLimits {
-    if spec.source == Source::Human {
-        AdmitLimits {
-            prerequisites: limits::PLAN_PREREQUISITES,
-            children: u32::MAX,
-        }
-    } else {
-        AdmitLimits {
-            prerequisites: limits::AGENT_PREREQUISITES,
-            children: limits::AGENT_SUBTASKS,
-        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod each;
 pub mod files;
 pub mod handler;
 pub mod http;
+pub mod inputs;
 pub mod secrets;
 pub mod wait;
 

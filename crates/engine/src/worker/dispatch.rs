@@ -79,6 +79,9 @@ const WAITS_EVERY: Duration = Duration::from_millis(200);
 const TICK_EVERY: Duration = Duration::from_secs(1);
 /// How long an attempt that has ended may wait for others, so that they share a commit, while the worker has enough to do.
 const GATHER: Duration = Duration::from_millis(4);
+/// Attempts that are no older may end with the first of them, and how long the first waits for them then.
+const YOUNG: Duration = Duration::from_millis(1);
+const MOMENT: Duration = Duration::from_micros(200);
 /// How long a failing store is left alone before the next try.
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
@@ -171,12 +174,9 @@ impl Dispatch {
     /// Settles what has finished and claims what there is room for, in one go.
     async fn turn(&mut self, pace: Pace, house: &House) -> Result<()> {
         if !self.pending.is_empty() {
-            // What ended at the same moment is settled in the same commit.
-            tokio::task::yield_now().await;
+            self.gather().await;
         }
-        while let Ok(end) = self.finished.try_recv() {
-            self.note_end(end);
-        }
+        self.note_ends();
         let (mut room, mut ahead) = (0, 0);
         if pace == Pace::Work {
             let late = self.ahead.give_up_stale(Instant::now());
@@ -275,6 +275,28 @@ impl Dispatch {
             Err(refusal) => return Err(refusal),
         }
         Ok(())
+    }
+
+    /// What ends at the same moment is settled in the same commit. Attempts that have all begun a moment ago mostly end
+    /// together, too: that moment costs less than a commit for some of them.
+    async fn gather(&mut self) {
+        let since = Instant::now();
+        loop {
+            tokio::task::yield_now().await;
+            self.note_ends();
+            let now = Instant::now();
+            let young = |slot: &Slot| slot.is_wait() || now.duration_since(slot.began) < YOUNG;
+            let more = self.busy() > 0 && self.ahead.is_empty() && self.slots.values().all(young);
+            if !more || now.duration_since(since) >= MOMENT {
+                return;
+            }
+        }
+    }
+
+    fn note_ends(&mut self) {
+        while let Ok(end) = self.finished.try_recv() {
+            self.note_end(end);
+        }
     }
 
     /// An attempt has ended. Returns whether that frees a slot.

@@ -27,6 +27,7 @@ use crate::engine::Engine;
 use crate::execute::agent::Program;
 use crate::execute::command::Commands;
 use crate::execute::handler::Handlers;
+use crate::execute::inputs::Inputs;
 use crate::execute::secrets::Secrets;
 use crate::execute::wait::{Signals, Waits};
 use crate::ids;
@@ -203,6 +204,7 @@ pub async fn work_as(
         commands: Commands {
             launcher: house.launcher.clone(),
             scratch: house.scratch.clone(),
+            inputs: Inputs::new(&house.scratch),
             timeout: options.timeout,
             grace: options.grace,
             store_url: options.store_url.clone(),

@@ -92,6 +92,16 @@ async fn subtasks_have_a_bound() {
 }
 
 #[tokio::test]
+async fn only_one_line_says_how_a_parent_joins() {
+    let line = r#"echo '{"key": "x", "run": "true"}
+{"join": "continue"}
+{"join": "complete"}' > "$BELL_SUBTASKS""#;
+    let (message, class) = failure(line).await;
+    assert_eq!(message, "line 3 of the subtasks: `join` stands twice");
+    assert_eq!(class, "validation");
+}
+
+#[tokio::test]
 async fn a_result_over_its_bound_is_refused() {
     let bytes = limits::RESULT_FILE_BYTES + 1;
     let (message, _) = failure(&format!("truncate -s {bytes} \"$BELL_RESULT\"")).await;

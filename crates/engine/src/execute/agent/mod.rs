@@ -211,6 +211,7 @@ impl Call<'_> {
         let files = Files::new(&self.commands.scratch, self.job);
         let start = self.start(&files, cwd)?;
         let mut finish = self.commands.call(self.engine, self.job, start).await;
+        files.remove_prompt();
         if let Finish::Completed {
             outcome, children, ..
         } = &mut finish
