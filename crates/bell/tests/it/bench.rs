@@ -144,7 +144,8 @@ pub(crate) fn redact(text: &str, dir: &Path) -> String {
     for line in text.lines() {
         let words = line.split(' ').map(word);
         let mut line = words.collect::<Vec<_>>().join(" ").trim_end().to_owned();
-        // How wide a span is depends on how fast the machine is.
+        // How wide a span is, and whether anything is just now, depends on how fast the machine is.
+        line = line.replace("SPAN ago", "SPAN");
         while line.contains("  SPAN") {
             line = line.replace("  SPAN", " SPAN");
         }

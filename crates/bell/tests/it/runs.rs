@@ -218,11 +218,13 @@ fn a_measurement_tells_its_rows() {
 #[test]
 fn a_breakpoint_has_an_owner_and_a_default() {
     let bench = Bench::new();
-    bench.write(
-        "plan.yaml",
-        "tasks: { ask: { breakpoint: { ask: 'ship it?', owner: ann, default: { answer: { go: true } } }, deadline: 1s },
-            ship: { run: 'grep -q go $BELL_INPUT', after: ask } }",
-    );
+    let write = |deadline: &str| {
+        let ask = "breakpoint: { ask: 'ship it?', owner: ann, default: { answer: { go: true } } }";
+        let ship = "ship: { run: 'grep -q go $BELL_INPUT', after: ask }";
+        let plan = format!("tasks: {{ ask: {{ {ask}, deadline: {deadline} }}, {ship} }}");
+        bench.write("plan.yaml", &plan);
+    };
+    write("1h");
     bench.json(&["submit", "plan.yaml"]);
     assert_eq!(bench.json(&["breakpoint", "list", "--owner", "bob"])["count"], 0);
     let list = bench.json(&["breakpoint", "list", "--owner", "ann"]);
@@ -233,6 +235,7 @@ fn a_breakpoint_has_an_owner_and_a_default() {
         bench.problem(&["breakpoint", "show", "ship"]).0,
         "invalid-transition"
     );
+    write("1s");
     let run = bench.bell(&["run", "plan.yaml", "--wait"]);
     assert_eq!(run.exit, 0, "{}", run.err);
     let ask = bench.json(&["task", "show", "ask"]);

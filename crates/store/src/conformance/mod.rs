@@ -220,8 +220,8 @@ macro_rules! conformance {
                 runs_are_listed_newest_first
                 of_two_submissions_at_once_one_looks_again
                 keys_lead_to_the_newest_run
-                subtasks_join_the_run_of_their_parent
-                subtasks_take_no_name_of_a_planned_task;
+                subtasks_take_no_name_of_a_planned_task
+                subtasks_join_the_run_of_their_parent;
             events:
                 every_move_is_an_event
                 numbers_have_no_gaps
