@@ -73,6 +73,15 @@ impl Commands {
         finish
     }
 
+    /// The files of an attempt cannot be written. That is no fault of the task, and others may do it: they get the time to
+    /// take it.
+    pub(super) async fn unwritable(&self, error: &std::io::Error) -> Finish {
+        let folder = self.scratch.display();
+        tracing::warn!(%folder, %error, "the files of an attempt cannot be written: it is handed back");
+        tokio::time::sleep(SICK).await;
+        Finish::Stopped
+    }
+
     /// The files of an attempt.
     pub fn files(&self, job: &Job) -> Files {
         Files::new(&self.scratch, job)
@@ -94,13 +103,7 @@ impl Commands {
         let told = files::input(job, &self.store_url, project).to_string();
         let input = match self.inputs.write(told.as_bytes()) {
             Ok(input) => input,
-            Err(error) => {
-                // That is no fault of the task, and others may do it: they get the time to take it.
-                let folder = self.scratch.display();
-                tracing::warn!(%folder, %error, "the files of an attempt cannot be written: it is handed back");
-                tokio::time::sleep(SICK).await;
-                return Ok(Finish::Stopped);
-            }
+            Err(error) => return Ok(self.unwritable(&error).await),
         };
         let record = engine
             .home
@@ -127,11 +130,11 @@ impl Commands {
         launch.timeout = Some(job.spec.timeout.unwrap_or(self.timeout));
         launch.grace = self.grace;
         let timeout = launch.timeout;
-        if !self.launcher.is_covered() {
-            // Whoever was stopped on the way here may not hold the lease any more.
-            return Ok(Finish::Stopped);
-        }
-        let running = self.launcher.launch(launch).map_err(|e| could_not_start(&e))?;
+        let running = match self.launcher.launch(launch) {
+            Ok(running) => running,
+            Err(error) if error.cause == Cause::Uncovered => return Ok(Finish::Stopped),
+            Err(error) => return Err(could_not_start(&error)),
+        };
         let control = running.control();
         job.steering.attach(control.clone());
         let mut end = std::pin::pin!(running.wait());

@@ -21,6 +21,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Job;
+use super::inputs::in_folder;
 use crate::engine::Engine;
 use crate::ids;
 use crate::process::output::Mask;
@@ -230,7 +231,8 @@ impl Files {
     /// Writes what an agent is asked; returns the path.
     pub(super) fn prompt(&self, text: &str) -> io::Result<String> {
         let path = self.path(PROMPT);
-        std::fs::write(&path, text)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        in_folder(folder, || std::fs::write(&path, text))?;
         Ok(path.to_string_lossy().into_owned())
     }
 

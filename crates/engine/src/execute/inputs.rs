@@ -24,7 +24,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Files in this folder, which is made anew where somebody has taken it away.
+    /// Files in this folder.
     pub fn new(folder: &Path) -> Arc<Inputs> {
         Arc::new(Inputs {
             folder: folder.to_owned(),
@@ -51,13 +51,7 @@ impl Inputs {
     fn write_new(&self, document: &[u8]) -> io::Result<PathBuf> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let path = self.folder.join(format!("input-{number}.json"));
-        match write(&path, document) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(&self.folder)?;
-                write(&path, document)?;
-            }
-            written => written?,
-        }
+        in_folder(&self.folder, || write(&path, document))?;
         Ok(path)
     }
 
@@ -87,6 +81,17 @@ impl Drop for InputFile {
             let _ = fs::remove_file(&path);
         }
         self.inputs.free().push(path);
+    }
+}
+
+/// Writes something in a folder, which is made anew where somebody has taken it away.
+pub(super) fn in_folder(folder: &Path, write: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    match write() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(folder)?;
+            write()
+        }
+        written => written,
     }
 }
 

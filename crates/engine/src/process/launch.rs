@@ -100,15 +100,21 @@ impl Launcher {
             launch.argv.first().cloned().unwrap_or_default(),
             launch.cwd.clone(),
         );
-        self.start(launch).map_err(|source| LaunchError {
-            cause: Cause::of(&source, Path::new(&program), &cwd),
+        let (cause, source) = match self.start(launch) {
+            Ok(Some(running)) => return Ok(running),
+            Ok(None) => (Cause::Uncovered, io::Error::other("its lease is over")),
+            Err(source) => (Cause::of(&source, Path::new(&program), &cwd), source),
+        };
+        Err(LaunchError {
             program: program.to_string_lossy().into_owned(),
             cwd,
+            cause,
             source,
         })
     }
 
-    fn start(&self, launch: Launch) -> io::Result<Running> {
+    /// `None` when the guard does not cover it any more.
+    fn start(&self, launch: Launch) -> io::Result<Option<Running>> {
         let Some((program, arguments)) = launch
             .argv
             .split_first()
@@ -148,7 +154,8 @@ impl Launcher {
             .env(LAUNCH_VAR, &name);
         let leash = Leash::start(&mut command, self.guard.clone())?;
         drop(command); // It holds our copies of the pipe's writing end.
-        Running::new(Parts {
+        let Some(leash) = leash else { return Ok(None) };
+        let running = Running::new(Parts {
             leash,
             output: reader,
             record: launch.output,
@@ -157,7 +164,8 @@ impl Launcher {
             timeout: launch.timeout,
             grace: launch.grace,
             mark: Mark::launch(&name),
-        })
+        })?;
+        Ok(Some(running))
     }
 }
 
@@ -240,6 +248,9 @@ pub enum Cause {
     OutOfFiles,
     #[error("too many processes, or no memory for another")]
     OutOfProcesses,
+    /// No fault of the command: its worker was stopped for so long that others may have what it held.
+    #[error("the worker's leases are over")]
+    Uncovered,
     #[error("{0}")]
     Other(String),
 }

@@ -18,10 +18,16 @@ pub(super) struct Leash {
 }
 
 impl Leash {
-    /// Starts the command, which must be set to lead a group of its own.
-    pub(super) fn start(command: &mut Command, guard: Option<Guard>) -> io::Result<Self> {
+    /// Starts the command, which must be set to lead a group of its own. `None` when the guard lets live nothing that is
+    /// started now: its worker was stopped on the way here, and others may hold its leases. Nothing is running then.
+    pub(super) fn start(command: &mut Command, guard: Option<Guard>) -> io::Result<Option<Self>> {
+        let is_over = || guard.as_ref().is_some_and(|guard| !guard.is_renewed());
         if let Some(guard) = &guard {
             guard.starting();
+            if is_over() {
+                guard.not_started();
+                return Ok(None);
+            }
         }
         let started = command.spawn();
         if let (Err(_), Some(guard)) = (&started, &guard) {
@@ -32,8 +38,11 @@ impl Leash {
         if let Some(guard) = &guard {
             guard.started(group);
         }
+        let is_over = is_over();
         let child = Some(child);
-        Ok(Self { child, group, guard })
+        let leash = Self { child, group, guard };
+        // Between the look above and the start it may have been stopped for any time; the leash kills what it has started.
+        Ok((!is_over).then_some(leash))
     }
 
     pub(super) fn group(&self) -> Group {

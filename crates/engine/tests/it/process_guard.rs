@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use engine::process::guard::{self, Guard};
 use engine::process::presence::{self, Presence};
-use engine::process::{Launch, Launcher, since_boot};
+use engine::process::{Cause, How, Launch, Launcher, since_boot};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
@@ -198,6 +198,29 @@ fn a_dead_guard_is_replaced_and_told_what_lives() {
     worker.process.kill().unwrap();
     worker.process.wait().unwrap();
     dies(leader); // Without a mark it is only found by the number of its group.
+}
+
+/// A worker that was stopped on the way to a start may not hold the lease any more.
+#[tokio::test]
+async fn nothing_is_started_after_the_deadline() {
+    let folder = tempfile::tempdir().unwrap();
+    let presence = Presence::enter(folder.path(), "w-late", &json!({})).unwrap();
+    let guard = Guard::start(&std::env::current_exe().unwrap(), &presence, GRACE).unwrap();
+    let launch = || {
+        let launch = Launch::new(
+            ["touch", "begun"],
+            folder.path().to_owned(),
+            folder.path().join("record"),
+        );
+        Launcher::guarded(guard.clone()).launch(launch)
+    };
+    guard.renew(since_boot());
+    assert_eq!(launch().unwrap_err().cause, Cause::Uncovered);
+    guard.renew(since_boot() + HOUR);
+    assert!(!folder.path().join("begun").exists());
+    assert_eq!(launch().unwrap().wait().await.how, How::Exit(0));
+    assert!(folder.path().join("begun").exists());
+    guard.stop().await;
 }
 
 #[tokio::test]

@@ -209,7 +209,10 @@ impl Call<'_> {
 
     async fn call(&self, cwd: std::path::PathBuf) -> Result<Finish, Failure> {
         let files = Files::new(&self.commands.scratch, self.job);
-        let start = self.start(&files, cwd)?;
+        let start = match self.start(&files, cwd)? {
+            Ok(start) => start,
+            Err(error) => return Ok(self.commands.unwritable(&error).await),
+        };
         let mut finish = self.commands.call(self.engine, self.job, start).await;
         files.remove_prompt();
         if let Finish::Completed {
@@ -224,7 +227,8 @@ impl Call<'_> {
         Ok(finish)
     }
 
-    fn start(&self, files: &Files, cwd: std::path::PathBuf) -> Result<Start, Failure> {
+    /// Inside: whether its prompt could be written.
+    fn start(&self, files: &Files, cwd: std::path::PathBuf) -> Result<std::io::Result<Start>, Failure> {
         let prompt = prompt(self.job);
         let told = |argument: &String| argument.contains(PROMPT) || argument.contains(PROMPT_FILE);
         let on_stdin = !self.argv.iter().any(told);
@@ -238,19 +242,20 @@ impl Call<'_> {
                 ))
             });
         }
-        let path = files
-            .prompt(&prompt)
-            .map_err(|e| Failure::new(format!("the prompt could not be written to a file: {e}")))?;
+        let path = match files.prompt(&prompt) {
+            Ok(path) => path,
+            Err(error) => return Ok(Err(error)),
+        };
         let fill = |argument: &String| match argument == PROMPT && prompt.starts_with('-') {
             // It is no option of the agent's, whatever it begins with.
             true => format!(" {prompt}"),
             false => argument.replace(PROMPT_FILE, &path).replace(PROMPT, &prompt),
         };
-        Ok(Start {
+        Ok(Ok(Start {
             argv: self.argv.iter().map(fill).collect(),
             cwd,
             stdin: on_stdin.then(|| prompt.into_bytes()),
-        })
+        }))
     }
 
     /// What the agent printed: as JSON where it is some, else the end of it as text.
