@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::code::{Code, Refusal};
 use domain::id::{Key, RunId, Seq, TaskId};
 use domain::limits;
-use domain::plan::Plan;
+use domain::plan::{Plan, PlanTask};
 use domain::run::{Run, RunState};
 use domain::store::{
     Admission, AdmitLimits, Command, Filter, IntoRun, NewEdge, NewTask, On, Request, Result, Target, View,
@@ -354,10 +354,7 @@ fn anew(plan: &Plan, by_key: &FxHashMap<&Key, &View>) -> FxHashSet<u32> {
     let mut anew: FxHashSet<u32> = FxHashSet::default();
     let mut work: Vec<u32> = Vec::new();
     for (i, task) in plan.tasks.iter().enumerate() {
-        if by_key
-            .get(&task.key)
-            .is_none_or(|view| view.body.digest != task.digest)
-        {
+        if by_key.get(&task.key).is_none_or(|view| is_edited(task, view)) {
             work.push(i as u32);
         }
     }
@@ -375,6 +372,16 @@ fn anew(plan: &Plan, by_key: &FxHashMap<&Key, &View>) -> FxHashSet<u32> {
         work.extend(plan.dag.prerequisites(i).iter().filter(cancelled));
     }
     anew
+}
+
+/// What is done stays done when nothing has changed but how it is scheduled.
+fn is_edited(task: &PlanTask, stored: &View) -> bool {
+    let body = &stored.body;
+    let is_done = || {
+        let same = |spec: Spec| task.does_the_same_as(&body.digest, &spec);
+        stored.task.state == State::Completed && body.read_spec().is_ok_and(same)
+    };
+    body.digest != task.digest && !is_done()
 }
 
 fn removed<'a>(plan: &Plan, by_key: &FxHashMap<&Key, &'a View>) -> Vec<&'a View> {

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::code::Code;
 use crate::graph::{Cycle, Dag, Graph};
 use crate::id::Key;
+use crate::task::spec::{After, Spec};
 
 use super::at::Findings;
 use super::draft::Read;
@@ -151,6 +152,15 @@ struct Finish {
     bytes: Vec<u8>,
 }
 
+/// Of a specification and its prerequisites, in whatever order; `bytes` is room to write them down.
+pub(super) fn digest(spec: &Spec, after: &[After], bytes: &mut Vec<u8>) -> [u8; 32] {
+    let mut sorted: Vec<_> = after.iter().collect();
+    sorted.sort_unstable();
+    bytes.clear();
+    serde_json::to_writer(&mut *bytes, &(spec, sorted)).expect("specifications serialise");
+    blake3::hash(bytes).into()
+}
+
 impl Finish {
     fn task(&mut self, mut task: PlanTask, index: &HashMap<Key, u32>) -> PlanTask {
         // Equal keys share their text: an edge then costs a pointer, not another copy of the name.
@@ -159,13 +169,7 @@ impl Finish {
                 after.task = key.clone();
             }
         }
-        let mut sorted: Vec<_> = task.after.iter().collect();
-        sorted.sort_unstable();
-        self.bytes.clear();
-        serde_json::to_writer(&mut self.bytes, &(&task.spec, sorted)).expect("specifications serialise");
-        self.hasher.reset();
-        self.hasher.update(&self.bytes);
-        task.digest = self.hasher.finalize().into();
+        task.digest = digest(&task.spec, &task.after, &mut self.bytes);
         task
     }
 

@@ -6,6 +6,7 @@ use crate::graph::Dag;
 use crate::id::Key;
 use crate::task::spec::{After, Spec};
 
+use super::check;
 use super::fault::{Faults, Place, Warning};
 
 /// A plan without faults: every prerequisite exists, and no task waits for itself.
@@ -34,6 +35,15 @@ pub struct PlanTask {
     pub place: Place,
     /// BLAKE3 of the specification and the sorted prerequisites: equal exactly when the task is unchanged.
     pub digest: [u8; 32],
+}
+
+impl PlanTask {
+    /// Whether it differs from a stored task, by its digest and specification, in nothing but when, how often and beside what else
+    /// it may run. What such a task has done need not be done again.
+    pub fn does_the_same_as(&self, digest: &[u8; 32], spec: &Spec) -> bool {
+        let otherwise = self.spec.scheduled_like(spec);
+        check::digest(&otherwise, &self.after, &mut Vec::new()) == *digest
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -146,6 +146,27 @@ impl Spec {
         }
     }
 
+    /// The same work, with what `other` says of when, how often and beside what else it may run.
+    #[must_use]
+    pub fn scheduled_like(&self, other: &Spec) -> Spec {
+        Spec {
+            priority: other.priority,
+            source: other.source,
+            deadline: other.deadline,
+            estimate: other.estimate,
+            run_at: other.run_at,
+            timeout: other.timeout,
+            retry: other.retry.clone(),
+            on_upstream_failure: other.on_upstream_failure,
+            locks: other.locks.clone(),
+            concurrency: other.concurrency.clone(),
+            breaker: other.breaker.clone(),
+            resources: other.resources.clone(),
+            budget: other.budget.clone(),
+            ..self.clone()
+        }
+    }
+
     /// Whether a claim must look at anything beside the ready row. A breakpoint is never claimed: there it says
     /// whether the deadline answers.
     pub fn is_guarded(&self) -> bool {

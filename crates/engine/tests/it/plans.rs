@@ -270,25 +270,34 @@ tasks:
 #[tokio::test]
 async fn running_again_continues_and_redoes_only_what_changed() {
     let bundle = Bundle::new();
-    let plan = |third: &str| {
+    let plan = |how: &str, third: &str| {
         format!(
             r#"
 name: again
 tasks:
-  one: {{ run: "echo one >> log" }}
+  one: {{ run: "echo one >> log"{how} }}
   two: {{ run: "echo two >> log; test -e fixed", after: [one] }}
   three: {{ run: "echo {third} >> log", after: [two] }}
 "#
         )
     };
-    let first = bundle.run(&plan("three")).await;
+    let first = bundle.run(&plan("", "three")).await;
     assert_eq!(finished(&first), RunState::Failed);
+    let first = bundle
+        .run(&plan(", priority: high, locks: [a], retry: 2", "three"))
+        .await;
+    assert_eq!(finished(&first), RunState::Failed);
+    assert_eq!(
+        lines(&bundle.path("log")),
+        ["one", "two", "two"],
+        "what is done is not done again when only its schedule has changed"
+    );
     std::fs::write(bundle.path("fixed"), "").unwrap();
-    let second = bundle.run(&plan("drei")).await;
+    let second = bundle.run(&plan(", timeout: 5m", "drei")).await;
     assert_eq!(finished(&second), RunState::Succeeded);
     assert_eq!(second.run.id, first.run.id, "a failed run goes on");
-    assert_eq!(lines(&bundle.path("log")), ["one", "two", "two", "drei"]);
-    let third = bundle.run(&plan("drei")).await;
+    assert_eq!(lines(&bundle.path("log")), ["one", "two", "two", "two", "drei"]);
+    let third = bundle.run(&plan("", "drei")).await;
     assert_ne!(
         third.run.id, first.run.id,
         "a finished run is not done again; a new one starts"
