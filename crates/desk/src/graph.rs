@@ -81,7 +81,7 @@ fn status(state: State, reason: Option<Reason>) -> Status {
         State::Retrying => Status::Retrying,
         State::Completed => Status::Completed,
         State::Failed => Status::Failed,
-        State::Cancelled if reason == Some(Reason::NotNeeded) => Status::Skipped,
+        state if state.is_skipped(reason) => Status::Skipped,
         State::Cancelled => Status::Cancelled,
     }
 }

@@ -19,7 +19,7 @@ use crate::id::{EventNo, RunId, Seq, TaskId};
 use crate::run::{Counts, Run, RunNo};
 use crate::store::{Seen, Status, View};
 use crate::task::record::Task;
-use crate::task::state::{Reason, State};
+use crate::task::state::State;
 use run::RunTrack;
 use track::Track;
 
@@ -244,7 +244,7 @@ impl Log {
         if let Some(no) = row.run.filter(|_| !superseded) {
             let run = self.runs.entry(no).or_default();
             run.counts.add(state);
-            run.skipped += u64::from((state, reason) == (State::Cancelled, Some(Reason::NotNeeded)));
+            run.skipped += u64::from(state.is_skipped(reason));
         }
     }
 

@@ -39,9 +39,9 @@ pub(crate) const SKIPPED: &str = "skipped";
 
 /// The state in words; a task that was not needed is shown as skipped.
 pub(crate) fn word(state: State, reason: Option<Reason>) -> &'static str {
-    match (state, reason) {
-        (State::Cancelled, Some(Reason::NotNeeded)) => SKIPPED,
-        _ => state.as_str(),
+    match state.is_skipped(reason) {
+        true => SKIPPED,
+        false => state.as_str(),
     }
 }
 

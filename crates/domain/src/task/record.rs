@@ -219,9 +219,8 @@ impl Task {
         }
     }
 
-    /// Nobody needed it, so that its end is no loss to its run.
     pub fn is_skipped(&self) -> bool {
-        (self.state, self.reason) == (State::Cancelled, Some(Reason::NotNeeded))
+        self.state.is_skipped(self.reason)
     }
 
     /// In line: a claim can find it.

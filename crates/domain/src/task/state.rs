@@ -126,6 +126,11 @@ impl State {
         matches!(self, Completed | Failed | Cancelled)
     }
 
+    /// Entered because nobody needed the task: its end is no loss to its run.
+    pub fn is_skipped(self, reason: Option<Reason>) -> bool {
+        (self, reason) == (Cancelled, Some(Reason::NotNeeded))
+    }
+
     /// Somebody holds or may hold a lease.
     pub fn is_leased(self) -> bool {
         matches!(self, Assigned | Running)
