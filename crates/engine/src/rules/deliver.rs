@@ -10,11 +10,11 @@ use domain::store::Result;
 use serde_json::{Value, json};
 
 use super::act::act;
-use super::{AWHILE, Owed, Router, desk};
+use super::{AWHILE, Owed, Router, kept};
 use crate::duties::Lead;
 use crate::engine::Engine;
 use crate::outside::Trouble;
-use crate::rules::desk::Known;
+use crate::rules::kept::Known;
 
 /// Deeds at the same time, in all and of one rule. Those that change this store keep the order of their events.
 const TOGETHER: usize = 16;
@@ -216,6 +216,6 @@ async fn letter(engine: &Engine, failed: &Delivery, gone: Edit) -> Result<Vec<Ed
         ),
     };
     let mut edits = vec![gone, put];
-    edits.extend(desk::make_room(engine).await?);
+    edits.extend(kept::make_room(engine).await?);
     Ok(edits)
 }

@@ -7,8 +7,8 @@
 
 mod act;
 mod deliver;
-mod desk;
 mod facts;
+mod kept;
 mod read;
 
 use std::collections::BTreeMap;
@@ -29,13 +29,13 @@ use crate::engine::Engine;
 use crate::outside::Outside;
 use deliver::Ended;
 
-pub use desk::{Added, Known, add, deliveries, lag, letters, remove, rules};
+pub use kept::{Added, Known, add, deliveries, lag, letters, remove, rules};
 
 /// The duty that routes events.
 #[derive(Debug, Default)]
 pub struct Router {
     outside: Outside,
-    understood: desk::Understood,
+    understood: kept::Understood,
     /// How far rules have read beyond what is stored, with what is stored.
     ahead: FxHashMap<RuleName, (EventNo, EventNo)>,
     /// When that was last written, on this machine's clock.
@@ -88,7 +88,7 @@ impl Duty for Router {
     }
 
     async fn run(&mut self, engine: &Engine, lead: &Lead) -> Result<Option<Timestamp>> {
-        let mut rules = desk::known(engine, &mut self.understood).await?;
+        let mut rules = kept::known(engine, &mut self.understood).await?;
         self.some = !rules.is_empty();
         let mut owed = deliveries(engine).await?;
         self.gather(engine, &mut rules, &mut owed).await?;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{Owed, Router, facts};
 use crate::duties::Lead;
 use crate::engine::Engine;
-use crate::rules::desk::Known;
+use crate::rules::kept::Known;
 
 /// Events read at once.
 const PAGE: usize = 500;

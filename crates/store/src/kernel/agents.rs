@@ -25,11 +25,11 @@ use super::step::Step;
 
 /// The agents that a step has had to do with; `None` for names that nobody is registered under.
 #[derive(Debug, Default)]
-pub(super) struct Agents(FxHashMap<AgentName, Option<Desk>>);
+pub(super) struct Agents(FxHashMap<AgentName, Option<OnFile>>);
 
 /// What a step knows of one agent.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct OnFile {
     profile: Profile,
     load: Load,
     changed: bool,
@@ -39,23 +39,23 @@ fn gauge(name: &AgentName) -> Arc<str> {
     format!("agent:{name}").into()
 }
 
-fn load<'s>(step: &'s mut Step<'_>, name: &AgentName) -> Result<Option<&'s mut Desk>> {
+fn load<'s>(step: &'s mut Step<'_>, name: &AgentName) -> Result<Option<&'s mut OnFile>> {
     if !step.has(Book::Agent) {
         return Ok(None);
     }
     if !step.agents.0.contains_key(name) {
-        let desk = read(step, name)?;
-        step.agents.0.insert(name.clone(), desk);
+        let agent = read(step, name)?;
+        step.agents.0.insert(name.clone(), agent);
     }
     Ok(step.agents.0.get_mut(name).and_then(Option::as_mut))
 }
 
-fn read(step: &mut Step<'_>, name: &AgentName) -> Result<Option<Desk>> {
+fn read(step: &mut Step<'_>, name: &AgentName) -> Result<Option<OnFile>> {
     let Some(entry) = step.entries(Book::Agent, &[name.as_str().into()])?.pop() else {
         return Ok(None);
     };
     let gauge = step.entries(Book::Gauge, &[gauge(name)])?.pop();
-    Ok(Some(Desk {
+    Ok(Some(OnFile {
         profile: entry.read()?,
         load: gauge.map(|gauge| gauge.read()).transpose()?.unwrap_or_default(),
         changed: false,
@@ -70,10 +70,10 @@ pub(super) fn widen(step: &mut Step<'_>, wants: &Wants) -> Result<Wants> {
         return Ok(wants);
     };
     wants.teams = teams(step, name)?;
-    if let Some(desk) = load(step, name)? {
-        wants.capabilities.extend(desk.profile.offers().cloned());
+    if let Some(agent) = load(step, name)? {
+        wants.capabilities.extend(agent.profile.offers().cloned());
         if wants.kinds.is_empty() {
-            wants.kinds.clone_from(&desk.profile.kinds);
+            wants.kinds.clone_from(&agent.profile.kinds);
         }
     }
     Ok(wants)
@@ -130,8 +130,8 @@ pub(super) fn has_room(step: &mut Step<'_>, class: &Class, claimer: Option<&Agen
     let Some(name) = class.agent.as_ref().or(claimer) else {
         return Ok(true);
     };
-    let desk = load(step, name)?;
-    Ok(desk.is_none_or(|desk| desk.load.room_to_claim(&desk.profile) > 0))
+    let agent = load(step, name)?;
+    Ok(agent.is_none_or(|agent| agent.load.room_to_claim(&agent.profile) > 0))
 }
 
 /// Moves a task into the class of the chosen agent's tasks, or out of it.
@@ -153,10 +153,10 @@ pub(super) fn route(
     let to = match agent {
         None => class.unrouted(),
         Some(name) => {
-            let Some(desk) = load(step, name)? else {
+            let Some(agent) = load(step, name)? else {
                 return Err(not_found(name));
             };
-            if desk.load.room(&desk.profile) == 0 {
+            if agent.load.room(&agent.profile) == 0 {
                 let detail = format!("the agent {name} has all it may have");
                 return Err(Refusal::new(Code::NoAvailableAgent, detail));
             }
@@ -208,13 +208,13 @@ fn count(step: &mut Step<'_>, whose: Option<(AgentName, bool)>, change: fn(u32) 
     let Some((name, works)) = whose else {
         return Ok(());
     };
-    if let Some(desk) = load(step, &name)? {
+    if let Some(agent) = load(step, &name)? {
         let count = match works {
-            true => &mut desk.load.active,
-            false => &mut desk.load.queued,
+            true => &mut agent.load.active,
+            false => &mut agent.load.queued,
         };
         *count = change(*count);
-        desk.changed = true;
+        agent.changed = true;
     }
     Ok(())
 }
@@ -267,10 +267,10 @@ fn team(edit: &Edit) -> Result<()> {
 /// Writes what this step has changed.
 pub(super) fn save(step: &mut Step<'_>) {
     let mut changed: Vec<(AgentName, Load)> = Vec::new();
-    for (name, desk) in &mut step.agents.0 {
-        if let Some(desk) = desk.as_mut().filter(|desk| desk.changed) {
-            desk.changed = false;
-            changed.push((name.clone(), desk.load));
+    for (name, agent) in &mut step.agents.0 {
+        if let Some(agent) = agent.as_mut().filter(|agent| agent.changed) {
+            agent.changed = false;
+            changed.push((name.clone(), agent.load));
         }
     }
     changed.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));

@@ -38,7 +38,7 @@ pub struct Captured {
 pub(crate) struct Pump {
     pipe: Option<Receiver>,
     watcher: Option<mpsc::Sender<Vec<u8>>>,
-    desk: Desk,
+    record: Whereabouts,
     unrecorded: u64,
     veil: Option<Veil>,
 }
@@ -64,7 +64,7 @@ impl Veil {
 
 /// The record is either here or out with the thread that writes to it.
 #[derive(Debug)]
-enum Desk {
+enum Whereabouts {
     Here(Box<Record>, Vec<u8>),
     Out(JoinHandle<(Box<Record>, Vec<u8>)>),
     /// The runtime went down under the writer.
@@ -79,11 +79,11 @@ impl Pump {
         mask: Option<Mask>,
     ) -> io::Result<Self> {
         let pipe = Some(Receiver::from_owned_fd(OwnedFd::from(pipe))?);
-        let desk = Desk::Here(Box::new(Record::new(record)), Vec::new());
+        let record = Whereabouts::Here(Box::new(Record::new(record)), Vec::new());
         Ok(Self {
             pipe,
             watcher,
-            desk,
+            record,
             unrecorded: 0,
             veil: mask.map(|mask| Veil {
                 mask,
@@ -129,13 +129,13 @@ impl Pump {
             }
         };
         let in_time = tokio::time::timeout(DISK_WAIT_MAX, rest).await.is_ok();
-        match self.desk {
-            Desk::Here(record, _) => Captured {
+        match self.record {
+            Whereabouts::Here(record, _) => Captured {
                 written: record.written(),
                 lost: record.lost() + self.unrecorded,
                 fault: record.into_fault(),
             },
-            Desk::Out(_) | Desk::Closed => {
+            Whereabouts::Out(_) | Whereabouts::Closed => {
                 let fault = if in_time {
                     "capture was stopped"
                 } else {
@@ -152,13 +152,13 @@ impl Pump {
 
     /// Waits until the record is back.
     async fn settle(&mut self) {
-        if let Desk::Out(writing) = &mut self.desk {
-            self.desk = match writing.await {
+        if let Whereabouts::Out(writing) = &mut self.record {
+            self.record = match writing.await {
                 Ok((record, mut buffer)) => {
                     buffer.clear();
-                    Desk::Here(record, buffer)
+                    Whereabouts::Here(record, buffer)
                 }
-                Err(_) => Desk::Closed,
+                Err(_) => Whereabouts::Closed,
             };
         }
     }
@@ -166,8 +166,8 @@ impl Pump {
     /// Reads one piece and sends the record off with it. Returns whether there may be more.
     fn take(&mut self, read: impl FnOnce(&Receiver, &mut Vec<u8>) -> io::Result<usize>) -> bool {
         let Some(pipe) = &self.pipe else { return false };
-        let mut buffer = match &mut self.desk {
-            Desk::Here(_, buffer) => std::mem::take(buffer),
+        let mut buffer = match &mut self.record {
+            Whereabouts::Here(_, buffer) => std::mem::take(buffer),
             _ => Vec::new(),
         };
         buffer.reserve_exact(if buffer.capacity() == 0 { FIRST } else { PIECE });
@@ -190,15 +190,15 @@ impl Pump {
             veil.hide(&mut buffer, self.pipe.is_none());
         }
         self.show(&buffer);
-        self.desk = match std::mem::replace(&mut self.desk, Desk::Closed) {
-            Desk::Here(record, _) if buffer.is_empty() => Desk::Here(record, buffer),
-            Desk::Here(mut record, _) => Desk::Out(spawn_blocking(move || {
+        self.record = match std::mem::replace(&mut self.record, Whereabouts::Closed) {
+            Whereabouts::Here(record, _) if buffer.is_empty() => Whereabouts::Here(record, buffer),
+            Whereabouts::Here(mut record, _) => Whereabouts::Out(spawn_blocking(move || {
                 record.append(&buffer);
                 (record, buffer)
             })),
             _ => {
                 self.unrecorded += buffer.len() as u64;
-                Desk::Closed
+                Whereabouts::Closed
             }
         };
     }
