@@ -14,6 +14,7 @@ use crate::store::Command;
 use crate::task::record::{Body, Class, ClassNo, Failure, Outcome};
 use crate::task::retry::Retry;
 use crate::task::spec::{Json, Priority};
+use crate::task::state::Reason;
 use crate::time::{Now, Timestamp};
 
 const NOW: Now = Now {

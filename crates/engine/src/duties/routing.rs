@@ -215,17 +215,20 @@ impl Routing {
         let working: Vec<View> = store.views(project, &ids).await?.into_iter().flatten().collect();
         let running: FxHashSet<RunId> = working.iter().filter_map(|view| view.run).collect();
         self.paths.retain(|run, _| running.contains(run));
+        let mut known: FxHashSet<RunId> = FxHashSet::default();
+        for run in running {
+            if self.know(engine, run).await? {
+                known.insert(run);
+            }
+        }
         let now = engine.now().wall;
         let mut held: Option<FxHashSet<TaskId>> = None;
         let mut router: Option<Router> = None;
         for view in &working {
-            let Some(run) = view.run else { continue };
-            if !self.know(engine, run).await? {
-                continue;
-            }
-            let Some(path) = self
-                .paths
-                .get(&run)
+            let Some(path) = view
+                .run
+                .filter(|run| known.contains(run))
+                .and_then(|run| self.paths.get(&run))
                 .filter(|path| path.critical.contains(&view.task.seq))
             else {
                 continue;

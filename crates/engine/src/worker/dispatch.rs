@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use domain::code::{Code, Kind};
 use domain::id::{Seq, Token, WorkerId};
-use domain::store::{Claim, Command, Request, Result, Target, Wants};
+use domain::store::{Claim, Command, Leased, Reply, Request, Result, Target, Wants};
 use domain::task::spec::{Json, Work};
 use domain::task::state::State;
-use domain::time::Timestamp;
+use domain::time::{Now, Timestamp};
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, watch};
 
@@ -200,46 +200,19 @@ impl Dispatch {
         if ends.is_empty() && begun.is_empty() && !claims {
             return Ok(());
         }
-        let now = self.engine.now();
-        let (store, project) = (Arc::clone(&self.engine.store), self.engine.project.clone());
         // What has begun may have ended as well.
         let starts = begun.iter().map(|(token, at)| {
             let at = Some(*at);
             self.holder(*token, Command::Start { at })
         });
         let finishes = ends.iter().map(|(token, finish)| self.request(token, finish));
-        let requests: Vec<Request> = starts.chain(finishes).collect();
-        let settle = async {
-            match requests.is_empty() {
-                true => Ok(Vec::new()),
-                false => store.change(&project, requests, now).await,
-            }
-        };
-        let wanted = claims.then(|| Claim {
+        let requests = starts.chain(finishes).collect();
+        let claim = claims.then(|| Claim {
             ahead,
             ..self.claim(room)
         });
-        let claim = async {
-            match wanted {
-                Some(wanted) => store.claim(&project, wanted, now).await.map(Some),
-                None => Ok(None),
-            }
-        };
-        let (settled, leased) = {
-            let mut told = pin!(async { tokio::join!(settle, claim) });
-            loop {
-                tokio::select! {
-                    biased;
-                    told = &mut told => break told,
-                    // The disk may take its time: what is held begins meanwhile.
-                    Some(end) = self.finished.recv(), if pace == Pace::Work && !self.ahead.is_empty() => {
-                        if self.note_end(end) {
-                            self.begin_next().await;
-                        }
-                    }
-                }
-            }
-        };
+        let now = self.engine.now();
+        let (settled, leased) = self.ask(requests, claim, now, pace).await;
         match settled {
             Ok(mut started) => {
                 let ended = started.split_off(begun.len());
@@ -256,17 +229,7 @@ impl Dispatch {
             Ok(None) => {}
             Ok(Some(leased)) => {
                 self.hungry = leased.len() == room + ahead;
-                let upstream = Arc::new(self.upstream(&leased).await);
-                let mut begun = true;
-                for lease in self.still_held(leased, now.mono, house).await {
-                    match lease.task.state {
-                        State::Assigned => self.ahead.hold(lease, Arc::clone(&upstream), Instant::now()),
-                        _ => begun &= self.begin(lease, &upstream).await,
-                    }
-                }
-                if !begun {
-                    tokio::time::sleep(STORE_RETRY).await;
-                }
+                self.take_on(leased, now.mono, house).await;
             }
             Err(refusal) if refusal.code != Code::StoreGone && refusal.code.kind() == Kind::Store => {
                 trouble(&refusal, "nothing could be claimed");
@@ -275,6 +238,56 @@ impl Dispatch {
             Err(refusal) => return Err(refusal),
         }
         Ok(())
+    }
+
+    /// Tells and asks the store at once. What is held ahead begins meanwhile, if this worker works on: the disk may take its time.
+    async fn ask(
+        &mut self,
+        requests: Vec<Request>,
+        claim: Option<Claim>,
+        now: Now,
+        pace: Pace,
+    ) -> (Result<Vec<Result<Reply>>>, Result<Option<Vec<Leased>>>) {
+        let (store, project) = (Arc::clone(&self.engine.store), self.engine.project.clone());
+        let settle = async {
+            match requests.is_empty() {
+                true => Ok(Vec::new()),
+                false => store.change(&project, requests, now).await,
+            }
+        };
+        let claim = async {
+            match claim {
+                Some(claim) => store.claim(&project, claim, now).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let mut told = pin!(async { tokio::join!(settle, claim) });
+        loop {
+            tokio::select! {
+                biased;
+                told = &mut told => return told,
+                Some(end) = self.finished.recv(), if pace == Pace::Work && !self.ahead.is_empty() => {
+                    if self.note_end(end) {
+                        self.begin_next().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins what was leased at `asked`, and holds what was leased ahead.
+    async fn take_on(&mut self, leased: Vec<Leased>, asked: i64, house: &House) {
+        let upstream = Arc::new(self.upstream(&leased).await);
+        let mut begun = true;
+        for lease in self.still_held(leased, asked, house).await {
+            match lease.task.state {
+                State::Assigned => self.ahead.hold(lease, Arc::clone(&upstream), Instant::now()),
+                _ => begun &= self.begin(lease, &upstream).await,
+            }
+        }
+        if !begun {
+            tokio::time::sleep(STORE_RETRY).await;
+        }
     }
 
     /// What ends at the same moment is settled in the same commit. Attempts that have all begun a moment ago mostly end
@@ -333,7 +346,7 @@ impl Dispatch {
     }
 
     /// The store was told of attempts that have begun. Who may not go on is stopped, now or with the next look at the leases.
-    fn started(&mut self, begun: &[(Token, Timestamp)], replies: Vec<Result<domain::store::Reply>>) {
+    fn started(&mut self, begun: &[(Token, Timestamp)], replies: Vec<Result<Reply>>) {
         for ((token, _), reply) in begun.iter().zip(replies) {
             if let Err(refusal) = reply {
                 tracing::info!(token = %token, error = %refusal, "an attempt began that may not go on");
@@ -448,7 +461,7 @@ impl Dispatch {
         }
     }
 
-    fn acknowledged(&mut self, ends: Vec<(Token, Finish)>, replies: Vec<Result<domain::store::Reply>>) {
+    fn acknowledged(&mut self, ends: Vec<(Token, Finish)>, replies: Vec<Result<Reply>>) {
         for ((token, finish), reply) in ends.into_iter().zip(replies) {
             match reply {
                 Err(refusal) if refusal.code == Code::InvalidTransition => {

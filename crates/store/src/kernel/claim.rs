@@ -9,7 +9,8 @@ use domain::decide;
 use domain::decide::lease::{self, Terms};
 use domain::id::{AgentName, Project, Seq, TaskId};
 use domain::limits;
-use domain::store::{Claim, Leased, Result};
+use domain::run::RunNo;
+use domain::store::{Claim, Leased, Result, Wants};
 use domain::task::record::{Class, ClassNo, Place, Task, Wait};
 use domain::task::state::State;
 use domain::time::Now;
@@ -35,114 +36,188 @@ pub fn claim(tx: &mut dyn Tx, project: &Project, claim: &Claim, now: Now) -> Res
             None => return Err(run_not_found(&id.to_string())),
         },
     };
-    let all = tx.classes(no)?;
     if let Some(id) = &claim.wants.task {
         return one(tx, no, id, claim, now);
     }
+    let all = tx.classes(no)?;
     let nobody = claim.wants.agent.is_none();
     if nobody && !all.iter().any(|(_, class)| claim.wants.takes(class)) {
         return Ok(Vec::new());
     }
-    let max = claim.max.clamp(usize::from(claim.ahead == 0), limits::CLAIM_MAX);
-    let whole = max.saturating_add(claim.ahead).min(limits::CLAIM_MAX);
     let mut step = Step::new(tx, no, now, format!("worker:{}", claim.worker).into())?;
     let wants = agents::widen(&mut step, &claim.wants)?;
-    let mut classes: Vec<(ClassNo, &Class)> = all
-        .iter()
-        .filter(|(_, class)| wants.takes(class))
-        .map(|(no, class)| (*no, class))
-        .collect();
-    let mut free = wants.free.clone();
-    let at_first = free.clone();
-    let mut taken: Vec<Seq> = Vec::new();
-    let mut overtook: Vec<(Place, &Class)> = Vec::new();
-    let kept = match wants.offers.is_empty() {
-        true => None,
-        false => reserve::of_worker(&mut step, &claim.worker)?,
-    };
-    let kept = match kept {
-        None => None,
-        Some(task) => Some((task.class, step.class(task.class)?.resources)),
-    };
-    let mut ahead = false;
-    while taken.len() < whole && !ahead {
-        leave_out(
-            &mut step,
-            &mut classes,
-            &free,
-            kept.as_ref(),
-            wants.agent.as_ref(),
-        )?;
-        let open: Vec<ClassNo> = classes.iter().map(|(no, _)| *no).collect();
-        if open.is_empty() {
-            break;
+    let mut basket = Basket::new(&mut step, claim, &wants, run, &all)?;
+    basket.fill(&mut step)?;
+    basket.pass_for_wide(&mut step, &all)?;
+    step.finish()?;
+    answer(&mut step, &basket.taken)
+}
+
+/// What a claim has leased so far, and what it may still take.
+struct Basket<'a> {
+    claim: &'a Claim,
+    /// What is claimed, with what the claimer's agent adds.
+    wants: &'a Wants,
+    run: Option<RunNo>,
+    /// What it may still ask for.
+    classes: Vec<(ClassNo, &'a Class)>,
+    /// What the worker has left.
+    free: Amounts,
+    /// What it keeps back, for a task of that class.
+    kept: Option<(ClassNo, Amounts)>,
+    taken: Vec<Seq>,
+    /// Where they stood in line.
+    places: Vec<(Place, &'a Class)>,
+}
+
+impl<'a> Basket<'a> {
+    fn new(
+        step: &mut Step<'_>,
+        claim: &'a Claim,
+        wants: &'a Wants,
+        run: Option<RunNo>,
+        all: &'a [(ClassNo, Class)],
+    ) -> Result<Self> {
+        let kept = match wants.offers.is_empty() {
+            true => None,
+            false => reserve::of_worker(step, &claim.worker)?,
+        };
+        let kept = match kept {
+            None => None,
+            Some(task) => Some((task.class, step.class(task.class)?.resources)),
+        };
+        let takes = |(no, class): &'a (ClassNo, Class)| wants.takes(class).then_some((*no, class));
+        Ok(Basket {
+            claim,
+            wants,
+            run,
+            classes: all.iter().filter_map(takes).collect(),
+            free: wants.free.clone(),
+            kept,
+            taken: Vec::new(),
+            places: Vec::new(),
+        })
+    }
+
+    /// Leases until there is enough, or nothing more to be had.
+    fn fill(&mut self, step: &mut Step<'_>) -> Result<()> {
+        let ahead = self.claim.ahead;
+        let max = self.claim.max.clamp(usize::from(ahead == 0), limits::CLAIM_MAX);
+        let whole = max.saturating_add(ahead).min(limits::CLAIM_MAX);
+        while self.taken.len() < whole {
+            self.leave_out(step)?;
+            let open: Vec<ClassNo> = self.classes.iter().map(|(no, _)| *no).collect();
+            if open.is_empty() {
+                break;
+            }
+            let room = whole - self.taken.len();
+            let line = step.tx.line(step.project, self.run, &open, room)?;
+            if line.is_empty() {
+                break;
+            }
+            let was_all = line.len() < room && !step.has(Book::Budget);
+            match self.take_of(step, line, max)? {
+                Rest::Ahead => break,
+                Rest::Seen if was_all => break,
+                Rest::Seen | Rest::Hidden => {}
+            }
+            locks::hand_on(step)?;
+            step.flush()?;
         }
-        let room = whole - taken.len();
-        let line = step.tx.line(no, run, &open, room)?;
-        let mut all_seen = line.len() < room && !step.has(Book::Budget);
-        if line.is_empty() {
-            break;
+        Ok(())
+    }
+
+    /// Classes that nothing may begin of now are not asked for again.
+    fn leave_out(&mut self, step: &mut Step<'_>) -> Result<()> {
+        let mut open = Vec::with_capacity(self.classes.len());
+        for (no, class) in std::mem::take(&mut self.classes) {
+            if self.is_open(step, no, class)? {
+                open.push((no, class));
+            }
         }
+        self.classes = open;
+        Ok(())
+    }
+
+    /// Whether a task of this class may be taken now.
+    fn is_open(&self, step: &mut Step<'_>, no: ClassNo, class: &Class) -> Result<bool> {
+        Ok(has_room(no, class, &self.free, self.kept.as_ref())
+            && open_to(step, class, self.wants.agent.as_ref())?)
+    }
+
+    /// Leases of the front of the line what it can; what comes after the first `max` is held ahead.
+    fn take_of(&mut self, step: &mut Step<'_>, line: Vec<Task>, max: usize) -> Result<Rest> {
+        let (mut rest, mut ahead) = (Rest::Seen, false);
         for task in line {
-            all_seen &= !task.guarded;
+            if task.guarded {
+                rest = Rest::Hidden;
+            }
             // Classes that the claimer has come to the end of on the way are left out.
-            let Some((class_no, class)) = classes.iter().find(|(no, _)| *no == task.class).copied() else {
+            let Some((no, class)) = self.classes.iter().find(|(no, _)| *no == task.class).copied() else {
                 continue;
             };
-            if !has_room(class_no, class, &free, kept.as_ref())
-                || !open_to(&mut step, class, wants.agent.as_ref())?
-            {
-                all_seen = false;
+            if !self.is_open(step, no, class)? {
+                rest = Rest::Hidden;
                 continue;
             }
-            ahead = taken.len() >= max;
-            if ahead && !is_plain(&step, &task, class, claim) {
+            ahead = self.taken.len() >= max;
+            if ahead && !is_plain(step, &task, class, self.claim) {
                 break;
             }
             step.adopt(task.clone());
-            let place = task.place();
-            let start = claim.start && !ahead;
-            match take(&mut step, &task, class, claim, start)? {
+            let start = self.claim.start && !ahead;
+            match take(step, &task, class, self.claim, start)? {
                 Took::Lease => {
-                    taken.push(task.seq);
-                    use_up(class, &mut free);
-                    overtook.push((place, class));
+                    self.taken.push(task.seq);
+                    use_up(class, &mut self.free);
+                    self.places.push((task.place(), class));
                 }
                 Took::Aside => {}
                 Took::Purse => {
-                    all_seen = false;
-                    classes.retain(|(no, _)| *no != class_no);
+                    rest = Rest::Hidden;
+                    self.classes.retain(|(other, _)| *other != no);
                 }
             }
         }
-        if all_seen || ahead {
-            break;
-        }
-        locks::hand_on(&mut step)?;
-        step.flush()?;
+        Ok(if ahead { Rest::Ahead } else { rest })
     }
-    // Those that this claimer could carry out if it had less to do.
-    let wide = |(_, class): &&(ClassNo, Class)| {
-        wants.takes(class) && fits(class, &wants.offers) && !fits(class, &at_first)
-    };
-    let wide: Vec<ClassNo> = match overtook.iter().any(|(_, class)| !class.resources.is_empty()) {
-        true => all.iter().filter(wide).map(|(no, _)| *no).collect(),
-        false => Vec::new(),
-    };
-    if !wide.is_empty()
-        && let Some(task) = step.tx.line(no, run, &wide, 1)?.pop()
-    {
+
+    /// The first of those that this claimer could carry out if it had less to do was passed over, where what was taken stood behind
+    /// it.
+    fn pass_for_wide(&self, step: &mut Step<'_>, all: &[(ClassNo, Class)]) -> Result<()> {
+        if self.places.iter().all(|(_, class)| class.resources.is_empty()) {
+            return Ok(());
+        }
+        let is_wide = |class: &Class| {
+            self.wants.takes(class) && fits(class, &self.wants.offers) && !fits(class, &self.wants.free)
+        };
+        let wide = all.iter().filter(|(_, class)| is_wide(class));
+        let wide: Vec<ClassNo> = wide.map(|(no, _)| *no).collect();
+        if wide.is_empty() {
+            return Ok(());
+        }
+        let Some(task) = step.tx.line(step.project, self.run, &wide, 1)?.pop() else {
+            return Ok(());
+        };
         let needs = step.class(task.class)?.resources;
-        let shares = |class: &Class| class.resources.keys().any(|name| needs.contains_key(name));
-        if overtook
-            .iter()
-            .any(|(place, class)| *place > task.place() && shares(class))
-        {
-            reserve::pass_for(&mut step, &task, &claim.worker)?;
+        let overtook = |(place, class): &(Place, &Class)| {
+            *place > task.place() && class.resources.keys().any(|name| needs.contains_key(name))
+        };
+        match self.places.iter().any(overtook) {
+            true => reserve::pass_for(step, &task, &self.claim.worker),
+            false => Ok(()),
         }
     }
-    step.finish()?;
-    answer(&mut step, &taken)
+}
+
+/// What a claim knows of the line behind what it was shown.
+enum Rest {
+    /// It has looked at all that it was shown, and nothing behind it has moved up.
+    Seen,
+    /// Something may have been hidden by what it could not take.
+    Hidden,
+    /// It holds something ahead, which ends the search.
+    Ahead,
 }
 
 /// Leases the task that was asked for by name, or says what is in its way.
@@ -205,24 +280,6 @@ fn open_to(step: &mut Step<'_>, class: &Class, claimer: Option<&AgentName>) -> R
     }
     let class = agents::leased_as(step, class, claimer)?;
     Ok(curb::classes::room(step, &class)? > 0)
-}
-
-/// Classes that nothing may begin of now are not asked for again.
-fn leave_out(
-    step: &mut Step<'_>,
-    classes: &mut Vec<(ClassNo, &Class)>,
-    free: &Amounts,
-    kept: Option<&(ClassNo, Amounts)>,
-    claimer: Option<&AgentName>,
-) -> Result<()> {
-    let mut open = Vec::with_capacity(classes.len());
-    for (no, class) in classes.drain(..) {
-        if has_room(no, class, free, kept) && open_to(step, class, claimer)? {
-            open.push((no, class));
-        }
-    }
-    *classes = open;
-    Ok(())
 }
 
 /// What a worker has left, by name.

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use domain::book::{Book, Entry};
 use domain::code::{Code, Refusal};
+use domain::event::Event;
 use domain::id::{Project, Seq};
 use domain::limits::PAGE_MAX;
-use domain::run::RunNo;
+use domain::run::{Run, RunNo};
 use domain::store::Result;
+use domain::task::record::Task;
 use domain::time::{Now, millis};
 use domain::transfer::{Answer, Carried, Closed, MOVED, Next, Piece, Totals};
 use rustc_hash::FxHashMap;
 
 use super::lanes;
 use super::names::Names;
-use super::tx::{NewRow, ProjectNo, Remembered, Tx, WriteSet};
+use super::tx::{Head, NewRow, ProjectNo, Remembered, Tx, WriteSet};
 
 /// Refuses to write to a project that is on its way.
 pub(super) fn check_open(settings: &[Entry]) -> Result<()> {
@@ -212,21 +214,43 @@ pub fn load(
         ));
     }
     let mut writes = WriteSet::new(no, tx.head(no)?);
-    for run in &piece.runs {
-        match tx.run(no, run.no)? {
+    take_runs(tx, &mut writes, &piece.runs)?;
+    take_tasks(tx, &mut writes, &piece.tasks, now)?;
+    let answers = piece.answers.iter().cloned();
+    writes.remember = answers.map(remembered).collect();
+    writes.entries.clone_from(&piece.entries);
+    for entry in &writes.entries {
+        writes.head.1.books |= 1 << entry.book.number();
+    }
+    take_events(&mut writes, &piece.events);
+    if let Some(totals) = totals {
+        become_whole(&mut writes.head.1, totals)?;
+    }
+    if !writes.is_empty() {
+        tx.apply(&writes)?;
+    }
+    Ok(())
+}
+
+fn take_runs(tx: &mut dyn Tx, writes: &mut WriteSet, runs: &[Run]) -> Result<()> {
+    for run in runs {
+        match tx.run(writes.project, run.no)? {
             None => writes.new_runs.push(run.clone()),
             Some(known) if known.id == run.id => writes.runs.push(run.clone()),
             Some(_) => return Err(taken("run", run.no.0)),
         }
     }
-    let seqs: Vec<Seq> = piece.tasks.iter().map(|carried| carried.task.seq).collect();
-    let known: FxHashMap<Seq, _> = tx
-        .tasks(no, &seqs)?
-        .into_iter()
-        .map(|task| (task.seq, task))
-        .collect();
+    Ok(())
+}
+
+/// Tasks with all that hangs on them. Those that an earlier try has brought become what they are at the source by now.
+fn take_tasks(tx: &mut dyn Tx, writes: &mut WriteSet, tasks: &[Carried], now: Now) -> Result<()> {
+    let no = writes.project;
+    let seqs: Vec<Seq> = tasks.iter().map(|carried| carried.task.seq).collect();
+    let known = tx.tasks(no, &seqs)?.into_iter();
+    let mut known: FxHashMap<Seq, Task> = known.map(|task| (task.seq, task)).collect();
     let mut names = Names::default();
-    for carried in &piece.tasks {
+    for carried in tasks {
         let mut task = carried.task.clone();
         task.class = tx.class(no, &carried.class)?;
         if let Some(lease) = &mut task.lease {
@@ -234,81 +258,72 @@ pub fn load(
             lease.expires = now.mono.saturating_add(millis(lease.ttl));
         }
         let seq = task.seq;
-        let known = known.get(&seq);
-        if known.is_some_and(|known| known.id != task.id) {
-            return Err(taken("task", seq.0));
-        }
-        writes
-            .new_edges
-            .extend(carried.dependents.iter().map(|(on, when)| (seq, *on, *when)));
-        writes
-            .outcomes
-            .extend(carried.outcome.clone().map(|outcome| (seq, outcome)));
-        let held = carried.holds.iter().cloned();
-        writes.acquired.extend(held.map(|(name, mode)| (name, seq, mode)));
-        writes
-            .settled
-            .extend(carried.settled.map(|last| (seq, Some(last))));
         names.ask(&task, carried.body.key.clone())?;
-        match known {
-            None => writes.new_tasks.push(NewRow {
-                task,
-                body: carried.body.clone(),
-            }),
+        match known.remove(&seq) {
+            Some(known) if known.id != task.id => return Err(taken("task", seq.0)),
             Some(known) => {
-                // An earlier try has brought it, and the source has gone on since.
                 writes.released.push(seq);
                 if carried.settled.is_none() {
                     writes.settled.push((seq, None));
                 }
-                if *known != task {
-                    writes.tasks.push((known.clone(), task));
+                if known != task {
+                    writes.tasks.push((known, task));
                 }
             }
+            None => writes.new_tasks.push(NewRow {
+                task,
+                body: carried.body.clone(),
+            }),
         }
+        let dependents = carried.dependents.iter();
+        let edges = dependents.map(|(on, when)| (seq, *on, *when));
+        writes.new_edges.extend(edges);
+        let outcome = carried.outcome.clone();
+        writes.outcomes.extend(outcome.map(|outcome| (seq, outcome)));
+        let held = carried.holds.iter().cloned();
+        writes.acquired.extend(held.map(|(name, mode)| (name, seq, mode)));
+        let settled = carried.settled;
+        writes.settled.extend(settled.map(|last| (seq, Some(last))));
     }
     writes.keys = names.give(tx, no)?;
     writes.new_edges.sort_unstable();
-    for answer in &piece.answers {
-        let remembered = Remembered {
-            digest: answer.digest,
-            answer: answer.answer.clone(),
-            at: answer.at,
-        };
-        writes.remember.push((answer.key.clone(), remembered));
-    }
-    writes.entries = piece.entries.clone();
-    let last = writes.head.1.chain.last;
-    writes.events = piece
-        .events
-        .iter()
-        .filter(|event| event.no > last)
-        .cloned()
-        .collect();
+    Ok(())
+}
+
+/// The log behind what is here of it.
+fn take_events(writes: &mut WriteSet, events: &[Event]) {
+    let chain = &mut writes.head.1.chain;
+    let news = events.iter().filter(|event| event.no > chain.last).cloned();
+    writes.events = news.collect();
     if let Some(event) = writes.events.last() {
-        writes.head.1.chain.last = event.no;
-        writes.head.1.chain.digest = event.digest;
+        chain.last = event.no;
+        chain.digest = event.digest;
     }
-    for entry in &writes.entries {
-        writes.head.1.books |= 1 << entry.book.number();
+}
+
+fn remembered(answer: Answer) -> (String, Remembered) {
+    let Answer {
+        key,
+        digest,
+        answer,
+        at,
+    } = answer;
+    (key, Remembered { digest, answer, at })
+}
+
+/// The head of the source, once its log has arrived to the end.
+fn become_whole(head: &mut Head, totals: &Totals) -> Result<()> {
+    if head.chain != totals.chain {
+        let (here, there) = (head.chain.last.0, totals.chain.last.0);
+        let detail = format!("its log ends at {here}, and that of its source at {there}");
+        return Err(Refusal::new(Code::StoreCorrupt, detail));
     }
-    if let Some(totals) = totals {
-        let head = &mut writes.head.1;
-        if head.chain != totals.chain {
-            let (here, there) = (head.chain.last.0, totals.chain.last.0);
-            let detail = format!("its log ends at {here}, and that of its source at {there}");
-            return Err(Refusal::new(Code::StoreCorrupt, detail));
-        }
-        head.counts = totals.counts;
-        head.dead_letters = totals.dead_letters;
-        head.score_sum = totals.score_sum;
-        head.max_depth = totals.max_depth;
-        head.newest = totals.newest;
-        head.books |= totals.books;
-    }
-    if !writes.is_empty() {
-        tx.apply(&writes)?;
-    }
+    head.counts = totals.counts;
+    head.dead_letters = totals.dead_letters;
+    head.score_sum = totals.score_sum;
+    head.max_depth = totals.max_depth;
+    head.newest = totals.newest;
+    head.books |= totals.books;
     Ok(())
 }
 
