@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::cells::Cells;
 use super::fault::{Sql, corrupt};
+use super::link::Order;
 use super::query;
 use super::rows;
 use super::snapshot::Snapshot;
@@ -31,6 +32,10 @@ const LIVE: &str = "WITH live AS (SELECT t.seq, t.id, t.class, t.run, t.parent, 
      own_timer AS (SELECT * FROM timer WHERE project = $1::int4), \
      own_held AS (SELECT * FROM held WHERE project = $1::int4), \
      own_lease AS (SELECT * FROM lease WHERE project = $1::int4) ";
+
+/// All is compared with all. Tables that have just grown look small to the planner, which would go through one of them for each
+/// row of another.
+pub(super) const WHOLE: &str = "SET LOCAL enable_nestloop = off";
 
 /// What a row of a probe says, behind the id and the number of its task.
 type Says = fn(&mut Cells<'_>) -> Sql<Wrong>;
@@ -159,10 +164,8 @@ const PROBES: &[(&str, Says)] = &[
 ];
 
 pub(super) fn findings(snapshot: &mut Snapshot<'_>, name: &Project) -> Sql<Vec<String>> {
-    // Looking at everything may take its time.
-    snapshot.link.send(&[super::link::Order::Plain(
-        "SET LOCAL statement_timeout = 0".into(),
-    )])?;
+    snapshot.link.take_time()?;
+    snapshot.link.send(&[Order::Plain(WHOLE.into())])?;
     let mut found = Findings::default();
     head(snapshot, &mut found)?;
     for (probe, says) in PROBES {
@@ -173,8 +176,18 @@ pub(super) fn findings(snapshot: &mut Snapshot<'_>, name: &Project) -> Sql<Vec<S
     Ok(found.lines())
 }
 
+fn sql(probe: &str) -> String {
+    format!("{LIVE} {probe} LIMIT {LISTED}")
+}
+
+/// Each as it is asked, with the number of the project.
+#[cfg(test)]
+pub(super) fn questions() -> impl Iterator<Item = String> {
+    PROBES.iter().map(|(probe, _)| sql(probe))
+}
+
 fn run_probe(snapshot: &mut Snapshot<'_>, probe: &str, says: Says, found: &mut Findings) -> Sql<()> {
-    let sql = format!("{LIVE} {probe} LIMIT {LISTED}");
+    let sql = sql(probe);
     let no = snapshot.no;
     let rows = snapshot.ask_once(&sql, &[&no], |cells| {
         Ok((Who::of(cells.task_id_or()?, cells.seq()?), says(cells)?))

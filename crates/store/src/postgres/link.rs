@@ -219,6 +219,8 @@ pub(super) struct Link {
     live: Option<Live>,
     /// A transaction was begun, and nobody has ended it: it may have ended with its connection.
     open: bool,
+    /// That transaction may be silent for as long as its connection lives.
+    long: bool,
     /// The server was there once.
     pub(super) reached: bool,
 }
@@ -253,6 +255,7 @@ impl Link {
             runtime: Builder::new_current_thread().enable_all().build().ok(),
             live: None,
             open: false,
+            long: false,
             reached: false,
         }
     }
@@ -267,9 +270,18 @@ impl Link {
         Order::Begin(self.begin.clone())
     }
 
+    /// Lets the statements of the transaction that is open take as long as they must, as those that go through everything do.
+    /// That the server is still there is left to the keepalives of the connection.
+    pub(super) fn take_time(&mut self) -> Sql<()> {
+        self.long = true;
+        self.send(&[Order::Plain("SET LOCAL statement_timeout = 0".into())])
+    }
+
     fn run<T>(&mut self, orders: &[Order], work: impl AsyncFnOnce(&mut Live) -> Sql<T>) -> Sql<T> {
-        let anew = !self.open || matches!(orders.first(), Some(Order::Begin(_)));
-        self.open |= matches!(orders.first(), Some(Order::Begin(_)));
+        let begins = matches!(orders.first(), Some(Order::Begin(_)));
+        let anew = !self.open || begins;
+        self.long &= !anew;
+        self.open |= begins;
         self.open &= !matches!(orders.last(), Some(Order::Commit | Order::RollBack));
         let gone = || Fault::Refused(Refusal::new(Code::Internal, "no runtime for the connection"));
         let runtime = self.runtime.as_ref().ok_or_else(gone)?;
@@ -294,6 +306,9 @@ impl Link {
                     })
                 }
             };
+            if self.long {
+                return work(live).await;
+            }
             let answer = tokio::time::timeout(SILENCE, work(live)).await;
             answer.unwrap_or_else(|_| {
                 Err(Fault::Lost(format!(

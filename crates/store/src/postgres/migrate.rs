@@ -95,6 +95,7 @@ pub(super) fn bring_up(link: &mut Link) -> Sql<()> {
 }
 
 fn migrate(link: &mut Link, schema: &str) -> Sql<()> {
+    link.take_time()?;
     link.send(&[Order::Plain(
         format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"").into(),
     )])?;

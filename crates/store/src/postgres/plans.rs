@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::link::{Link, Order};
-use super::{Options, PgDriver, WRITING, apply, desk, names, query, rows};
+use super::read::READING;
+use super::{Options, PgDriver, WRITING, apply, check, desk, names, query, rows};
 
 /// Every statement of a writing session that goes over tables which grow.
 fn statements() -> Vec<(&'static str, &'static str)> {
@@ -145,5 +146,29 @@ fn statements_go_by_keys() {
     }
     drop(driver);
     assert!(wrong.is_empty(), "{wrong}");
+    rig::postgres::sweep(&url);
+}
+
+/// A check that goes through one table for each row of another does not end in a large project.
+#[test]
+fn checks_go_through_each_table_once() {
+    let url = rig::postgres::fresh(&rig::postgres::shared());
+    let options = Options {
+        create: true,
+        ..Options::default()
+    };
+    let driver = PgDriver::open(&url, &options).unwrap();
+    let mut link = Link::new(driver.link.place.clone(), "BEGIN", &READING);
+    // As they are believed to be for a while after they have grown.
+    let empty = Order::Plain("ANALYZE task, body, edge, ready, parked, aside, timer, held, lease".into());
+    link.send(&[empty]).unwrap();
+    link.send(&[link.begin(), Order::Plain(check::WHOLE.into())])
+        .unwrap();
+    let looped: Vec<String> = check::questions()
+        .filter(|sql| plan(&mut link, sql).contains("Nested Loop"))
+        .collect();
+    link.send(&[Order::RollBack]).unwrap();
+    drop(driver);
+    assert!(looped.is_empty(), "{}", looped.join("\n"));
     rig::postgres::sweep(&url);
 }

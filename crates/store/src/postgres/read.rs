@@ -29,7 +29,7 @@ use crate::patience::Patience;
 use crate::uses::Uses;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-const SETTINGS: [(&str, &str); 4] = [
+pub(super) const READING: [(&str, &str); 4] = [
     ("statement_timeout", "30s"),
     ("lock_timeout", "5s"),
     ("idle_in_transaction_session_timeout", "30s"),
@@ -58,7 +58,7 @@ pub(super) struct PgRead {
 impl PgRead {
     pub(super) fn new(place: Place, uses: Uses, patience: Duration) -> PgRead {
         PgRead {
-            link: Link::new(place, BEGIN, &SETTINGS),
+            link: Link::new(place, BEGIN, &READING),
             names: Names::default(),
             uses,
             patience,
