@@ -162,7 +162,7 @@ impl Spec {
             concurrency: other.concurrency.clone(),
             breaker: other.breaker.clone(),
             resources: other.resources.clone(),
-            budget: other.budget.clone(),
+            budget: other.budget,
             ..self.clone()
         }
     }
