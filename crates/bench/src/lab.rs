@@ -39,6 +39,15 @@ impl Lab {
         Bed::open(self)
     }
 
+    /// What the store keeps of what it has acknowledged; a server may keep less than it was asked to.
+    pub(crate) fn keeps(&self) -> Result<&'static str, Refusal> {
+        Ok(match &self.place {
+            Place::Memory(_) => "none",
+            Place::Disk(_) => self.durability.as_str(),
+            Place::Server(..) => self.bed()?.store.info().durability.as_str(),
+        })
+    }
+
     /// A part of the server that nobody else uses; none where there is no server.
     pub(crate) fn space(&self) -> Result<Option<Space>, Refusal> {
         match &self.place {

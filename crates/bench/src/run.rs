@@ -7,7 +7,7 @@ use domain::code::{Code, Refusal};
 use crate::lab::Lab;
 use crate::machine::Machine;
 use crate::options::Options;
-use crate::place::{Place, failed};
+use crate::place::failed;
 use crate::report::{Report, Row};
 use crate::workloads::{ALL, Workload};
 
@@ -56,10 +56,7 @@ pub async fn run(options: Options, progress: &mut dyn FnMut(&str)) -> Result<Rep
     Ok(Report {
         machine,
         store: lab.place.name().to_owned(),
-        durability: match lab.place {
-            Place::Memory(_) => "none",
-            Place::Disk(_) | Place::Server(..) => lab.durability.as_str(),
-        },
+        durability: lab.keeps()?,
         profile: if cfg!(debug_assertions) { "dev" } else { "release" },
         quick: lab.quick,
         rows,

@@ -125,6 +125,14 @@ async fn a_server_is_measured_beside_its_own_raw_loop_and_left_as_it_was() {
         };
         let report = bench::run(options, &mut |_| {}).await.unwrap();
         assert_eq!(report.rows.len(), 3);
+        let kept = match &*report.store {
+            "redis" => "relaxed",
+            _ => "full",
+        };
+        assert_eq!(
+            report.durability, kept,
+            "what the server does, not what was asked for"
+        );
         for row in &report.rows {
             assert!(row.raw.is_some() && row.ratio.is_some(), "{row:?}");
         }
