@@ -6,13 +6,12 @@ use std::fmt::Write as _;
 use crate::code::Code;
 use crate::graph::{Cycle, Dag, Graph};
 use crate::id::Key;
-use crate::task::spec::{After, Spec};
 
 use super::at::Findings;
 use super::draft::Read;
 use super::fault::{Fault, Faults, Place};
 use super::keys::Head;
-use super::model::{Plan, PlanTask};
+use super::model::{Plan, PlanTask, task_digest};
 use super::near::near;
 
 /// Tasks of a circle that are shown; a longer one is cut in the middle.
@@ -34,18 +33,15 @@ pub(super) fn check(head: Head, tasks: Vec<Read>, mut found: Findings) -> Result
     if !found.faults.is_empty() {
         return Err(found.faults);
     }
-    let mut finish = Finish {
-        hasher: blake3::Hasher::new(),
-        bytes: Vec::new(),
-    };
+    let mut bytes = Vec::new();
     let tasks: Vec<PlanTask> = tasks
         .into_iter()
-        .map(|read| finish.task(read.task, &index))
+        .map(|read| finish(read.task, &index, &mut bytes))
         .collect();
     found.unsupported.sort();
     found.warnings.sort_by_key(|warning| warning.place);
     Ok(Plan {
-        digest: finish.plan(head.name.as_deref(), &tasks),
+        digest: plan_digest(head.name.as_deref(), &tasks),
         name: head.name,
         description: head.description,
         tasks,
@@ -146,44 +142,28 @@ fn circle(cycle: &Cycle, tasks: &[Read], index: &HashMap<Key, u32>) -> Fault {
         .help("remove one of these entries of `after`; `a -> b` says that a waits for b")
 }
 
-/// Turns checked tasks into their final form; keeps its buffers over a million of them.
-struct Finish {
-    hasher: blake3::Hasher,
-    bytes: Vec<u8>,
+/// A checked task in its final form; `bytes` is used again over a million of them.
+fn finish(mut task: PlanTask, index: &HashMap<Key, u32>, bytes: &mut Vec<u8>) -> PlanTask {
+    // Equal keys share their text: an edge then costs a pointer, not another copy of the name.
+    for after in &mut task.after {
+        if let Some((key, _)) = index.get_key_value(&after.task) {
+            after.task = key.clone();
+        }
+    }
+    task.digest = task_digest(&task.spec, &task.after, bytes);
+    task
 }
 
-/// Of a specification and its prerequisites, in whatever order; `bytes` is room to write them down.
-pub(super) fn digest(spec: &Spec, after: &[After], bytes: &mut Vec<u8>) -> [u8; 32] {
-    let mut sorted: Vec<_> = after.iter().collect();
-    sorted.sort_unstable();
-    bytes.clear();
-    serde_json::to_writer(&mut *bytes, &(spec, sorted)).expect("specifications serialise");
-    blake3::hash(bytes).into()
-}
-
-impl Finish {
-    fn task(&mut self, mut task: PlanTask, index: &HashMap<Key, u32>) -> PlanTask {
-        // Equal keys share their text: an edge then costs a pointer, not another copy of the name.
-        for after in &mut task.after {
-            if let Some((key, _)) = index.get_key_value(&after.task) {
-                after.task = key.clone();
-            }
-        }
-        task.digest = digest(&task.spec, &task.after, &mut self.bytes);
-        task
+fn plan_digest(name: Option<&str>, tasks: &[PlanTask]) -> [u8; 32] {
+    let mut digests: Vec<&[u8; 32]> = tasks.iter().map(|task| &task.digest).collect();
+    digests.sort_unstable();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&[u8::from(name.is_some())]);
+    let name = name.unwrap_or_default();
+    hasher.update(&(name.len() as u64).to_le_bytes());
+    hasher.update(name.as_bytes());
+    for digest in digests {
+        hasher.update(digest);
     }
-
-    fn plan(&mut self, name: Option<&str>, tasks: &[PlanTask]) -> [u8; 32] {
-        let mut digests: Vec<&[u8; 32]> = tasks.iter().map(|task| &task.digest).collect();
-        digests.sort_unstable();
-        self.hasher.reset();
-        self.hasher.update(&[u8::from(name.is_some())]);
-        let name = name.unwrap_or_default();
-        self.hasher.update(&(name.len() as u64).to_le_bytes());
-        self.hasher.update(name.as_bytes());
-        for digest in digests {
-            self.hasher.update(digest);
-        }
-        self.hasher.finalize().into()
-    }
+    hasher.finalize().into()
 }

@@ -6,7 +6,6 @@ use crate::graph::Dag;
 use crate::id::Key;
 use crate::task::spec::{After, Spec};
 
-use super::check;
 use super::fault::{Faults, Place, Warning};
 
 /// A plan without faults: every prerequisite exists, and no task waits for itself.
@@ -42,8 +41,17 @@ impl PlanTask {
     /// it may run. What such a task has done need not be done again.
     pub fn does_the_same_as(&self, digest: &[u8; 32], spec: &Spec) -> bool {
         let otherwise = self.spec.scheduled_like(spec);
-        check::digest(&otherwise, &self.after, &mut Vec::new()) == *digest
+        task_digest(&otherwise, &self.after, &mut Vec::new()) == *digest
     }
+}
+
+/// Of a specification and its prerequisites, in whatever order; `bytes` is room to write them down.
+pub(super) fn task_digest(spec: &Spec, after: &[After], bytes: &mut Vec<u8>) -> [u8; 32] {
+    let mut sorted: Vec<_> = after.iter().collect();
+    sorted.sort_unstable();
+    bytes.clear();
+    serde_json::to_writer(&mut *bytes, &(spec, sorted)).expect("specifications serialise");
+    blake3::hash(bytes).into()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -354,6 +354,52 @@ fn digests_tell_what_a_task_is_and_not_where_it_stands() {
     );
 }
 
+/// The list that `docs/plans.md` gives.
+#[test]
+fn an_edit_of_the_schedule_leaves_the_work_the_same() {
+    let read = |options: &str| {
+        let text = format!("tasks: {{ a: {{ run: x, after: b{options} }}, b: y }}");
+        yaml(&text).tasks.swap_remove(0)
+    };
+    let stored = read(", retry: 2, locks: [l], timeout: 1m, priority: low");
+    let same = |options: &str| read(options).does_the_same_as(&stored.digest, &stored.spec);
+    for options in [
+        "",
+        ", priority: high",
+        ", deadline: 2h",
+        ", estimate: 5m",
+        ", run_at: 1h",
+        ", timeout: 5m",
+        ", retry: 7",
+        ", on_upstream_failure: continue",
+        ", locks: [m]",
+        ", concurrency: { key: k, limit: 1 }",
+        ", breaker: b",
+        ", resources: { gpu: 1 }",
+        ", budget: { tokens: 5 }",
+        ", source: agent_planner",
+    ] {
+        assert_ne!(read(options).digest, stored.digest, "{options}");
+        assert!(same(options), "{options}");
+    }
+    for options in [
+        ", env: { A: b }",
+        ", cwd: c",
+        ", inputs: 1",
+        ", needs: [rust]",
+        ", kind: test",
+        ", secrets: [S]",
+        ", summary: s",
+    ] {
+        assert!(!same(options), "{options}");
+    }
+    let other = yaml("tasks: { a: { run: x }, b: y }").tasks.swap_remove(0);
+    assert!(
+        !other.does_the_same_as(&stored.digest, &stored.spec),
+        "it waits for nobody"
+    );
+}
+
 #[test]
 fn inputs_are_any_json() {
     let inputs = |text: &str| task(&format!("inputs: {text}")).inputs.unwrap();
