@@ -89,7 +89,7 @@ pub async fn churn(options: Options, tasks: usize, tell: &mut dyn FnMut(&Slice))
     }
     Ok(Churned {
         store: lab.place.name().to_owned(),
-        durability: lab.keeps()?,
+        durability: bed.store.info().durability.as_str(),
         slices,
     })
 }

@@ -32,6 +32,7 @@ pub async fn run(options: Options, progress: &mut dyn FnMut(&str)) -> Result<Rep
         .help(format!("rows are {}", known.join(", "))));
     }
     let lab = Lab::open(&options)?;
+    let durability = lab.keeps()?;
     let folder = lab.place.folder();
     let machine = Machine::look(folder).map_err(|e| failed(folder, &e))?;
     let mut clock = Eta::new(&chosen, lab.quick);
@@ -56,7 +57,7 @@ pub async fn run(options: Options, progress: &mut dyn FnMut(&str)) -> Result<Rep
     Ok(Report {
         machine,
         store: lab.place.name().to_owned(),
-        durability: lab.keeps()?,
+        durability,
         profile: if cfg!(debug_assertions) { "dev" } else { "release" },
         quick: lab.quick,
         rows,
