@@ -322,17 +322,13 @@ fn an_attempt_that_ends_while_its_task_is_suspended_keeps_no_worker() {
     end(worker);
 }
 
-// proves: DESIGN 8
-#[test]
-fn a_worker_that_cannot_write_files_costs_tasks_no_try() {
+/// The worker that these arguments make loses the folder of its attempts to a file, between the one task and the other.
+fn costs_no_try(worker: &[&str], first: &str, second: &str) {
     let bench = Bench::new();
-    bench.write("first.yaml", "name: first\ntasks: { a: { run: 'true' } }");
-    bench.write(
-        "second.yaml",
-        "name: second\ntasks: { b: { run: 'test -s $BELL_INPUT' } }",
-    );
+    bench.write("first.yaml", &format!("name: first\ntasks: {{ a: {first} }}"));
+    bench.write("second.yaml", &format!("name: second\ntasks: {{ b: {second} }}"));
     bench.json(&["submit", "first.yaml"]);
-    let worker = bench.spawn(&["worker"]);
+    let worker = bench.spawn(&[&["worker"], worker].concat());
     until("the first", || count(&bench, "completed") == 1);
     let (attempts, away) = (
         bench.path().join(".bellwether/attempts"),
@@ -351,4 +347,17 @@ fn a_worker_that_cannot_write_files_costs_tasks_no_try() {
     until("the second", || count(&bench, "completed") == 2);
     assert!(!entered("failed"));
     end(worker);
+}
+
+// proves: DESIGN 8
+#[test]
+fn a_worker_that_cannot_write_files_costs_tasks_no_try() {
+    costs_no_try(&[], "{ run: 'true' }", "{ run: 'test -s $BELL_INPUT' }");
+}
+
+// proves: DESIGN 8
+#[test]
+fn a_prompt_that_cannot_be_written_costs_a_task_no_try() {
+    let worker = ["--agent", "reader", "--", "grep", "-q", "so", "{prompt_file}"];
+    costs_no_try(&worker, "{ prompt: do so }", "{ prompt: do it so }");
 }

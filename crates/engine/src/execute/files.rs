@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Job;
-use super::inputs::in_folder;
+use super::inputs::{in_folder, whole};
 use crate::engine::Engine;
 use crate::ids;
 use crate::process::output::Mask;
@@ -232,7 +232,7 @@ impl Files {
     pub(super) fn prompt(&self, text: &str) -> io::Result<String> {
         let path = self.path(PROMPT);
         let folder = path.parent().unwrap_or(Path::new("."));
-        in_folder(folder, || std::fs::write(&path, text))?;
+        in_folder(folder, || whole(&path, std::fs::write(&path, text)))?;
         Ok(path.to_string_lossy().into_owned())
     }
 

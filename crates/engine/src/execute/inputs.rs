@@ -105,9 +105,16 @@ fn write(path: &Path, document: &[u8]) -> io::Result<()> {
             File::options().write(true).create_new(true).open(path)?
         }
     };
-    file.write_all_at(document, 0)?;
     // Cutting to nothing first would make some file systems write the new text out at once.
-    file.set_len(document.len() as u64)
+    let written = file
+        .write_all_at(document, 0)
+        .and_then(|()| file.set_len(document.len() as u64));
+    whole(path, written)
+}
+
+/// Half a file is no use to anybody, and a full disk is no place for it.
+pub(super) fn whole(path: &Path, written: io::Result<()>) -> io::Result<()> {
+    written.inspect_err(|_| drop(fs::remove_file(path)))
 }
 
 /// The plain file under this name, unless it has another name as well.
@@ -182,5 +189,15 @@ mod tests {
         let large = vec![b' '; KEPT_BYTES + 1];
         let path = inputs.write(&large).unwrap().path().to_owned();
         assert!(!path.exists(), "it takes no room once it was read");
+    }
+
+    #[test]
+    fn half_a_file_does_not_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("half");
+        fs::write(&path, "ha").unwrap();
+        assert!(whole(&path, Ok(())).is_ok() && path.exists());
+        assert!(whole(&path, Err(io::ErrorKind::StorageFull.into())).is_err());
+        assert!(!path.exists());
     }
 }

@@ -209,10 +209,12 @@ impl Call<'_> {
 
     async fn call(&self, cwd: std::path::PathBuf) -> Result<Finish, Failure> {
         let files = Files::new(&self.commands.scratch, self.job);
-        let start = match self.start(&files, cwd)? {
-            Ok(start) => start,
+        let prompt = self.prompt()?;
+        let path = match files.prompt(&prompt) {
+            Ok(path) => path,
             Err(error) => return Ok(self.commands.unwritable(&error).await),
         };
+        let start = self.start(prompt, &path, cwd);
         let mut finish = self.commands.call(self.engine, self.job, start).await;
         files.remove_prompt();
         if let Finish::Completed {
@@ -227,11 +229,9 @@ impl Call<'_> {
         Ok(finish)
     }
 
-    /// Inside: whether its prompt could be written.
-    fn start(&self, files: &Files, cwd: std::path::PathBuf) -> Result<std::io::Result<Start>, Failure> {
+    /// What the agent is asked, if it can be told so.
+    fn prompt(&self) -> Result<String, Failure> {
         let prompt = prompt(self.job);
-        let told = |argument: &String| argument.contains(PROMPT) || argument.contains(PROMPT_FILE);
-        let on_stdin = !self.argv.iter().any(told);
         if self.argv.iter().any(|argument| argument.contains(PROMPT)) && prompt.len() > ARGUMENT_BYTES {
             return Err(Failure {
                 class: Some("validation".into()),
@@ -242,20 +242,22 @@ impl Call<'_> {
                 ))
             });
         }
-        let path = match files.prompt(&prompt) {
-            Ok(path) => path,
-            Err(error) => return Ok(Err(error)),
-        };
+        Ok(prompt)
+    }
+
+    fn start(&self, prompt: String, path: &str, cwd: std::path::PathBuf) -> Start {
+        let told = |argument: &String| argument.contains(PROMPT) || argument.contains(PROMPT_FILE);
+        let on_stdin = !self.argv.iter().any(told);
         let fill = |argument: &String| match argument == PROMPT && prompt.starts_with('-') {
             // It is no option of the agent's, whatever it begins with.
             true => format!(" {prompt}"),
-            false => argument.replace(PROMPT_FILE, &path).replace(PROMPT, &prompt),
+            false => argument.replace(PROMPT_FILE, path).replace(PROMPT, &prompt),
         };
-        Ok(Ok(Start {
+        Start {
             argv: self.argv.iter().map(fill).collect(),
             cwd,
             stdin: on_stdin.then(|| prompt.into_bytes()),
-        }))
+        }
     }
 
     /// What the agent printed: as JSON where it is some, else the end of it as text.
