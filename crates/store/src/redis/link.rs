@@ -103,6 +103,8 @@ pub(super) struct Link {
     nodes: FxHashMap<String, Connection>,
     /// On which node the keys under a tag are.
     homes: FxHashMap<String, String>,
+    /// The server was there once.
+    pub(super) reached: bool,
 }
 
 impl Link {
@@ -111,6 +113,7 @@ impl Link {
             place,
             nodes: FxHashMap::default(),
             homes: FxHashMap::default(),
+            reached: false,
         }
     }
 
@@ -130,7 +133,10 @@ impl Link {
             _ => self.place.connect((!home.is_empty()).then_some(&*home)),
         };
         let mut connection = match connection {
-            Ok(connection) => connection,
+            Ok(connection) => {
+                self.reached = true;
+                connection
+            }
             Err(fault) => {
                 // A node that is gone may have left its keys to another, which the first one knows.
                 self.homes.remove(tag);

@@ -36,13 +36,14 @@ pub(super) fn open(url: &str, options: &Options) -> Result<Found> {
     let durability = loop {
         match examine(&mut link, &asked, options) {
             Ok(durability) => break durability,
-            // A server that is starting is worth waiting for; one that is not there is not.
-            Err(Fault::Later(why)) => {
-                if !patience.wait() {
-                    return Err(Refusal::new(Code::StoreUnavailable, why));
+            Err(Fault::Refused(refusal)) => return Err(refusal),
+            // A server that is starting, or was there a moment ago, is worth waiting for; one that is not there is not.
+            Err(fault) => {
+                let worth = link.reached || matches!(fault, Fault::Later(_));
+                if !(worth && patience.wait()) {
+                    return Err(fault.refusal());
                 }
             }
-            Err(fault) => return Err(fault.refusal()),
         }
     };
     Ok(Found {

@@ -1,5 +1,8 @@
 //! What is refused before anything is written.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+
 use domain::code::{Code, Refusal};
 use domain::store::Durability;
 use rig::redis::Server;
@@ -107,4 +110,42 @@ fn nobody_at_the_address_is_told_at_once() {
     let refusal = refused(&server.url(), &options());
     assert_eq!(refusal.code, Code::StoreUnavailable);
     assert!(refusal.detail.contains(&server.port().to_string()), "{refusal}");
+}
+
+/// The first connection to `server` breaks once it has greeted; the others do not.
+fn breaks_once(server: &Server) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, to) = (listener.local_addr().unwrap().port(), server.port());
+    std::thread::spawn(move || {
+        for (at, caller) in listener.incoming().enumerate() {
+            let caller = caller.unwrap();
+            let called = TcpStream::connect(("127.0.0.1", to)).unwrap();
+            let (mut asks, mut asked) = (caller.try_clone().unwrap(), called.try_clone().unwrap());
+            let (mut answers, mut answered) = (called, caller);
+            std::thread::spawn(move || {
+                if at == 0 {
+                    let mut bytes = [0; 4096];
+                    while let Ok(count @ 1..) = asks.read(&mut bytes) {
+                        if bytes[..count].windows(8).any(|eight| eight == b"\r\nINFO\r\n") {
+                            break;
+                        }
+                        asked.write_all(&bytes[..count]).unwrap();
+                    }
+                    drop(asks.shutdown(Shutdown::Both));
+                } else {
+                    drop(std::io::copy(&mut asks, &mut asked));
+                }
+                drop(asked.shutdown(Shutdown::Both));
+            });
+            std::thread::spawn(move || drop(std::io::copy(&mut answers, &mut answered)));
+        }
+    });
+    port
+}
+
+#[test]
+fn a_server_that_was_there_a_moment_ago_is_waited_for() {
+    let server = Server::durable().unwrap();
+    let url = format!("redis://127.0.0.1:{}", breaks_once(&server));
+    RedisDriver::open(&url, &options()).unwrap();
 }
