@@ -116,15 +116,21 @@ fn is_wasteful(plan: &str) -> bool {
     plan.contains("Seq Scan") || plan.contains("Sort") || plan.lines().any(filters)
 }
 
-#[test]
-fn statements_go_by_keys() {
+/// A store of its own, and a session with these settings.
+fn fresh(settings: &[(&str, &str)]) -> (String, PgDriver, Link) {
     let url = rig::postgres::fresh(&rig::postgres::shared());
     let options = Options {
         create: true,
         ..Options::default()
     };
     let driver = PgDriver::open(&url, &options).unwrap();
-    let mut link = Link::new(driver.link.place.clone(), "BEGIN", &WRITING);
+    let link = Link::new(driver.link.place.clone(), "BEGIN", settings);
+    (url, driver, link)
+}
+
+#[test]
+fn statements_go_by_keys() {
+    let (url, driver, mut link) = fresh(&WRITING);
     let mut wrong = String::new();
     let fill = "INSERT INTO task SELECT 1, n, int8send(n), 1, n / 10, 1, 2, NULL, n, NULL, NULL, 0, 0, 5, 0, 0, NULL, 0, n, \
          NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, NULL FROM generate_series(1, 20000) n; \
@@ -152,13 +158,7 @@ fn statements_go_by_keys() {
 /// A check that goes through one table for each row of another does not end in a large project.
 #[test]
 fn checks_go_through_each_table_once() {
-    let url = rig::postgres::fresh(&rig::postgres::shared());
-    let options = Options {
-        create: true,
-        ..Options::default()
-    };
-    let driver = PgDriver::open(&url, &options).unwrap();
-    let mut link = Link::new(driver.link.place.clone(), "BEGIN", &READING);
+    let (url, driver, mut link) = fresh(&READING);
     // As they are believed to be for a while after they have grown.
     let empty = Order::Plain("ANALYZE task, body, edge, ready, parked, aside, timer, held, lease".into());
     link.send(&[empty]).unwrap();
