@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 
 use crate::engine::Engine;
 use crate::expect::Expected;
+use crate::submit::{How, Submitted, stored_tasks};
 
 /// What a run looks like at one moment.
 #[derive(Clone, Debug)]
@@ -49,11 +50,11 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows a run from the event after `after` on; `plan` is what was submitted, `expected` what is known of it, for
-    /// forecasts.
+    /// Follows a run from the event after `after` on, which came before it was submitted; `plan` is what was submitted,
+    /// `expected` what is known of it, for forecasts.
     pub async fn new(
         engine: &Engine,
-        run: RunId,
+        submitted: &Submitted,
         after: EventNo,
         plan: &Plan,
         expected: &Expected,
@@ -61,13 +62,18 @@ impl Follower {
     ) -> Result<Follower> {
         let mut follower = Follower {
             engine: engine.clone(),
-            run,
+            run: submitted.run,
             started: engine.now().wall,
             after,
             running: FxHashMap::default(),
             forecast: Forecast::new(plan, expected, jobs),
         };
-        for view in crate::submit::stored_tasks(engine, run).await? {
+        // All that there is to know of a new run is yet to be told.
+        let known = match submitted.how {
+            How::New => Vec::new(),
+            _ => stored_tasks(engine, submitted.run).await?,
+        };
+        for view in known {
             let Some(key) = &view.body.key else { continue };
             if view.task.state.is_terminal() {
                 follower.forecast.done(key, None);

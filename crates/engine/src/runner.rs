@@ -92,7 +92,7 @@ pub async fn run(
         tell(Update::Recovered(recovered));
     }
     let jobs = options.worker.jobs;
-    let follower = Follower::new(engine, submitted.run, before, plan, &expected, jobs).await?;
+    let follower = Follower::new(engine, &submitted, before, plan, &expected, jobs).await?;
     work_on(engine, submitted.run, follower, options, pace, tell).await
 }
 

@@ -315,7 +315,7 @@ async fn a_run_that_is_gone_says_that_its_store_is() {
     let plan = read("tasks: { a: { run: 'true' } }");
     let (file, options) = (bundle.file(), bundle.options(Into::New).submit);
     let submitted = submit::submit(&bundle.engine, &plan, &file, &options);
-    let run = submitted.await.unwrap().run;
+    let submitted = submitted.await.unwrap();
     let expected = Expected::soon(&bundle.engine, &plan, "plan").await.unwrap();
     let start = Default::default();
     let another = Bundle::new();
@@ -323,10 +323,11 @@ async fn a_run_that_is_gone_says_that_its_store_is() {
         store: another.engine.store.clone(),
         ..bundle.engine.clone()
     };
-    let followed = Follower::new(&emptied, run, start, &plan, &expected, 1).await;
+    let followed = Follower::new(&emptied, &submitted, start, &plan, &expected, 1).await;
     let refusal = followed.unwrap().snapshot().await.unwrap_err();
     assert_eq!(refusal.code, Code::StoreGone);
-    assert_eq!(refusal.detail, format!("run {run} is not in the store any more"));
+    let gone = format!("run {} is not in the store any more", submitted.run);
+    assert_eq!(refusal.detail, gone);
 }
 
 #[tokio::test]
