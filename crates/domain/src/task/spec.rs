@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser};
 use serde_json::value::RawValue;
 
 use crate::code::{Code, Refusal, nearest};
@@ -201,10 +201,24 @@ pub struct Verdict {
     pub answer: Option<Json>,
 }
 
-/// A JSON document carried as text: compared, stored and handed on without being understood.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A JSON document carried as text: compared, stored and handed on without being understood. Within another document it
+/// stands on one line, however it was given: lines and streams of events are cut at line breaks.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub struct Json(pub Box<RawValue>);
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !self.get().contains(BREAKS) {
+            return self.0.serialize(serializer);
+        }
+        // In a document that was read they only stand where blanks may.
+        let line = RawValue::from_string(self.get().replace(BREAKS, " ")).map_err(ser::Error::custom)?;
+        line.serialize(serializer)
+    }
+}
+
+const BREAKS: [char; 2] = ['\n', '\r'];
 
 impl Json {
     pub fn parse(text: &str) -> Result<Json, String> {
@@ -525,6 +539,17 @@ pub fn check_text(what: &str, text: &str) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_stands_on_one_line_within_other_json() {
+        let json = Json::parse("{\r\n  \"a\": \"b\\n\",\n  \"c\": 1.50\n}").unwrap();
+        assert_eq!(
+            serde_json::to_string(&[json]).unwrap(),
+            "[{    \"a\": \"b\\n\",   \"c\": 1.50 }]"
+        );
+        let plain = Json::parse("[1,  2]").unwrap();
+        assert_eq!(serde_json::to_string(&plain).unwrap(), "[1,  2]");
+    }
 
     // proves: SPEC 5.3
     #[test]
