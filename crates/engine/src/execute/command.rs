@@ -10,7 +10,7 @@ use domain::task::record::{Failure, Outcome};
 use domain::task::spec::{Json, Work};
 
 use super::agent::Program;
-use super::files::{self, Files};
+use super::files::{Files, Input};
 use super::inputs::Inputs;
 use super::secrets::Secrets;
 use super::{Finish, Job};
@@ -100,8 +100,9 @@ impl Commands {
             // Read anew for each attempt, and once in it.
             let _ = job.mask.set(mask);
         }
-        let told = files::input(job, &self.store_url, project).to_string();
-        let input = match self.inputs.write(told.as_bytes()) {
+        let mut told = Input::of(job, project);
+        told.store = Some(&self.store_url);
+        let input = match self.inputs.write(&told.document()) {
             Ok(input) => input,
             Err(error) => return Ok(self.unwritable(&error).await),
         };

@@ -1,6 +1,7 @@
 //! The files and variables through which an attempt and its program speak. `docs/tasks.md` is the reference for
 //! those who write such programs.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,6 +15,7 @@ use domain::plan::{self, Format};
 use domain::store::{Admission, AdmitLimits, Children, IntoRun, NewEdge, NewTask, On, Upstream};
 use domain::task::record::{Failure, Join};
 use domain::task::spec::{Json, Source, Spec, When};
+use domain::task::state::State;
 use domain::time::Timestamp;
 use rustc_hash::FxHashMap;
 use rustix::fs::OFlags;
@@ -79,10 +81,12 @@ pub struct Files {
     mask: Arc<OnceLock<Mask>>,
 }
 
-/// What the program finds in `BELL_INPUT`.
+/// What an attempt is told: what its program finds in `BELL_INPUT`, and an endpoint in the body of its call.
 #[derive(Serialize)]
-struct Input<'a> {
-    store: &'a str,
+pub(super) struct Input<'a> {
+    /// Where this store is kept is nobody's business elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) store: Option<&'a str>,
     project: &'a str,
     run: Option<String>,
     task: &'a TaskId,
@@ -92,9 +96,62 @@ struct Input<'a> {
     /// What the try before has failed with.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    /// What an agent elsewhere is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) prompt: Option<String>,
     inputs: Option<&'a Json>,
-    results: serde_json::Map<String, Value>,
-    children: serde_json::Map<String, Value>,
+    results: BTreeMap<String, Ended<'a>>,
+    children: BTreeMap<String, Ended<'a>>,
+}
+
+/// What another task has ended with.
+#[derive(Serialize)]
+struct Ended<'a> {
+    task: &'a TaskId,
+    state: State,
+    result: Option<&'a Json>,
+    error: Option<&'a str>,
+}
+
+impl<'a> Ended<'a> {
+    fn of(of: &'a Upstream) -> Ended<'a> {
+        let outcome = of.outcome.as_ref();
+        let error = outcome.and_then(|outcome| outcome.error.as_ref());
+        Ended {
+            task: &of.id,
+            state: of.state,
+            result: outcome.and_then(|outcome| outcome.result.as_ref()),
+            error: error.map(|error| error.message.as_str()),
+        }
+    }
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn of(job: &'a Job, project: &'a str) -> Input<'a> {
+        let leased = &job.leased;
+        Input {
+            store: None,
+            project,
+            run: job.run.map(|run| run.to_string()),
+            task: &leased.task.id,
+            key: leased.body.key.as_ref(),
+            name: &job.spec.name,
+            attempt: job.attempt(),
+            error: job.error.as_deref(),
+            prompt: None,
+            inputs: job.spec.inputs.as_ref(),
+            results: by_name(&job.results),
+            children: by_name(&job.children),
+        }
+    }
+
+    pub(super) fn document(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("what tasks are told serialises")
+    }
+}
+
+fn by_name(all: &[Upstream]) -> BTreeMap<String, Ended<'_>> {
+    all.iter().map(|of| (name(of), Ended::of(of))).collect()
 }
 
 impl Files {
@@ -265,25 +322,6 @@ fn open(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// What an attempt is told.
-pub(super) fn input(job: &Job, store: &str, project: &str) -> Value {
-    let leased = &job.leased;
-    let input = Input {
-        store,
-        project,
-        run: job.run.map(|run| run.to_string()),
-        task: &leased.task.id,
-        key: leased.body.key.as_ref(),
-        name: &job.spec.name,
-        attempt: job.attempt(),
-        error: job.error.as_deref(),
-        inputs: job.spec.inputs.as_ref(),
-        results: by_name(&job.results),
-        children: by_name(&job.children),
-    };
-    serde_json::to_value(input).unwrap_or_default()
-}
-
 fn validation(message: String) -> Failure {
     Failure {
         message,
@@ -299,25 +337,6 @@ pub(super) fn name(of: &Upstream) -> String {
 
 pub(super) fn called(key: Option<&Key>, id: &TaskId) -> String {
     key.map_or_else(|| id.to_string(), ToString::to_string)
-}
-
-fn by_name(all: &[Upstream]) -> serde_json::Map<String, Value> {
-    all.iter()
-        .map(|of| {
-            let outcome = of.outcome.as_ref();
-            let result = outcome.and_then(|outcome| outcome.result.as_ref());
-            let result: Value = result
-                .and_then(|json| serde_json::from_str(json.get()).ok())
-                .unwrap_or_default();
-            let error = outcome
-                .and_then(|outcome| outcome.error.as_ref())
-                .map(|error| error.message.as_str());
-            (
-                name(of),
-                serde_json::json!({ "task": of.id, "state": of.state, "result": result, "error": error }),
-            )
-        })
-        .collect()
 }
 
 /// `BELL_RESULT_<KEY>`: strings as they are, everything else as JSON.

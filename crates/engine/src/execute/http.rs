@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::command::set_aside;
-use super::files;
+use super::files::Input;
 use super::{Finish, Job};
 use crate::engine::Engine;
 use crate::outside::{self, Answer, Outside, Trouble, secret};
@@ -78,19 +78,10 @@ fn body(engine: &Engine, asked: &Call, job: &Job) -> Option<Vec<u8>> {
     match &asked.body {
         Some(body) => Some(sent(body)),
         None if matches!(asked.method(), "POST" | "PUT" | "PATCH") => {
-            Some(told(engine, job).to_string().into_bytes())
+            Some(Input::of(job, engine.project.as_str()).document())
         }
         None => None,
     }
-}
-
-/// What an endpoint is told of a task. Where this store is kept is nobody's business out there.
-pub(super) fn told(engine: &Engine, job: &Job) -> Value {
-    let mut input = files::input(job, "", engine.project.as_str());
-    if let Some(input) = input.as_object_mut() {
-        input.remove("store");
-    }
-    input
 }
 
 /// Text as it is, everything else as JSON.

@@ -98,17 +98,19 @@ pub(super) fn in_folder(folder: &Path, write: impl Fn() -> io::Result<()>) -> io
 /// Writes over what an earlier attempt was told. It may have put anything in the place of its file, or kept the file under another
 /// name: then that is left alone, and a new one is made.
 fn write(path: &Path, document: &[u8]) -> io::Result<()> {
-    let file = match reopened(path)? {
-        Some(file) => file,
+    let (file, was) = match reopened(path)? {
+        Some(found) => found,
         None => {
             let _ = fs::remove_file(path);
-            File::options().write(true).create_new(true).open(path)?
+            (File::options().write(true).create_new(true).open(path)?, 0)
         }
     };
-    // Cutting to nothing first would make some file systems write the new text out at once.
-    let written = file
-        .write_all_at(document, 0)
-        .and_then(|()| file.set_len(document.len() as u64));
+    let length = document.len() as u64;
+    let written = file.write_all_at(document, 0).and_then(|()| match was > length {
+        // Cutting to nothing first would make some file systems write the new text out at once.
+        true => file.set_len(length),
+        false => Ok(()),
+    });
     whole(path, written)
 }
 
@@ -117,8 +119,8 @@ pub(super) fn whole(path: &Path, written: io::Result<()>) -> io::Result<()> {
     written.inspect_err(|_| drop(fs::remove_file(path)))
 }
 
-/// The plain file under this name, unless it has another name as well.
-fn reopened(path: &Path) -> io::Result<Option<File>> {
+/// The plain file under this name, unless it has another name as well, and how long it is.
+fn reopened(path: &Path) -> io::Result<Option<(File, u64)>> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let opened = File::options()
         .write(true)
@@ -126,7 +128,7 @@ fn reopened(path: &Path) -> io::Result<Option<File>> {
         .open(path);
     let Ok(file) = opened else { return Ok(None) };
     let about = file.metadata()?;
-    Ok((about.is_file() && about.nlink() == 1).then_some(file))
+    Ok((about.is_file() && about.nlink() == 1).then_some((file, about.len())))
 }
 
 #[cfg(test)]

@@ -225,6 +225,27 @@ tasks:
     );
 }
 
+// proves: DESIGN 8
+#[tokio::test]
+async fn a_result_is_told_as_it_was_given() {
+    let bundle = Bundle::new();
+    let ended = bundle
+        .run(
+            r#"
+tasks:
+  long: { run: 'printf "{\"n\": 12345678901234567890123,\n\"x\": 1.10}\n" > $BELL_RESULT' }
+  end: { run: 'cp "$BELL_INPUT" seen', after: long }
+"#,
+        )
+        .await;
+    assert_eq!(finished(&ended), RunState::Succeeded);
+    let seen = std::fs::read_to_string(bundle.path("seen")).unwrap();
+    assert!(
+        seen.contains(r#""result":{"n": 12345678901234567890123, "x": 1.10}"#),
+        "{seen}"
+    );
+}
+
 // proves: SPEC 2.2
 #[tokio::test]
 async fn failed_tries_are_repeated_and_then_the_rest_falls() {

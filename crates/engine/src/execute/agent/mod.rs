@@ -22,7 +22,7 @@ use domain::task::state::State;
 use serde_json::{Value, json};
 
 use super::command::{Commands, Start, set_aside};
-use super::files::{self, Files};
+use super::files::{self, Files, Input};
 use super::{Finish, Job, http};
 use crate::engine::Engine;
 use crate::outside::Outside;
@@ -109,9 +109,9 @@ async fn endpoint(
     job: &Job,
     asked: &outside::Call,
 ) -> Finish {
-    let mut told = http::told(engine, job);
-    told["prompt"] = prompt(job).into();
-    let body = Some(told.to_string().into_bytes());
+    let mut told = Input::of(job, engine.project.as_str());
+    told.prompt = Some(prompt(job));
+    let body = Some(told.document());
     let answer = match http::answered(engine, outside, timeout, job, asked, body).await {
         Ok(answer) => answer,
         Err(finish) => return finish,
