@@ -128,6 +128,7 @@ impl Commands {
         launch
             .env
             .extend(files.environment(job, &self.store_url, project, input.path()));
+        launch.cancelled = Some(job.steering.watch());
         launch.timeout = Some(job.spec.timeout.unwrap_or(self.timeout));
         launch.grace = self.grace;
         let timeout = launch.timeout;

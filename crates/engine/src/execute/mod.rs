@@ -152,6 +152,11 @@ impl Steering {
         }
     }
 
+    /// True once the attempt shall stop, for those who only look.
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.cancelled.subscribe()
+    }
+
     pub fn is_cancelled(&self) -> bool {
         *self.cancelled.borrow()
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::guard::Guard;
 use super::leash::Leash;
@@ -38,6 +38,8 @@ pub struct Launch {
     pub watcher: Option<mpsc::Sender<Vec<u8>>>,
     /// Hides what must not be recorded.
     pub mask: Option<Mask>,
+    /// Says that it must not be started any more.
+    pub cancelled: Option<watch::Receiver<bool>>,
 }
 
 impl Launch {
@@ -55,6 +57,7 @@ impl Launch {
             output,
             watcher: None,
             mask: None,
+            cancelled: None,
         }
     }
 }
@@ -113,7 +116,7 @@ impl Launcher {
         })
     }
 
-    /// `None` when the guard does not cover it any more.
+    /// `None` when the guard does not cover it any more, or it was cancelled.
     fn start(&self, launch: Launch) -> io::Result<Option<Running>> {
         let Some((program, arguments)) = launch
             .argv
@@ -152,7 +155,13 @@ impl Launcher {
             .envs(launch.env.iter().map(|(name, value)| (name, value)))
             .env(WORKER_VAR, &*self.incarnation)
             .env(LAUNCH_VAR, &name);
-        let leash = Leash::start(&mut command, self.guard.clone())?;
+        let is_cancelled = || {
+            launch
+                .cancelled
+                .as_ref()
+                .is_some_and(|cancelled| *cancelled.borrow())
+        };
+        let leash = Leash::start(&mut command, self.guard.clone(), is_cancelled)?;
         drop(command); // It holds our copies of the pipe's writing end.
         let Some(leash) = leash else { return Ok(None) };
         let running = Running::new(Parts {
@@ -248,8 +257,8 @@ pub enum Cause {
     OutOfFiles,
     #[error("too many processes, or no memory for another")]
     OutOfProcesses,
-    /// No fault of the command: its worker was stopped for so long that others may have what it held.
-    #[error("the worker's leases are over")]
+    /// No fault of the command: its worker was stopped for so long that others may have what it held, or it was cancelled.
+    #[error("the worker's lease is over")]
     Uncovered,
     #[error("{0}")]
     Other(String),

@@ -18,16 +18,24 @@ pub(super) struct Leash {
 }
 
 impl Leash {
-    /// Starts the command, which must be set to lead a group of its own. `None` when the guard lets live nothing that is
-    /// started now: its worker was stopped on the way here, and others may hold its leases. Nothing is running then.
-    pub(super) fn start(command: &mut Command, guard: Option<Guard>) -> io::Result<Option<Self>> {
-        let is_over = || guard.as_ref().is_some_and(|guard| !guard.is_renewed());
+    /// Starts the command, which must be set to lead a group of its own. `None` when it was cancelled, or the guard lets
+    /// live nothing that is started now: its worker was stopped on the way here, and others may hold its leases. Nothing is
+    /// running then.
+    pub(super) fn start(
+        command: &mut Command,
+        guard: Option<Guard>,
+        is_cancelled: impl Fn() -> bool,
+    ) -> io::Result<Option<Self>> {
+        // In this order: a worker that finds a lease lost cancels its attempt, and only then renews for the others.
+        let is_over = || guard.as_ref().is_some_and(|guard| !guard.is_renewed()) || is_cancelled();
         if let Some(guard) = &guard {
             guard.starting();
-            if is_over() {
+        }
+        if is_over() {
+            if let Some(guard) = &guard {
                 guard.not_started();
-                return Ok(None);
             }
+            return Ok(None);
         }
         let started = command.spawn();
         if let (Err(_), Some(guard)) = (&started, &guard) {

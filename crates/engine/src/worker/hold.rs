@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::code::Code;
 use domain::id::{Seq, Token};
 use domain::store::Result;
 use domain::store::{Command, Leased, Request};
@@ -69,17 +70,29 @@ impl Dispatch {
             .values()
             .map(|slot| renew(slot.token, slot.progress.clone()));
         let held = self.ahead.tokens().map(|token| renew(token, None));
+        let seqs: Vec<Seq> = self.slots.keys().copied().collect();
         let requests: Vec<Request> = under_way.chain(held).collect();
         let (now, begun) = (self.engine.now(), self.engine.clock.now());
-        if !requests.is_empty()
-            && let Err(refusal) = self
+        if !requests.is_empty() {
+            let told = self
                 .engine
                 .store
                 .change(&self.engine.project, requests, now)
-                .await
-        {
-            trouble(&refusal, "leases could not be renewed");
-            return;
+                .await;
+            let replies = match told {
+                Ok(replies) => replies,
+                Err(refusal) => {
+                    trouble(&refusal, "leases could not be renewed");
+                    return;
+                }
+            };
+            // Before the promise below, which lets live what is started from then on.
+            for (seq, reply) in seqs.iter().zip(&replies) {
+                let is_lost = matches!(reply, Err(refusal) if refusal.code == Code::LeaseLost);
+                if let (true, Some(slot)) = (is_lost, self.slots.get(seq)) {
+                    slot.job.steering.cancel();
+                }
+            }
         }
         self.steer = self.holds_any();
         house.promise(begun.mono);

@@ -223,6 +223,29 @@ async fn nothing_is_started_after_the_deadline() {
     guard.stop().await;
 }
 
+/// A worker that has lost one lease renews for the others.
+#[tokio::test]
+async fn what_was_cancelled_is_not_started_under_a_renewed_guard() {
+    let folder = tempfile::tempdir().unwrap();
+    let presence = Presence::enter(folder.path(), "w-lost", &json!({})).unwrap();
+    let guard = Guard::start(&std::env::current_exe().unwrap(), &presence, GRACE).unwrap();
+    guard.renew(since_boot() + HOUR);
+    let (cancel, cancelled) = tokio::sync::watch::channel(false);
+    let launch = || {
+        let begun = ["touch", "begun"];
+        let mut launch = Launch::new(begun, folder.path().to_owned(), folder.path().join("record"));
+        launch.cancelled = Some(cancelled.clone());
+        Launcher::guarded(guard.clone()).launch(launch)
+    };
+    cancel.send_replace(true);
+    assert_eq!(launch().unwrap_err().cause, Cause::Uncovered);
+    assert!(!folder.path().join("begun").exists());
+    cancel.send_replace(false);
+    assert_eq!(launch().unwrap().wait().await.how, How::Exit(0));
+    assert!(folder.path().join("begun").exists());
+    guard.stop().await;
+}
+
 #[tokio::test]
 async fn a_guard_that_does_not_listen_neither_blocks_nor_stays() {
     let folder = tempfile::tempdir().unwrap();

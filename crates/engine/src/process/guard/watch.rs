@@ -123,7 +123,9 @@ fn watch(pipe: &mut File) -> Charge {
             PollFlags::IN,
             charge.remaining().map(|left| left.min(JUDGE_EVERY)),
         );
-        wait(pipe, PollFlags::empty(), Some(NAP));
+        if charge.remaining() != Some(Duration::ZERO) {
+            wait(pipe, PollFlags::empty(), Some(NAP));
+        }
         let is_open = drain(pipe, |bytes| {
             for news in reader.read(bytes) {
                 charge.hear(news);
