@@ -30,6 +30,8 @@ const HOUR: i64 = 3_600;
 /// Bytes of a task that shall find no room, and plans of those at most. A log that was emptied has room for some.
 const PADDING: usize = 60_000;
 const MOST_PLANS: usize = 12;
+/// A copy of the store, of whatever kind, made when something is wrong.
+const KEPT: &str = "store.db";
 /// A path for the files of attempts, which lie beside a store that is a file.
 const HOME: &str = "XDG_STATE_HOME";
 
@@ -73,19 +75,27 @@ impl Script {
                 match self.step(fault) {
                     Ok(survived) => tell(&survived),
                     Err(error) => {
-                        self.crew.clear();
-                        self.folder.disable_cleanup(true);
                         let after = self.began.elapsed().as_secs();
-                        return Err(error.context(format!(
-                            "{}, {fault}, after {after} s; everything is kept in {}",
-                            self.options.engine.name(),
-                            self.folder.path().display()
-                        )));
+                        let engine = self.options.engine.name();
+                        let kept = self.keep();
+                        return Err(error.context(format!("{engine}, {fault}, after {after} s; {kept}")));
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// What tells afterwards how it came: logs, and a copy of the store, which otherwise ends with its server or disk.
+    fn keep(&mut self) -> String {
+        self.crew.clear();
+        self.folder.disable_cleanup(true);
+        let copy = format!("sqlite:{}", self.path(KEPT).display());
+        let store = match self.ask(&["store", "copy", &self.ground.url(), &copy]) {
+            Ok(_) => format!("the store is {KEPT}"),
+            Err(error) => format!("the store could not be copied: {error:#}"),
+        };
+        format!("everything is kept in {}, {store}", self.folder.path().display())
     }
 
     fn step(&mut self, fault: Fault) -> Result<Survived> {
@@ -373,8 +383,9 @@ impl Script {
 /// `sh task.sh NAME SECONDS`: works for a while, alone, and notes that it is done. The system itself tells whether two
 /// attempts overlap, and lets go when a process dies.
 const TASK: &str = r#"set -eu
-exec 9>"held/$1"
-flock -n 9 || { echo "$1" >> overlaps.log; exit 3; }
+exec 9>>"held/$1"
+flock -n 9 || { echo "$1: $BELL_ATTEMPT beside $(tail -n 1 "held/$1")" >> overlaps.log; exit 3; }
+echo "$BELL_ATTEMPT" >&9
 sleep "$2"
 echo "$1" >> done.log
 "#;
