@@ -1,8 +1,6 @@
 //! Servers and connections that go away in the middle.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::code::Code;
@@ -10,77 +8,13 @@ use domain::id::Project;
 use rig::postgres::{Server, sql_at};
 use store::conformance::Lab;
 use store::conformance::new::task;
-use store::conformance::words::{completion, held};
 use store::driver::Driver;
 use store::local::Local;
 use store::postgres::{Options, PgDriver};
 use tokio::runtime::Runtime;
 
 use super::{Space, lab, open, options};
-
-/// Admits and completes tasks one batch after the other until it is told to stop; all that was acknowledged.
-async fn load(lab: Lab, name: &str, stop: &AtomicBool, rounds: &AtomicUsize) -> Vec<String> {
-    let mut acknowledged = Vec::new();
-    for round in 0.. {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let tasks: Vec<_> = (0..5).map(|n| task(&format!("{name}-{round}-{n}"))).collect();
-        lab.add(&tasks).await;
-        acknowledged.extend(tasks.iter().map(|task| task.id.clone()));
-        let leased = lab.claim_up_to(5).await;
-        let requests = leased.iter().map(|leased| held(leased, completion())).collect();
-        for reply in lab.try_all(requests).await {
-            reply.unwrap();
-        }
-        rounds.fetch_add(1, Ordering::Relaxed);
-    }
-    acknowledged
-}
-
-/// Two stores under load while `disturb` does its worst. Nothing acknowledged is lost, nothing is done twice: an
-/// admission that was repeated would be refused, as would a completion.
-fn under_load(url: &str, disturb: impl FnOnce(&AtomicUsize) + Send) {
-    let (stop, rounds) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let acknowledged: Vec<String> = std::thread::scope(|scope| {
-        let work = |name: &'static str| {
-            let (stop, rounds, lab) = (&stop, &rounds, durable(url));
-            scope.spawn(move || {
-                let runtime = Runtime::new().unwrap();
-                runtime.block_on(async { load(lab, name, stop, rounds).await })
-            })
-        };
-        let workers = [work("one"), work("two")];
-        disturb(&rounds);
-        stop.store(true, Ordering::Relaxed);
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().unwrap())
-            .collect()
-    });
-    Runtime::new().unwrap().block_on(async {
-        let lab = lab(url);
-        lab.assert_sound().await;
-        let stored: BTreeSet<String> = lab
-            .all()
-            .await
-            .iter()
-            .map(|view| view.task.id.to_string())
-            .collect();
-        assert_eq!(stored, acknowledged.into_iter().collect());
-        for view in lab.all().await {
-            assert!(view.task.attempts <= 1, "{}", view.task.id);
-        }
-    });
-}
-
-/// Waits until so much more work was done, whatever that takes on a busy machine.
-fn progress(rounds: &AtomicUsize, more: usize) {
-    let goal = rounds.load(Ordering::Relaxed) + more;
-    while rounds.load(Ordering::Relaxed) < goal {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
+use crate::load::under_load;
 
 /// A store that keeps what it acknowledges.
 fn durable(url: &str) -> Lab {
@@ -97,28 +31,33 @@ fn durable(url: &str) -> Lab {
 fn sessions_that_are_ended_lose_nothing() {
     let server = Server::start(&[]).unwrap();
     let url = server.url();
-    under_load(&url, |rounds| {
-        for _ in 0..20 {
-            progress(rounds, 2);
-            let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+    under_load(
+        || durable(&url),
+        |wait| {
+            for _ in 0..20 {
+                wait(10);
+                let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                        WHERE application_name = 'bellwether'";
-            server.sql(end).unwrap();
-        }
-    });
+                server.sql(end).unwrap();
+            }
+        },
+    );
 }
 
 #[test]
 fn a_server_that_crashes_loses_nothing() {
     let mut server = Server::start(&[]).unwrap();
     let url = server.url();
-    under_load(&url, |rounds| {
-        for _ in 0..3 {
-            progress(rounds, 10);
-            server.kill();
-            server.run().unwrap();
-        }
-        progress(rounds, 10);
-    });
+    under_load(
+        || durable(&url),
+        |wait| {
+            for _ in 0..3 {
+                wait(50);
+                server.kill();
+                server.run().unwrap();
+            }
+        },
+    );
 }
 
 #[test]

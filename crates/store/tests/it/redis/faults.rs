@@ -1,107 +1,46 @@
 //! Servers and connections that go away in the middle.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::code::Code;
 use rig::redis::{Cluster, Server};
 use store::conformance::new::task;
-use store::conformance::words::{completion, held};
 use store::conformance::{Fresh, Lab};
 use store::redis::{Options, RedisDriver};
 use tokio::runtime::Runtime;
 
 use super::{Space, lab, open, options};
-
-/// Admits and completes tasks one batch after the other until it is told to stop; all that was acknowledged.
-/// Counts them in `done`.
-async fn load(lab: Lab, name: &str, stop: &AtomicBool, done: &AtomicUsize) -> Vec<String> {
-    let mut acknowledged = Vec::new();
-    for round in 0.. {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let tasks: Vec<_> = (0..5).map(|n| task(&format!("{name}-{round}-{n}"))).collect();
-        lab.add(&tasks).await;
-        acknowledged.extend(tasks.iter().map(|task| task.id.clone()));
-        let leased = lab.claim_up_to(5).await;
-        let requests = leased.iter().map(|leased| held(leased, completion())).collect();
-        for reply in lab.try_all(requests).await {
-            reply.unwrap();
-        }
-        done.fetch_add(leased.len(), Ordering::Relaxed);
-    }
-    acknowledged
-}
-
-/// Two stores under load while `disturb` does its worst, and until work goes on after it, however slow the disk. Nothing
-/// acknowledged is lost, nothing is done twice: an admission that was repeated would be refused, as would a completion.
-fn under_load(url: &str, disturb: impl FnOnce() + Send) {
-    let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let acknowledged: Vec<String> = std::thread::scope(|scope| {
-        let work = |name: &'static str| {
-            // Opened before anything is disturbed: whoever opens a store is told at once that it cannot be reached.
-            let (stop, done, lab) = (&stop, &done, lab(url));
-            scope.spawn(move || {
-                let runtime = Runtime::new().unwrap();
-                runtime.block_on(async { load(lab, name, stop, done).await })
-            })
-        };
-        let workers = [work("one"), work("two")];
-        disturb();
-        let disturbed = done.load(Ordering::Relaxed);
-        while done.load(Ordering::Relaxed) < disturbed + 50
-            && workers.iter().all(|worker| !worker.is_finished())
-        {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        stop.store(true, Ordering::Relaxed);
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().unwrap())
-            .collect()
-    });
-    Runtime::new().unwrap().block_on(async {
-        let lab = lab(url);
-        lab.assert_sound().await;
-        let stored: BTreeSet<String> = lab
-            .all()
-            .await
-            .iter()
-            .map(|view| view.task.id.to_string())
-            .collect();
-        assert_eq!(stored, acknowledged.into_iter().collect());
-        for view in lab.all().await {
-            assert!(view.task.attempts <= 1, "{}", view.task.id);
-        }
-    });
-}
+use crate::load::under_load;
 
 #[test]
 fn connections_that_are_cut_lose_nothing() {
     let server = Server::durable().unwrap();
     let url = server.url();
-    under_load(&url, || {
-        for _ in 0..60 {
-            std::thread::sleep(Duration::from_millis(17));
-            server.command(&["CLIENT", "KILL", "TYPE", "normal"]).unwrap();
-        }
-    });
+    under_load(
+        || lab(&url),
+        |wait| {
+            for _ in 0..60 {
+                wait(5);
+                server.command(&["CLIENT", "KILL", "TYPE", "normal"]).unwrap();
+            }
+        },
+    );
 }
 
 #[test]
 fn a_server_that_is_killed_loses_nothing() {
     let mut server = Server::durable().unwrap();
     let url = server.url();
-    under_load(&url, || {
-        for _ in 0..3 {
-            std::thread::sleep(Duration::from_millis(300));
-            server.kill();
-            server.run().unwrap();
-        }
-        std::thread::sleep(Duration::from_millis(300));
-    });
+    under_load(
+        || lab(&url),
+        |wait| {
+            for _ in 0..3 {
+                wait(50);
+                server.kill();
+                server.run().unwrap();
+            }
+        },
+    );
 }
 
 #[test]
