@@ -88,25 +88,21 @@ pub(crate) async fn enqueue_bulk(lab: &Lab) -> Result<Vec<Row>> {
 }
 
 pub(crate) async fn drain(lab: &Lab) -> Result<Vec<Row>> {
-    let row = drain_mix(lab, "drain", Mix::One).await?;
-    Ok(vec![
-        row.workload("no-op tasks are claimed, started and finished, one caller; score mix dist 1 (first in, first out)")
-            .target(Target::RatioAtLeast(lab.drain_floor())),
-    ])
+    let what =
+        "no-op tasks are claimed, started and finished, one caller; score mix dist 1 (first in, first out)";
+    Ok(vec![drain_mix(lab, "drain", Mix::One).await?.workload(what)])
 }
 
 pub(crate) async fn drain_10(lab: &Lab) -> Result<Vec<Row>> {
-    let row = drain_mix(lab, "drain_10", Mix::Ten).await?;
-    Ok(vec![row.workload(
-        "as `drain`; score mix dist 10 (ten scores at random)",
-    )])
+    let what = "as `drain`; score mix dist 10 (ten scores at random)";
+    Ok(vec![drain_mix(lab, "drain_10", Mix::Ten).await?.workload(what)])
 }
 
 pub(crate) async fn drain_1000(lab: &Lab) -> Result<Vec<Row>> {
-    let row = drain_mix(lab, "drain_1000", Mix::Thousand).await?;
-    Ok(vec![row.workload(
-        "as `drain`; score mix dist 1000 (a thousand scores at random)",
-    )])
+    let what = "as `drain`; score mix dist 1000 (a thousand scores at random)";
+    Ok(vec![
+        drain_mix(lab, "drain_1000", Mix::Thousand).await?.workload(what),
+    ])
 }
 
 async fn drain_mix(lab: &Lab, name: &'static str, mix: Mix) -> Result<Row> {
@@ -133,6 +129,7 @@ async fn drain_mix(lab: &Lab, name: &'static str, mix: Mix) -> Result<Row> {
         .batch(BATCH)
         .spread(&Samples::new(turns))
         .raw((!theirs.is_empty()).then(|| median(theirs)))
+        .target(Target::RatioAtLeast(lab.drain_floor()))
         .note(
             "each turn finishes what it holds and claims the next, as a worker does; raw: the same turn on one table, \
              in the same order of scores",
