@@ -1,7 +1,7 @@
 //! Where tasks are kept: memory, SQLite, PostgreSQL and Redis behind one kernel.
 //!
 //! In reading order: the transaction that a driver offers and the verbs over it ([`kernel`]), what makes a back
-//! end ([`driver`]), the store over a driver ([`local`]), the back ends ([`memory`], [`sqlite`], [`postgres`], [`redis`]), how a
+//! end ([`driver`]), the store over a driver ([`local`]), the back ends ([`memory`], [`sqlite`], [`postgres`], [`redis`]; what two of them share in `tables`), how a
 //! project moves from one to another ([`transfer`]), and what each of
 //! them must do (`conformance`, a feature for tests).
 
@@ -17,8 +17,8 @@ mod open;
 mod patience;
 pub mod postgres;
 pub mod redis;
-mod split;
 pub mod sqlite;
+mod tables;
 pub mod transfer;
 mod uses;
 

@@ -18,7 +18,7 @@ use super::set::Part;
 use super::table::Kind::{Bytes, Int, Text};
 use super::table::{Column, Rows, delete, delete_by, insert, replace};
 use crate::kernel::tx::{Gone, Name, NewRow, Remembered, WriteSet, place_in_line};
-use crate::split::{Rewrite, rewrite};
+use crate::tables::split::{Rewrite, rewrite};
 
 pub(super) const PLACE: &[Column] = &[("class", Int), ("rank", Int), ("at", Int), ("seq", Int)];
 const SPOT: &[Column] = &[

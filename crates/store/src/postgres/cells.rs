@@ -1,21 +1,12 @@
-//! Values from rows, column after column in the order of the statement.
+//! Rows as PostgreSQL gives them.
 
-use std::str::FromStr;
-use std::time::Duration;
-
-use domain::code::Refusal;
-use domain::event::Digest;
-use domain::id::{EventNo, RunId, Seq, TaskId};
-use domain::run::{Counts, RunNo};
-use domain::task::lock::Mode;
-use domain::task::record::ClassNo;
-use domain::task::spec::{Json, When};
-use domain::time::Timestamp;
+use domain::id::TaskId;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 use uuid::Uuid;
 
-use super::fault::{Sql, corrupt};
+use super::fault::{Fault, Sql, corrupt};
+use crate::tables::cells;
 
 /// A whole number of any width.
 struct Number(i64);
@@ -35,161 +26,31 @@ impl<'r> FromSql<'r> for Number {
     }
 }
 
-/// Reads one row from left to right.
-pub(super) struct Cells<'r> {
-    row: &'r Row,
-    at: usize,
-}
+pub(super) type Cells<'r> = cells::Cells<'r, Row>;
 
-impl<'r> Cells<'r> {
-    pub(super) fn of(row: &'r Row) -> Cells<'r> {
-        Cells { row, at: 0 }
+impl cells::Row for Row {
+    type Fault = Fault;
+
+    fn int(&self, column: usize) -> Sql<Option<i64>> {
+        let number: Option<Number> = self.try_get(column)?;
+        Ok(number.map(|number| number.0))
     }
 
-    fn get<T: FromSql<'r>>(&mut self) -> Sql<T> {
-        self.at += 1;
-        Ok(self.row.try_get(self.at - 1)?)
+    fn text(&self, column: usize) -> Sql<Option<&str>> {
+        Ok(self.try_get(column)?)
     }
 
-    /// Leaves columns out.
-    pub(super) fn skip(&mut self, columns: usize) {
-        self.at += columns;
+    fn bytes(&self, column: usize) -> Sql<Option<&[u8]>> {
+        Ok(self.try_get(column)?)
     }
 
-    pub(super) fn int(&mut self) -> Sql<i64> {
-        Ok(self.get::<Number>()?.0)
-    }
-
-    pub(super) fn int_or(&mut self) -> Sql<Option<i64>> {
-        Ok(self.get::<Option<Number>>()?.map(|number| number.0))
-    }
-
-    pub(super) fn count<T: TryFrom<i64>>(&mut self) -> Sql<T> {
-        let number = self.int()?;
-        T::try_from(number).map_err(|_| corrupt(format!("the number {number} is out of range")))
-    }
-
-    pub(super) fn seq(&mut self) -> Sql<Seq> {
-        Ok(Seq(self.int()? as u64))
-    }
-
-    pub(super) fn event_no(&mut self) -> Sql<EventNo> {
-        Ok(EventNo(self.int()? as u64))
-    }
-
-    pub(super) fn run_no(&mut self) -> Sql<Option<RunNo>> {
-        Ok(self.int_or()?.map(|no| RunNo(no as u64)))
-    }
-
-    pub(super) fn class_no(&mut self) -> Sql<ClassNo> {
-        self.count().map(ClassNo)
-    }
-
-    pub(super) fn time(&mut self) -> Sql<Timestamp> {
-        self.int().map(Timestamp)
-    }
-
-    pub(super) fn time_or(&mut self) -> Sql<Option<Timestamp>> {
-        Ok(self.int_or()?.map(Timestamp))
-    }
-
-    pub(super) fn span_or(&mut self) -> Sql<Option<Duration>> {
-        Ok(self.int_or()?.map(|ms| Duration::from_millis(ms as u64)))
-    }
-
-    pub(super) fn flag(&mut self) -> Sql<bool> {
-        Ok(self.int()? != 0)
-    }
-
-    /// A variant by its number.
-    pub(super) fn variant<T>(&mut self, from: impl FnOnce(u8) -> Option<T>) -> Sql<T> {
-        let number = self.int()?;
-        known(number, from)
-    }
-
-    pub(super) fn variant_or<T>(&mut self, from: impl FnOnce(u8) -> Option<T>) -> Sql<Option<T>> {
-        let number = self.int_or()?;
-        number.map(|number| known(number, from)).transpose()
-    }
-
-    pub(super) fn text(&mut self) -> Sql<&'r str> {
-        self.get()
-    }
-
-    pub(super) fn text_or(&mut self) -> Sql<Option<&'r str>> {
-        self.get()
-    }
-
-    pub(super) fn name<T: FromStr<Err = Refusal>>(&mut self) -> Sql<T> {
-        self.text()?.parse().map_err(corrupt)
-    }
-
-    pub(super) fn name_or<T: FromStr<Err = Refusal>>(&mut self) -> Sql<Option<T>> {
-        self.text_or()?.map(str::parse).transpose().map_err(corrupt)
-    }
-
-    pub(super) fn json_or(&mut self) -> Sql<Option<Json>> {
-        self.text_or()?.map(Json::parse).transpose().map_err(corrupt)
-    }
-
-    pub(super) fn bytes_or(&mut self) -> Sql<Option<&'r [u8]>> {
-        self.get()
-    }
-
-    pub(super) fn digest(&mut self) -> Sql<[u8; 32]> {
-        let bytes: &[u8] = self.get()?;
-        bytes.try_into().map_err(|_| corrupt("a digest is damaged"))
-    }
-
-    pub(super) fn chain_digest(&mut self) -> Sql<Digest> {
-        self.digest().map(Digest)
-    }
-
-    pub(super) fn task_id(&mut self) -> Sql<TaskId> {
-        self.task_id_or()?.ok_or_else(|| corrupt("a task has no id"))
-    }
-
-    pub(super) fn task_id_or(&mut self) -> Sql<Option<TaskId>> {
-        let Some(bytes) = self.bytes_or()? else {
+    fn task_id(&self, column: usize) -> Sql<Option<TaskId>> {
+        let Some(bytes) = self.bytes(column)? else {
             return Ok(None);
         };
         let id = id_of(bytes).ok_or_else(|| corrupt("the id of a task is damaged"))?;
         Ok(Some(id))
     }
-
-    pub(super) fn run_id_or(&mut self) -> Sql<Option<RunId>> {
-        let bytes = self.bytes_or()?;
-        let id = bytes.map(Uuid::from_slice).transpose().map_err(corrupt)?;
-        Ok(id.map(RunId))
-    }
-
-    pub(super) fn run_id(&mut self) -> Sql<RunId> {
-        self.run_id_or()?.ok_or_else(|| corrupt("a run has no id"))
-    }
-
-    pub(super) fn counts(&mut self) -> Sql<Counts> {
-        let mut counts = Counts::default();
-        for count in &mut counts.0 {
-            *count = self.count()?;
-        }
-        Ok(counts)
-    }
-
-    pub(super) fn mode(&mut self) -> Sql<Mode> {
-        self.variant(|number| [Mode::Exclusive, Mode::Shared].get(usize::from(number)).copied())
-    }
-
-    pub(super) fn when(&mut self) -> Sql<When> {
-        self.variant(|number| When::ALL.get(usize::from(number)).copied())
-    }
-}
-
-fn known<T>(number: i64, from: impl FnOnce(u8) -> Option<T>) -> Sql<T> {
-    let found = u8::try_from(number).ok().and_then(from);
-    found.ok_or_else(|| {
-        let name = std::any::type_name::<T>().rsplit(':').next().unwrap_or_default();
-        corrupt(format!("the variant {number} of {name} is unknown"))
-    })
 }
 
 /// What `read` makes of each row.

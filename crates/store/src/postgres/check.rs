@@ -14,6 +14,7 @@ use super::query;
 use super::rows;
 use super::snapshot::Snapshot;
 use crate::findings::{Findings, LISTED, List, Sum, Who, Wrong};
+use crate::tables::records;
 
 /// Events that are read at once.
 const EVENTS: i64 = 5_000;
@@ -251,7 +252,7 @@ fn run_counters(snapshot: &mut Snapshot<'_>, found: &mut Findings) -> Sql<()> {
         counts.0[state as usize] = count;
         *skipped += not_needed;
     }
-    for run in snapshot.ask(&query::RUNS, &[&no, &i64::MAX], rows::read_run)? {
+    for run in snapshot.ask(&query::RUNS, &[&no, &i64::MAX], records::run)? {
         let (counts, skipped) = right.get(&(run.no.0 as i64)).copied().unwrap_or_default();
         found.run(&run, &counts, skipped);
     }

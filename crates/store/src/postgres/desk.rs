@@ -1,6 +1,5 @@
 //! One project inside a writing transaction: its head is locked first, changed in memory, and written last.
 
-use domain::event::ChainHead;
 use domain::event::Digest;
 use domain::id::Project;
 
@@ -10,15 +9,7 @@ use super::link::{Link, Order, Param};
 use super::rows;
 use super::set::Part;
 use crate::kernel::tx::{Head, ProjectNo};
-
-/// The columns of `project` in the order of [`read_head`].
-macro_rules! head_columns {
-    () => {
-        "p.last_event, p.digest, p.pending, p.blocked, p.ready, p.assigned, p.running, p.suspended, p.awaiting, \
-         p.retrying, p.completed, p.failed, p.cancelled, p.dead_letters, p.score_sum, p.max_depth, p.newest, p.books"
-    };
-}
-pub(super) use head_columns;
+use crate::tables::records::{self, head_columns};
 
 /// The clock is read once the lock is had: whoever waited must not act in the past.
 pub(super) const LOCK: &str = concat!(
@@ -96,7 +87,7 @@ impl Desk {
         Ok(Desk {
             name: name.clone(),
             no,
-            head: read_head(cells)?,
+            head: records::head(cells)?,
             clock,
             last_task,
             last_run,
@@ -142,20 +133,4 @@ impl Desk {
         params.extend(rest);
         Part { sql: SAVE, params }
     }
-}
-
-/// Reads `head_columns!`.
-pub(super) fn read_head(cells: &mut Cells<'_>) -> Sql<Head> {
-    Ok(Head {
-        chain: ChainHead {
-            last: cells.event_no()?,
-            digest: cells.chain_digest()?,
-        },
-        counts: cells.counts()?,
-        dead_letters: cells.count()?,
-        score_sum: cells.int()?,
-        max_depth: cells.count()?,
-        newest: cells.time_or()?,
-        books: cells.count()?,
-    })
 }

@@ -14,7 +14,7 @@ use crate::kernel;
 const TASK_ID: &str = "task_id";
 
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The connection broke: what was sent may or may not have been carried out.
     Lost(String),
     /// The server will answer later, or the transaction has to be run again: it has been undone.

@@ -13,9 +13,9 @@ use rustc_hash::FxHashMap;
 use super::cells::collect;
 use super::fault::Sql;
 use super::query::{self, bound};
-use super::rows;
 use super::tx::{PgTx, no};
 use crate::kernel::tx::ProjectNo;
+use crate::tables::records;
 
 impl PgTx<'_> {
     /// The best placed tasks of these classes.
@@ -52,7 +52,9 @@ impl PgTx<'_> {
             }
         };
         let mut tasks = Vec::with_capacity(found.len());
-        for (task, body) in collect(&found, |cells| Ok((rows::free_task(cells)?, rows::body(cells)?)))? {
+        for (task, body) in collect(&found, |cells| {
+            Ok((records::free_task(cells)?, records::body(cells)?))
+        })? {
             self.bodies.insert(task.seq, body);
             tasks.push(task);
         }

@@ -15,8 +15,8 @@ use domain::task::state::State;
 use super::fault::Sql;
 use super::link::Params;
 use super::query::{self, bound};
-use super::rows;
 use super::snapshot::Snapshot;
+use crate::tables::records;
 
 /// States are looked for in their own tables when they hold less than one task in so many: gathering and sorting a row
 /// costs a few times what passing it does.
@@ -65,7 +65,7 @@ fn compose(snapshot: &mut Snapshot<'_>, filter: &Filter) -> Sql<Option<String>> 
     }
     if let Some(run) = filter.run {
         let no = snapshot.no;
-        let found = snapshot.ask(&query::RUN_BY_ID, &[&no, &&run.0.as_bytes()[..]], rows::read_run)?;
+        let found = snapshot.ask(&query::RUN_BY_ID, &[&no, &&run.0.as_bytes()[..]], records::run)?;
         let Some(run) = found.first() else {
             return Ok(None);
         };

@@ -1,7 +1,7 @@
 //! PostgreSQL as a store that several machines share.
 //!
 //! In reading order: the URL and what a server must be (`url`, `open`, `migrate`), the connection (`link`, `fault`), how
-//! things look as rows and statements (`rows`, `cells`, `table`, `set`, `query`), a transaction (`desk`, `tx`, `line`, `apply`)
+//! things look as rows and statements (`rows`, `cells`, `table`, `set`, `query`, over `crate::tables`), a transaction (`desk`, `tx`, `line`, `apply`)
 //! and what is kept from one to the next (`names`, `own`), reading (`read`, `snapshot`, `list`, `check`), and how other processes' commits are noticed (`watch`).
 //!
 //! Rules live in the kernel. A transaction locks the head of its project first, so those of one project go one after the

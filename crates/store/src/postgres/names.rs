@@ -6,9 +6,6 @@ use std::sync::Arc;
 use domain::task::record::{Class, ClassNo};
 use rustc_hash::FxHashMap;
 
-use super::cells::Cells;
-use super::fault::{Sql, corrupt};
-
 pub(super) const CLASSES_AFTER: &str =
     "SELECT no, class FROM class WHERE project = $1 AND no > $2 ORDER BY no";
 pub(super) const CLASS_ADD: &str = "INSERT INTO class (project, no, class) VALUES ($1, $2, $3)";
@@ -55,12 +52,4 @@ impl Classes {
         let at = no.0.checked_sub(1)? as usize;
         self.all.get(at).map(|(_, class)| class)
     }
-}
-
-/// Reads a row of [`CLASSES_AFTER`].
-pub(super) fn class(cells: &mut Cells<'_>) -> Sql<(ClassNo, Class)> {
-    Ok((
-        cells.class_no()?,
-        serde_json::from_str(cells.text()?).map_err(corrupt)?,
-    ))
 }

@@ -5,11 +5,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use domain::book::{Book, Entry};
+use domain::book::Entry;
 use rustc_hash::FxHashMap;
 
-use super::cells::Cells;
-use super::fault::{Sql, corrupt};
 use super::rows::{
     BODY_COLUMNS, EVENT_COLUMNS, FREE_TASK_COLUMNS, LEASE_COLUMNS, OUTCOME_COLUMNS, RUN_COLUMNS,
 };
@@ -123,15 +121,6 @@ pub(super) const ENTRIES_DUE: &str = "SELECT key, value, due FROM entry WHERE pr
 /// Bounds as SQL takes them.
 pub(super) fn bound(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-pub(super) fn entry(cells: &mut Cells<'_>, book: Book) -> Sql<Entry> {
-    Ok(Entry {
-        book,
-        key: cells.text()?.into(),
-        value: cells.json_or()?.ok_or_else(|| corrupt("an entry is empty"))?,
-        due: cells.time_or()?,
-    })
 }
 
 /// What was found, in the order asked; a key that was asked for twice is there twice.

@@ -7,25 +7,24 @@ use std::time::Duration;
 use domain::book::{Book, Entry};
 use domain::code::{Code, Refusal};
 use domain::event::{ChainHead, Digest};
-use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, Token, WorkerId};
+use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, WorkerId};
 use domain::run::Run;
 use domain::store::{CacheEntry, Filter, Held, HeldLock, Neighbours, Result, Seen, Status, Upstream, View};
 use domain::task::record::Task;
 use domain::task::spec::When;
-use domain::task::state::State;
 use domain::time::Timestamp;
 
-use super::cells::{Cells, collect};
+use super::cells::collect;
 use super::fault::{Fault, Sql};
 use super::link::{Link, Order, Params, Place};
 use super::names::Names;
 use super::query::{self, bound};
-use super::rows;
 use super::snapshot::Snapshot;
 use super::{check, list, unreachable};
 use crate::driver::Read;
 use crate::kernel::tx::ProjectNo;
 use crate::patience::Patience;
+use crate::tables::records;
 use crate::uses::Uses;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -188,8 +187,8 @@ impl Read for PgRead {
         let found = self.on(project, |snapshot| {
             let no = snapshot.no;
             match plan {
-                None => snapshot.ask(&query::RUNS, &[&no, &bound(limit)], rows::read_run),
-                Some(plan) => snapshot.ask(&query::RUNS_OF, &[&no, &bound(limit), &plan], rows::read_run),
+                None => snapshot.ask(&query::RUNS, &[&no, &bound(limit)], records::run),
+                Some(plan) => snapshot.ask(&query::RUNS_OF, &[&no, &bound(limit), &plan], records::run),
             }
         })?;
         Ok(found.unwrap_or_default())
@@ -198,7 +197,7 @@ impl Read for PgRead {
     fn run(&mut self, project: &Project, id: RunId) -> Result<Option<Run>> {
         let found = self.on(project, |snapshot| {
             let params: Params<'_> = &[&snapshot.no.clone(), &&id.0.as_bytes()[..]];
-            Ok(snapshot.ask(&query::RUN_BY_ID, params, rows::read_run)?.pop())
+            Ok(snapshot.ask(&query::RUN_BY_ID, params, records::run)?.pop())
         })?;
         Ok(found.flatten())
     }
@@ -254,7 +253,7 @@ impl Read for PgRead {
     fn leased(&mut self, project: &Project, worker: Option<&WorkerId>) -> Result<Vec<Held>> {
         let found = self.on(project, |snapshot| {
             let params: Params<'_> = &[&snapshot.no.clone(), &worker.map(WorkerId::as_str)];
-            snapshot.ask(LEASED, params, held)
+            snapshot.ask(LEASED, params, records::held)
         })?;
         Ok(found.unwrap_or_default())
     }
@@ -292,7 +291,7 @@ impl Read for PgRead {
                 &after,
                 &bound(limit),
             ];
-            snapshot.ask(query::ENTRY_PAGE, params, |cells| query::entry(cells, book))
+            snapshot.ask(query::ENTRY_PAGE, params, |cells| records::entry(cells, book))
         })?;
         Ok(found.unwrap_or_default())
     }
@@ -301,7 +300,7 @@ impl Read for PgRead {
         let found = self.on(project, |snapshot| {
             let asked: Vec<&str> = keys.iter().map(|key| &**key).collect();
             let params: Params<'_> = &[&snapshot.no.clone(), &i16::from(book.number()), &asked];
-            let found = snapshot.ask(query::ENTRIES, params, |cells| query::entry(cells, book))?;
+            let found = snapshot.ask(query::ENTRIES, params, |cells| records::entry(cells, book))?;
             Ok(query::entries_in_order(keys, found))
         })?;
         Ok(found.unwrap_or_default())
@@ -321,7 +320,7 @@ impl Read for PgRead {
                 &at.0,
                 &bound(limit),
             ];
-            snapshot.ask(query::ENTRIES_DUE, params, |cells| query::entry(cells, book))
+            snapshot.ask(query::ENTRIES_DUE, params, |cells| records::entry(cells, book))
         })?;
         Ok(found.unwrap_or_default())
     }
@@ -330,21 +329,4 @@ impl Read for PgRead {
         let found = self.on(project, |snapshot| check::findings(snapshot, project))?;
         Ok(found.unwrap_or_default())
     }
-}
-
-fn held(cells: &mut Cells<'_>) -> Sql<Held> {
-    Ok(Held {
-        id: cells.task_id()?,
-        token: Token {
-            seq: cells.seq()?,
-            fence: cells.event_no()?,
-            secret: cells.int()? as u64,
-        },
-        state: cells.variant(State::from_u8)?,
-        worker: cells.name()?,
-        attempt: cells.count()?,
-        run: cells.run_no()?,
-        started_at: cells.time_or()?,
-        expires: cells.int()?,
-    })
 }

@@ -1,22 +1,23 @@
 //! How things look as rows: the columns of each table, and values to and from them.
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
-use domain::event::{Draft, Event, Kind as EventKind};
-use domain::id::{EventNo, Seq, TaskId, WorkerId};
-use domain::run::{Run, RunNo, RunState};
-use domain::task::record::{Body, Join, Lease, Outcome, Task, Wait};
-use domain::task::score::Score;
-use domain::task::spec::{Json, OnUpstreamFailure, Priority, Source};
-use domain::task::state::{Reason, State};
+use domain::event::Event;
+use domain::id::{Seq, TaskId};
+use domain::run::{Run, RunNo};
+use domain::task::record::{Body, Lease, Outcome, Task};
+use domain::task::spec::Json;
+use domain::task::state::Reason;
 use domain::time::{Timestamp, millis};
 
 use super::cells::Cells;
 use super::fault::{Sql, corrupt};
 use super::table::Kind::{Bytes, Int, Text};
 use super::table::{Column, Rows, insert, replace, update};
-use crate::split::{pack, row_state, unpack};
+use crate::tables::records::{
+    self, body_columns, event_columns, lease_columns, outcome_columns, run_columns, task_columns,
+};
+use crate::tables::split::{pack, row_state};
 
 pub(super) const SEQ: &[Column] = &[("seq", Int)];
 
@@ -88,90 +89,8 @@ pub(super) static TASK_END: LazyLock<String> = LazyLock::new(|| update("task", S
 pub(super) static LEASE_INSERT: LazyLock<String> = LazyLock::new(|| insert("lease", &[SEQ, LEASE]));
 pub(super) static LEASE_UPDATE: LazyLock<String> = LazyLock::new(|| update("lease", SEQ, LEASE));
 
-/// The columns of `task` as `t`, in the order of [`free_task`].
-pub(super) const FREE_TASK_COLUMNS: &str = "t.seq, t.id, t.class, t.run, t.parent, t.left_state, t.dead_letter, t.superseded, t.priority, t.source, \
-     t.depth, t.path_share, t.score, t.submitted_at, t.run_at, t.deadline, t.estimate, t.finished_at, t.timer, \
-     t.open, t.dead, t.upstream, t.dependents, t.children, t.join_mode, t.attempts, t.failures, t.lost, \
-     t.guarded, t.asks, t.wait, t.thing, t.state, t.reason, t.last_event, t.started_at";
-/// Behind those, the columns of `lease` as `l`, in the order of [`task`].
-pub(super) const LEASE_COLUMNS: &str = "l.fence, l.secret, l.worker, l.attempt, l.claimed_at, l.expires, l.ttl, l.progress, \
-     l.state, l.reason, l.last_event, l.started_at";
-const LEASE_CELLS: usize = 12;
-
-/// Reads [`FREE_TASK_COLUMNS`].
-pub(super) fn free_task(cells: &mut Cells<'_>) -> Sql<Task> {
-    Ok(Task {
-        seq: cells.seq()?,
-        id: cells.task_id()?,
-        class: cells.class_no()?,
-        run: cells.run_no()?,
-        parent: cells.int_or()?.map(|seq| Seq(seq as u64)),
-        left: cells.variant_or(State::from_u8)?,
-        dead_letter: cells.flag()?,
-        superseded: cells.flag()?,
-        priority: cells.variant(|number| Priority::try_from(number).ok())?,
-        source: cells.variant(|number| Source::ALL.get(usize::from(number)).copied())?,
-        depth: cells.count()?,
-        path_share: cells.int_or()?.map(|share| share as u16),
-        score: Score(cells.count()?),
-        submitted_at: cells.time()?,
-        run_at: cells.time_or()?,
-        deadline: cells.time_or()?,
-        estimate: cells.span_or()?,
-        finished_at: cells.time_or()?,
-        timer: cells.time_or()?,
-        open: cells.count()?,
-        dead: cells.count()?,
-        upstream: cells.variant(|number| OnUpstreamFailure::ALL.get(usize::from(number)).copied())?,
-        dependents: cells.count()?,
-        children: cells.count()?,
-        join: cells
-            .variant_or(|number| [Join::Complete, Join::Continue].get(usize::from(number)).copied())?,
-        attempts: cells.count()?,
-        failures: cells.count()?,
-        lost: cells.count()?,
-        guarded: cells.flag()?,
-        asks: cells.flag()?,
-        wait: wait(cells)?,
-        state: cells.variant(State::from_u8)?,
-        reason: cells.variant_or(Reason::from_u8)?,
-        last_event: cells.event_no()?,
-        started_at: cells.time_or()?,
-        lease: None,
-    })
-}
-
-/// Reads [`FREE_TASK_COLUMNS`], then [`LEASE_COLUMNS`].
-pub(super) fn task(cells: &mut Cells<'_>) -> Sql<Task> {
-    let mut task = free_task(cells)?;
-    let Some(fence) = cells.int_or()? else {
-        cells.skip(LEASE_CELLS - 1);
-        return Ok(task);
-    };
-    task.lease = Some(Lease {
-        fence: EventNo(fence as u64),
-        secret: cells.int()? as u64,
-        worker: cells.name::<WorkerId>()?,
-        attempt: cells.count()?,
-        claimed_at: cells.time()?,
-        expires: cells.int()?,
-        ttl: Duration::from_millis(cells.count()?),
-        progress: cells.json_or()?,
-    });
-    task.state = cells.variant(State::from_u8)?;
-    task.reason = cells.variant_or(Reason::from_u8)?;
-    task.last_event = cells.event_no()?;
-    task.started_at = cells.time_or()?;
-    Ok(task)
-}
-
-fn wait(cells: &mut Cells<'_>) -> Sql<Wait> {
-    let number = cells.int()?;
-    let wait = u8::try_from(number).ok();
-    wait.zip(Some(cells.text_or()?))
-        .and_then(|(number, text)| Wait::of_parts(number, text))
-        .ok_or_else(|| corrupt(format!("a task waits in the unknown way {number}")))
-}
+pub(super) const FREE_TASK_COLUMNS: &str = task_columns!();
+pub(super) const LEASE_COLUMNS: &str = lease_columns!();
 
 pub(super) fn new_tasks() -> Rows {
     Rows::of(&[KNOWN, CHANGEABLE])
@@ -279,34 +198,8 @@ const OUTCOME: &[Column] = &[("error", Text), ("usage", Text), ("result", Text)]
 pub(super) static BODY_INSERT: LazyLock<String> = LazyLock::new(|| insert("body", &[SEQ, BODY]));
 pub(super) static OUTCOME_WRITE: LazyLock<String> = LazyLock::new(|| replace("outcome", SEQ, OUTCOME));
 
-/// The columns of `body` as `b` in the order of [`body`].
-pub(super) const BODY_COLUMNS: &str = "b.key, b.digest, b.after, b.spec";
-/// The columns of `outcome` as `o` in the order of [`outcome`].
-pub(super) const OUTCOME_COLUMNS: &str = "o.seq, o.error, o.usage, o.result";
-
-pub(super) fn body(cells: &mut Cells<'_>) -> Sql<Body> {
-    Ok(Body {
-        key: cells.name_or()?,
-        digest: cells.digest()?,
-        after: unpack(cells.bytes_or()?.unwrap_or_default())
-            .ok_or_else(|| corrupt("a list of prerequisites is damaged"))?,
-        spec: cells.text()?.into(),
-    })
-}
-
-/// `None` when a join found no row.
-pub(super) fn outcome(cells: &mut Cells<'_>) -> Sql<Option<Outcome>> {
-    if cells.int_or()?.is_none() {
-        cells.skip(3);
-        return Ok(None);
-    }
-    let error = cells.text_or()?;
-    Ok(Some(Outcome {
-        error: error.map(serde_json::from_str).transpose().map_err(corrupt)?,
-        usage: cells.json_or()?,
-        result: cells.json_or()?,
-    }))
-}
+pub(super) const BODY_COLUMNS: &str = body_columns!();
+pub(super) const OUTCOME_COLUMNS: &str = outcome_columns!();
 
 pub(super) fn bodies() -> Rows {
     Rows::of(&[SEQ, BODY])
@@ -349,31 +242,12 @@ const EVENT: &[Column] = &[
 
 pub(super) static EVENT_INSERT: LazyLock<String> = LazyLock::new(|| insert("event", &[EVENT]));
 
-/// The columns of `event` as `e` in the order of [`event`].
-pub(super) const EVENT_COLUMNS: &str =
-    "e.n, e.at, e.kind, e.task, e.run, e.reason, e.prev, e.actor, e.digest, e.data";
+pub(super) const EVENT_COLUMNS: &str = event_columns!();
 
+/// Reads [`EVENT_COLUMNS`].
 pub(super) fn event(cells: &mut Cells<'_>) -> Sql<Event> {
     let no = cells.event_no()?;
-    let fact = Draft {
-        at: cells.time()?,
-        kind: cells.variant(EventKind::from_number)?,
-        task: cells.int_or()?.map(|seq| Seq(seq as u64)),
-        run: cells.run_no()?,
-        reason: cells.variant_or(Reason::from_u8)?,
-        actor: "".into(),
-        data: None,
-    };
-    let prev = cells.event_no()?;
-    let actor = cells.text()?.into();
-    let digest = cells.chain_digest()?;
-    let data = cells.json_or()?;
-    Ok(Event {
-        no,
-        fact: Draft { actor, data, ..fact },
-        prev,
-        digest,
-    })
+    records::event(no, cells)
 }
 
 pub(super) fn events() -> Rows {
@@ -418,23 +292,7 @@ const RUN: &[Column] = &[
 pub(super) static RUN_INSERT: LazyLock<String> = LazyLock::new(|| insert("run", &[RUN_KNOWN, RUN]));
 pub(super) static RUN_UPDATE: LazyLock<String> = LazyLock::new(|| update("run", RUN_NO, RUN));
 
-/// The columns of `run` in the order of [`read_run`].
-pub(super) const RUN_COLUMNS: &str = "no, id, plan, digest, state, pending, blocked, ready, assigned, running, \
-     suspended, awaiting, retrying, completed, failed, cancelled, skipped, submitted_at, finished_at";
-
-pub(super) fn read_run(cells: &mut Cells<'_>) -> Sql<Run> {
-    Ok(Run {
-        no: RunNo(cells.int()? as u64),
-        id: cells.run_id()?,
-        plan: cells.text()?.to_owned(),
-        digest: cells.digest()?,
-        state: cells.variant(RunState::from_u8)?,
-        counts: cells.counts()?,
-        skipped: cells.count()?,
-        submitted_at: cells.time()?,
-        finished_at: cells.time_or()?,
-    })
-}
+pub(super) const RUN_COLUMNS: &str = run_columns!();
 
 pub(super) fn new_runs(runs: &[Run]) -> Rows {
     let mut rows = Rows::of(&[RUN_KNOWN, RUN]);

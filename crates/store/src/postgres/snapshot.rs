@@ -14,13 +14,13 @@ use domain::time::Timestamp;
 use rustc_hash::FxHashMap;
 
 use super::cells::{Cells, collect, first};
-use super::desk::head_columns;
 use super::fault::{Sql, corrupt};
 use super::link::{Link, Params};
-use super::names::{CLASSES_AFTER, Names, class};
+use super::names::{CLASSES_AFTER, Names};
 use super::query::{self, bound};
 use super::rows::{self, BODY_COLUMNS, EVENT_COLUMNS, FREE_TASK_COLUMNS, LEASE_COLUMNS, OUTCOME_COLUMNS};
 use crate::kernel::tx::Head;
+use crate::tables::records::{self, head_columns};
 
 static VIEWS: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -96,7 +96,7 @@ impl<'a> Snapshot<'a> {
         let begin = [link.begin()];
         let found = link.ask(&begin, PROJECT, &[&name])?;
         let project = first(&found, |cells| {
-            Ok((cells.count()?, cells.count()?, super::desk::read_head(cells)?))
+            Ok((cells.count()?, cells.count()?, records::head(cells)?))
         })?;
         Ok(project.map(|(no, classes, head)| Snapshot {
             link,
@@ -150,7 +150,7 @@ impl<'a> Snapshot<'a> {
             return Ok(None);
         };
         let params: Params<'_> = &[&self.no.clone(), &vec![seq.0 as i64]];
-        Ok(self.ask(&query::TASKS, params, rows::task)?.pop())
+        Ok(self.ask(&query::TASKS, params, records::task)?.pop())
     }
 
     /// All classes; read again only when there are new ones.
@@ -158,7 +158,7 @@ impl<'a> Snapshot<'a> {
         let known = self.names.of(self.no).all.len();
         if known < self.classes {
             let more = self.link.ask(&[], CLASSES_AFTER, &[&self.no, &(known as i32)])?;
-            for (no, found) in collect(&more, class)? {
+            for (no, found) in collect(&more, records::class)? {
                 self.names.of(self.no).add(no, found);
             }
         }
@@ -181,8 +181,8 @@ impl<'a> Snapshot<'a> {
         let mut views = FxHashMap::default();
         for row in &found {
             let cells = &mut Cells::of(row);
-            let task = rows::task(cells)?;
-            let (body, outcome) = (rows::body(cells)?, rows::outcome(cells)?);
+            let task = records::task(cells)?;
+            let (body, outcome) = (records::body(cells)?, records::outcome(cells)?);
             let run = cells.run_id_or()?;
             let class = self.class(task.class)?;
             let seq = task.seq;
@@ -225,7 +225,7 @@ impl<'a> Snapshot<'a> {
     pub(super) fn beginning(&mut self) -> Sql<Option<Beginning>> {
         let book = Book::Cursor;
         let params: Params<'_> = &[&self.no.clone(), &i16::from(book.number()), &vec![BEGINNING]];
-        let kept = self.ask(query::ENTRIES, params, |cells| query::entry(cells, book))?;
+        let kept = self.ask(query::ENTRIES, params, |cells| records::entry(cells, book))?;
         Ok(Beginning::find(&kept)?)
     }
 
@@ -255,7 +255,7 @@ impl<'a> Snapshot<'a> {
         let (no, seq) = (self.no, task.seq.0 as i64);
         let bodies = self.ask(&query::BODIES, &[&no, &vec![seq]], |cells| {
             cells.skip(1);
-            rows::body(cells)
+            records::body(cells)
         })?;
         let mut after = bodies.into_iter().next().map_or_else(Vec::new, |body| body.after);
         let dependents = self.ask(query::DEPENDENTS, &[&no, &seq, &0i64, &bound(limit)], |cells| {
@@ -283,7 +283,7 @@ impl<'a> Snapshot<'a> {
                 id: cells.task_id()?,
                 key: cells.name_or()?,
                 state: cells.variant(State::from_u8)?,
-                outcome: rows::outcome(cells)?,
+                outcome: records::outcome(cells)?,
             })
         })?;
         let found: FxHashMap<Seq, Upstream> = found.into_iter().map(|one| (one.seq, one)).collect();
@@ -307,10 +307,6 @@ impl<'a> Snapshot<'a> {
 }
 
 fn seen(cells: &mut Cells<'_>) -> Sql<Seen> {
-    Ok(Seen {
-        event: rows::event(cells)?,
-        task: cells.task_id_or()?,
-        key: cells.name_or()?,
-        run: cells.run_id_or()?,
-    })
+    let event = rows::event(cells)?;
+    records::seen(event, cells)
 }

@@ -24,11 +24,12 @@ use super::cells::{Cells, collect, first};
 use super::desk::Desk;
 use super::fault::{Fault, Sql, corrupt};
 use super::link::{Link, Order, Param, Params};
-use super::names::{CLASS_ADD, CLASSES_AFTER, Names, class};
+use super::names::{CLASS_ADD, CLASSES_AFTER, Names};
 use super::own::Own;
 use super::query::{self, bound};
 use super::rows;
 use crate::kernel::tx::{Group, Head, Name, ProjectNo, Remembered, Tx, WriteSet};
+use crate::tables::records;
 use crate::uses::Uses;
 
 pub(super) struct PgTx<'a> {
@@ -181,7 +182,7 @@ impl<'a> PgTx<'a> {
         }
         if known < count {
             let rows = self.rows(CLASSES_AFTER, &[&no, &(known as i32)])?;
-            for (class_no, found) in collect(&rows, class)? {
+            for (class_no, found) in collect(&rows, records::class)? {
                 self.names.of(no).add(class_no, found);
             }
         }
@@ -213,7 +214,7 @@ impl<'a> PgTx<'a> {
         }
         let asked = numbers(seqs);
         let found = self.rows(&query::TASKS, &[&no, &asked])?;
-        let found = collect(&found, rows::task)?;
+        let found = collect(&found, records::task)?;
         Ok(in_order(seqs, found.into_iter().map(|task| (task.seq, task))))
     }
 }
@@ -304,7 +305,7 @@ impl Tx for PgTx<'_> {
         if !missing.is_empty() {
             let params: Params<'_> = &[&no(project), &numbers(&missing)];
             let read = self.ask(&query::BODIES, params, |cells| {
-                Ok((cells.seq()?, rows::body(cells)?))
+                Ok((cells.seq()?, records::body(cells)?))
             })?;
             self.bodies.extend(read);
         }
@@ -317,7 +318,7 @@ impl Tx for PgTx<'_> {
             return Ok(Vec::new());
         }
         let found = self.ask(&query::OUTCOMES, &[&no(project), &numbers(seqs)], |cells| {
-            Ok((cells.seq()?, rows::outcome(cells)?))
+            Ok((cells.seq()?, records::outcome(cells)?))
         })?;
         let found = found
             .into_iter()
@@ -447,23 +448,19 @@ impl Tx for PgTx<'_> {
     }
 
     fn run(&mut self, project: ProjectNo, run: RunNo) -> Result<Option<Run>> {
-        self.ask_one(
-            &query::RUN_BY_NO,
-            &[&no(project), &(run.0 as i64)],
-            rows::read_run,
-        )
+        self.ask_one(&query::RUN_BY_NO, &[&no(project), &(run.0 as i64)], records::run)
     }
 
     fn find_run(&mut self, project: ProjectNo, id: RunId) -> Result<Option<Run>> {
         self.ask_one(
             &query::RUN_BY_ID,
             &[&no(project), &&id.0.as_bytes()[..]],
-            rows::read_run,
+            records::run,
         )
     }
 
     fn newest_run(&mut self, project: ProjectNo, plan: &str) -> Result<Option<Run>> {
-        self.ask_one(&query::RUNS_OF, &[&no(project), &1i64, &plan], rows::read_run)
+        self.ask_one(&query::RUNS_OF, &[&no(project), &1i64, &plan], records::run)
     }
 
     fn next_run(&mut self, project: ProjectNo) -> Result<RunNo> {
@@ -528,7 +525,7 @@ impl Tx for PgTx<'_> {
         }
         let asked: Vec<&str> = keys.iter().map(|key| &**key).collect();
         let params: Params<'_> = &[&no(project), &i16::from(book.number()), &asked];
-        let found = self.ask(query::ENTRIES, params, |cells| query::entry(cells, book))?;
+        let found = self.ask(query::ENTRIES, params, |cells| records::entry(cells, book))?;
         Ok(query::entries_in_order(keys, found))
     }
 
@@ -540,7 +537,7 @@ impl Tx for PgTx<'_> {
         limit: usize,
     ) -> Result<Vec<Entry>> {
         let params: Params<'_> = &[&no(project), &i16::from(book.number()), &after, &bound(limit)];
-        self.ask(query::ENTRY_PAGE, params, |cells| query::entry(cells, book))
+        self.ask(query::ENTRY_PAGE, params, |cells| records::entry(cells, book))
     }
 
     fn entries_due(
@@ -551,7 +548,7 @@ impl Tx for PgTx<'_> {
         limit: usize,
     ) -> Result<Vec<Entry>> {
         let params: Params<'_> = &[&no(project), &i16::from(book.number()), &at.0, &bound(limit)];
-        self.ask(query::ENTRIES_DUE, params, |cells| query::entry(cells, book))
+        self.ask(query::ENTRIES_DUE, params, |cells| records::entry(cells, book))
     }
 
     fn apply(&mut self, writes: &WriteSet) -> Result<()> {

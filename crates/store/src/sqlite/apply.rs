@@ -14,7 +14,7 @@ use super::together::{Insertion, insertion};
 use super::{body, books, gone, line, log, runs, task};
 use crate::kernel;
 use crate::kernel::tx::{Name, NewRow, ProjectNo, Remembered, WriteSet};
-use crate::split::{Rewrite, rewrite};
+use crate::tables::split::{Rewrite, rewrite};
 
 pub(super) static EDGE_INSERT: Insertion =
     insertion!("INSERT OR REPLACE INTO edge (parent, child, condition) VALUES (?1, ?2, ?3)");

@@ -2,27 +2,15 @@
 
 use domain::id::Seq;
 use domain::task::record::{Body, Outcome};
-use domain::task::spec::When;
 use rusqlite::Connection;
 
-use super::cells::{Binds, Cells, first};
+use super::cells::{Binds, first};
 use super::fault::{Sql, corrupt};
 use super::together::{Insertion, insertion};
-use crate::split::{self, pack};
+use crate::tables::records::{self, body_columns, outcome_columns};
+use crate::tables::split::pack;
 
-macro_rules! columns {
-    () => {
-        "b.key, b.digest, b.after, b.spec"
-    };
-}
-macro_rules! outcome_columns {
-    () => {
-        "o.seq, o.error, o.usage, o.result"
-    };
-}
-pub(super) use {columns, outcome_columns};
-
-pub(super) const LOAD: &str = concat!("SELECT ", columns!(), " FROM body b WHERE b.seq = ?1");
+pub(super) const LOAD: &str = concat!("SELECT ", body_columns!(), " FROM body b WHERE b.seq = ?1");
 pub(super) const OUTCOME_LOAD: &str =
     concat!("SELECT ", outcome_columns!(), " FROM outcome o WHERE o.seq = ?1");
 pub(super) static INSERT: Insertion =
@@ -36,7 +24,7 @@ pub(super) fn load(conn: &Connection, seqs: &[Seq]) -> Sql<Vec<(Seq, Body)>> {
     for seq in seqs {
         let mut binds = Binds::of(&mut statement);
         binds.seq(*seq)?;
-        found.extend(first(binds, read)?.map(|body| (*seq, body)));
+        found.extend(first(binds, |cells| records::body(cells))?.map(|body| (*seq, body)));
     }
     Ok(found)
 }
@@ -47,34 +35,10 @@ pub(super) fn outcomes(conn: &Connection, seqs: &[Seq]) -> Sql<Vec<(Seq, Outcome
     for seq in seqs {
         let mut binds = Binds::of(&mut statement);
         binds.seq(*seq)?;
-        let outcome = first(binds, read_outcome)?.flatten();
+        let outcome = first(binds, |cells| records::outcome(cells))?.flatten();
         found.extend(outcome.map(|outcome| (*seq, outcome)));
     }
     Ok(found)
-}
-
-/// Reads `columns!`.
-pub(super) fn read(cells: &mut Cells<'_>) -> Sql<Body> {
-    Ok(Body {
-        key: cells.name_or()?,
-        digest: cells.digest()?,
-        after: unpack(cells.raw()?.as_blob_or_null().map_err(corrupt)?)?,
-        spec: cells.text()?.into(),
-    })
-}
-
-/// Reads `outcome_columns!`; `None` when a join found no row.
-pub(super) fn read_outcome(cells: &mut Cells<'_>) -> Sql<Option<Outcome>> {
-    if cells.int_or()?.is_none() {
-        cells.skip(3);
-        return Ok(None);
-    }
-    let error = cells.text_or()?;
-    Ok(Some(Outcome {
-        error: error.map(serde_json::from_str).transpose().map_err(corrupt)?,
-        usage: cells.json_or()?,
-        result: cells.json_or()?,
-    }))
 }
 
 /// Binds [`INSERT`].
@@ -97,14 +61,4 @@ pub(super) fn write_outcome(binds: &mut Binds<'_, '_>, seq: Seq, outcome: &Outco
         .json_or(outcome.usage.as_ref())?
         .json_or(outcome.result.as_ref())?;
     Ok(())
-}
-
-fn unpack(bytes: Option<&[u8]>) -> Sql<Vec<(Seq, When)>> {
-    let after = split::unpack(bytes.unwrap_or_default());
-    after.ok_or_else(|| corrupt("a list of prerequisites is damaged"))
-}
-
-pub(super) fn when(number: u8) -> Sql<When> {
-    let known = When::ALL.get(usize::from(number)).copied();
-    known.ok_or_else(|| corrupt(format!("an edge has the unknown condition {number}")))
 }

@@ -6,10 +6,11 @@ use domain::book::{Book, Entry};
 use domain::time::Timestamp;
 use rusqlite::Connection;
 
-use super::cells::{Binds, Cells, collect, first};
-use super::fault::{Sql, corrupt};
+use super::cells::{Binds, collect, first};
+use super::fault::Sql;
 use super::tx::bound;
 use crate::kernel::tx::ProjectNo;
+use crate::tables::records;
 
 pub(super) const LOAD: &str =
     "SELECT key, value, due FROM entry WHERE project = ?1 AND book = ?2 AND key = ?3";
@@ -21,22 +22,13 @@ pub(super) const WRITE: &str =
     "INSERT OR REPLACE INTO entry (project, book, key, value, due) VALUES (?1, ?2, ?3, ?4, ?5)";
 pub(super) const ERASE: &str = "DELETE FROM entry WHERE project = ?1 AND book = ?2 AND key = ?3";
 
-fn read(cells: &mut Cells<'_>, book: Book) -> Sql<Entry> {
-    Ok(Entry {
-        book,
-        key: cells.text()?.into(),
-        value: cells.json_or()?.ok_or_else(|| corrupt("an entry is empty"))?,
-        due: cells.time_or()?,
-    })
-}
-
 pub(super) fn load(conn: &Connection, project: ProjectNo, book: Book, keys: &[Arc<str>]) -> Sql<Vec<Entry>> {
     let mut statement = conn.prepare_cached(LOAD)?;
     let mut found = Vec::with_capacity(keys.len());
     for key in keys {
         let mut binds = Binds::of(&mut statement);
         binds.project(project)?.put(book.number())?.put(&**key)?;
-        found.extend(first(binds, |cells| read(cells, book))?);
+        found.extend(first(binds, |cells| records::entry(cells, book))?);
     }
     Ok(found)
 }
@@ -55,7 +47,7 @@ pub(super) fn page(
         .put(book.number())?
         .put(after)?
         .put(bound(limit))?;
-    collect(binds, |cells| read(cells, book))
+    collect(binds, |cells| records::entry(cells, book))
 }
 
 pub(super) fn due(
@@ -72,7 +64,7 @@ pub(super) fn due(
         .put(book.number())?
         .time(at)?
         .put(bound(limit))?;
-    collect(binds, |cells| read(cells, book))
+    collect(binds, |cells| records::entry(cells, book))
 }
 
 pub(super) fn write(

@@ -1,176 +1,45 @@
-//! Values to and from rows, column after column in the order of the statement.
+//! Rows as SQLite gives them, and values bound to a statement from left to right.
 
-use std::str::FromStr;
 use std::time::Duration;
 
-use domain::code::Refusal;
-use domain::id::{EventNo, RunId, Seq, TaskId};
+use domain::id::{Seq, TaskId};
 use domain::run::{Counts, RunNo};
-use domain::task::record::ClassNo;
 use domain::task::spec::Json;
 use domain::time::{Timestamp, millis};
-use rusqlite::types::{FromSql, ValueRef};
+use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement, ToSql};
 use uuid::Uuid;
 
-use super::fault::{Sql, corrupt};
+use super::fault::{Fault, Sql, corrupt};
 use crate::kernel::tx::ProjectNo;
+use crate::tables::cells;
 
-/// Reads one row from left to right.
-pub(super) struct Cells<'r> {
-    row: &'r Row<'r>,
-    at: usize,
-}
+pub(super) type Cells<'r> = cells::Cells<'r, Row<'r>>;
 
-impl<'r> Cells<'r> {
-    pub(super) fn of(row: &'r Row<'r>) -> Cells<'r> {
-        Cells { row, at: 0 }
+impl cells::Row for Row<'_> {
+    type Fault = Fault;
+
+    fn int(&self, column: usize) -> Sql<Option<i64>> {
+        Ok(self.get(column)?)
     }
 
-    pub(super) fn get<T: FromSql>(&mut self) -> Sql<T> {
-        self.at += 1;
-        Ok(self.row.get(self.at - 1)?)
+    fn text(&self, column: usize) -> Sql<Option<&str>> {
+        self.get_ref(column)?.as_str_or_null().map_err(corrupt)
     }
 
-    pub(super) fn raw(&mut self) -> Sql<ValueRef<'r>> {
-        self.at += 1;
-        Ok(self.row.get_ref(self.at - 1)?)
+    fn bytes(&self, column: usize) -> Sql<Option<&[u8]>> {
+        self.get_ref(column)?.as_blob_or_null().map_err(corrupt)
     }
 
-    /// Leaves columns out.
-    pub(super) fn skip(&mut self, columns: usize) {
-        self.at += columns;
+    /// Those made by us are blobs of 16 bytes, those of callers are texts.
+    fn task_id(&self, column: usize) -> Sql<Option<TaskId>> {
+        let id = match self.get_ref(column)? {
+            ValueRef::Null => return Ok(None),
+            ValueRef::Blob(bytes) => TaskId::Uuid(Uuid::from_slice(bytes).map_err(corrupt)?),
+            text => TaskId::Text(text.as_str().map_err(corrupt)?.into()),
+        };
+        Ok(Some(id))
     }
-
-    pub(super) fn int(&mut self) -> Sql<i64> {
-        self.get()
-    }
-
-    pub(super) fn int_or(&mut self) -> Sql<Option<i64>> {
-        self.get()
-    }
-
-    pub(super) fn count<T: TryFrom<i64>>(&mut self) -> Sql<T> {
-        let number = self.int()?;
-        T::try_from(number).map_err(|_| corrupt(format!("the number {number} is out of range")))
-    }
-
-    pub(super) fn seq(&mut self) -> Sql<Seq> {
-        Ok(Seq(self.int()? as u64))
-    }
-
-    pub(super) fn event_no(&mut self) -> Sql<EventNo> {
-        Ok(EventNo(self.int()? as u64))
-    }
-
-    pub(super) fn run_no(&mut self) -> Sql<Option<RunNo>> {
-        Ok(self.int_or()?.map(|no| RunNo(no as u64)))
-    }
-
-    pub(super) fn class_no(&mut self) -> Sql<ClassNo> {
-        self.count().map(ClassNo)
-    }
-
-    pub(super) fn time(&mut self) -> Sql<Timestamp> {
-        self.int().map(Timestamp)
-    }
-
-    pub(super) fn time_or(&mut self) -> Sql<Option<Timestamp>> {
-        Ok(self.int_or()?.map(Timestamp))
-    }
-
-    pub(super) fn span_or(&mut self) -> Sql<Option<Duration>> {
-        Ok(self.int_or()?.map(|ms| Duration::from_millis(ms as u64)))
-    }
-
-    pub(super) fn flag(&mut self) -> Sql<bool> {
-        Ok(self.int()? != 0)
-    }
-
-    /// A variant by its number.
-    pub(super) fn variant<T>(&mut self, from: impl FnOnce(u8) -> Option<T>) -> Sql<T> {
-        let number = self.int()?;
-        let known = u8::try_from(number).ok().and_then(from);
-        known.ok_or_else(|| {
-            corrupt(format!(
-                "the variant {number} of {} is unknown",
-                short_name::<T>()
-            ))
-        })
-    }
-
-    pub(super) fn variant_or<T>(&mut self, from: impl FnOnce(u8) -> Option<T>) -> Sql<Option<T>> {
-        if self.row.get_ref(self.at)? == ValueRef::Null {
-            self.at += 1;
-            return Ok(None);
-        }
-        self.variant(from).map(Some)
-    }
-
-    pub(super) fn text(&mut self) -> Sql<&'r str> {
-        self.raw()?.as_str().map_err(corrupt)
-    }
-
-    pub(super) fn text_or(&mut self) -> Sql<Option<&'r str>> {
-        self.raw()?.as_str_or_null().map_err(corrupt)
-    }
-
-    pub(super) fn name<T: FromStr<Err = Refusal>>(&mut self) -> Sql<T> {
-        self.text()?.parse().map_err(corrupt)
-    }
-
-    pub(super) fn name_or<T: FromStr<Err = Refusal>>(&mut self) -> Sql<Option<T>> {
-        self.text_or()?.map(str::parse).transpose().map_err(corrupt)
-    }
-
-    pub(super) fn json_or(&mut self) -> Sql<Option<Json>> {
-        self.text_or()?.map(Json::parse).transpose().map_err(corrupt)
-    }
-
-    pub(super) fn digest(&mut self) -> Sql<[u8; 32]> {
-        self.get()
-    }
-
-    pub(super) fn task_id(&mut self) -> Sql<TaskId> {
-        match self.raw()? {
-            ValueRef::Blob(bytes) => Uuid::from_slice(bytes).map(TaskId::Uuid).map_err(corrupt),
-            ValueRef::Text(bytes) => {
-                let text = std::str::from_utf8(bytes).map_err(corrupt)?;
-                Ok(TaskId::Text(text.into()))
-            }
-            _ => Err(corrupt("a task has no id")),
-        }
-    }
-
-    pub(super) fn task_id_or(&mut self) -> Sql<Option<TaskId>> {
-        if self.row.get_ref(self.at)? == ValueRef::Null {
-            self.at += 1;
-            return Ok(None);
-        }
-        self.task_id().map(Some)
-    }
-
-    pub(super) fn run_id_or(&mut self) -> Sql<Option<RunId>> {
-        let bytes = self.raw()?.as_blob_or_null().map_err(corrupt)?;
-        let id = bytes.map(Uuid::from_slice).transpose().map_err(corrupt)?;
-        Ok(id.map(RunId))
-    }
-
-    pub(super) fn run_id(&mut self) -> Sql<RunId> {
-        self.run_id_or()?.ok_or_else(|| corrupt("a run has no id"))
-    }
-
-    pub(super) fn counts(&mut self) -> Sql<Counts> {
-        let mut counts = Counts::default();
-        for count in &mut counts.0 {
-            *count = self.count()?;
-        }
-        Ok(counts)
-    }
-}
-
-fn short_name<T>() -> &'static str {
-    std::any::type_name::<T>().rsplit(':').next().unwrap_or_default()
 }
 
 /// Binds the parameters of one statement from left to right.

@@ -15,6 +15,7 @@ use super::tx::query;
 use super::{log, runs};
 use crate::findings::{Findings, LISTED, List, Sum, Who, Wrong};
 use crate::kernel::tx::ProjectNo;
+use crate::tables::records::event_columns;
 
 /// The task as it is: its row, overlaid by its lease.
 const LIVE: &str = "WITH live AS (SELECT t.seq, t.id, t.project, t.class, t.run, t.score, t.submitted_at, t.depth, \
@@ -215,7 +216,7 @@ fn sum(conn: &Connection, project: ProjectNo) -> Sql<Sum> {
 
 fn run_counters(conn: &Connection, project: ProjectNo, found: &mut Findings) -> Sql<()> {
     let counted = format!(
-        "{LIVE} SELECT state, count(*), total(state = 10 AND reason IS 2) FROM live \
+        "{LIVE} SELECT state, count(*), sum(state = 10 AND reason IS 2) FROM live \
          WHERE run = ?2 AND NOT superseded GROUP BY state"
     );
     for run in runs::newest(conn, project, None, usize::MAX)? {
@@ -225,7 +226,7 @@ fn run_counters(conn: &Connection, project: ProjectNo, found: &mut Findings) -> 
             Ok((
                 cells.variant(State::from_u8)?,
                 cells.count::<u64>()?,
-                cells.get::<f64>()? as u64,
+                cells.count::<u64>()?,
             ))
         })?;
         for (state, count, not_needed) in states {
@@ -241,7 +242,7 @@ fn run_counters(conn: &Connection, project: ProjectNo, found: &mut Findings) -> 
 fn chain(conn: &Connection, project: ProjectNo, name: &Project, found: &mut Findings) -> Sql<()> {
     const ALL: &str = concat!(
         "SELECT ",
-        log::columns!(),
+        event_columns!(),
         " FROM event e WHERE e.n > ?1 AND e.n <= ?2 ORDER BY e.n"
     );
     let kept = super::books::load(conn, project, Book::Cursor, &[BEGINNING.into()])?;

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 /// A failure inside the driver, before anybody has said which file it was about.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Sql(Error),
     Refused(Refusal),
 }

@@ -17,12 +17,13 @@ use super::fault::{Sql, corrupt};
 use super::task;
 use super::together::{Insertion, insertion};
 use crate::kernel::tx::{Group, ProjectNo, place_in_line};
+use crate::tables::records::{self, task_columns};
 
 macro_rules! line {
     ($run:literal) => {
         concat!(
             "SELECT ",
-            task::columns!(),
+            task_columns!(),
             " FROM ready r CROSS JOIN task t ON t.seq = r.seq WHERE r.project = ?1 AND r.class = ?2 ",
             $run,
             "AND (r.rank, r.at, r.seq) > (?3, ?4, ?5) ORDER BY r.rank, r.at, r.seq LIMIT ?6"
@@ -159,7 +160,7 @@ impl Line {
         if self.run.is_some() {
             binds.run_or(self.run)?;
         }
-        collect(binds, task::read)
+        collect(binds, |cells| records::free_task(cells))
     }
 }
 

@@ -1,18 +1,16 @@
 //! A project's head and its log.
 
-use domain::event::{ChainHead, Digest, Draft, Event, Kind};
+use domain::event::Event;
 use domain::id::EventNo;
-use domain::task::state::Reason;
 use rusqlite::Connection;
 
 use super::cells::{Binds, Cells, first};
 use super::fault::{Sql, corrupt};
 use super::together::{Insertion, insertion};
 use crate::kernel::tx::{Head, ProjectNo};
+use crate::tables::records::{self, event_columns, head_columns};
 
-pub(super) const HEAD: &str = "SELECT last_event, digest, pending, blocked, ready, assigned, running, suspended, \
-     awaiting, retrying, completed, failed, cancelled, dead_letters, score_sum, max_depth, newest, books \
-     FROM project WHERE no = ?1";
+pub(super) const HEAD: &str = concat!("SELECT ", head_columns!(), " FROM project p WHERE p.no = ?1");
 pub(super) const HEAD_WRITE: &str = "UPDATE project SET last_event = ?2, digest = ?3, pending = ?4, blocked = ?5, \
      ready = ?6, assigned = ?7, running = ?8, suspended = ?9, awaiting = ?10, retrying = ?11, completed = ?12, \
      failed = ?13, cancelled = ?14, dead_letters = ?15, score_sum = ?16, max_depth = ?17, newest = ?18, \
@@ -22,15 +20,7 @@ pub(super) static APPEND: Insertion = insertion!(
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
 );
 
-/// The columns of `event` in the order of [`read`].
-macro_rules! columns {
-    () => {
-        "e.n, e.at, e.kind, e.task, e.run, e.reason, e.prev, e.actor, e.digest, e.data"
-    };
-}
-pub(super) use columns;
-
-pub(super) const ONE: &str = concat!("SELECT ", columns!(), " FROM event e WHERE e.n = ?1");
+pub(super) const ONE: &str = concat!("SELECT ", event_columns!(), " FROM event e WHERE e.n = ?1");
 
 /// A project has room for 2⁴⁰ events: at 100,000 a second, for four months without a pause; at one a
 /// millisecond, for 34 years.
@@ -45,20 +35,7 @@ pub(super) fn head(conn: &Connection, project: ProjectNo) -> Sql<Head> {
     let mut statement = conn.prepare_cached(HEAD)?;
     let mut binds = Binds::of(&mut statement);
     binds.project(project)?;
-    let head = first(binds, |cells| {
-        Ok(Head {
-            chain: ChainHead {
-                last: cells.event_no()?,
-                digest: Digest(cells.digest()?),
-            },
-            counts: cells.counts()?,
-            dead_letters: cells.count()?,
-            score_sum: cells.int()?,
-            max_depth: cells.count()?,
-            newest: cells.time_or()?,
-            books: cells.count()?,
-        })
-    })?;
+    let head = first(binds, |cells| records::head(cells))?;
     head.ok_or_else(|| corrupt(format!("there is no project number {}", project.0)))
 }
 
@@ -95,26 +72,8 @@ pub(super) fn append(conn: &Connection, project: ProjectNo, events: &[Event]) ->
     })
 }
 
-/// Reads `columns!`.
+/// Reads [`event_columns`].
 pub(super) fn read(cells: &mut Cells<'_>) -> Sql<Event> {
     let no = EventNo(cells.int()? as u64 & ((1 << NUMBER_BITS) - 1));
-    let fact = Draft {
-        at: cells.time()?,
-        kind: cells.variant(Kind::from_number)?,
-        task: cells.int_or()?.map(|seq| domain::id::Seq(seq as u64)),
-        run: cells.run_no()?,
-        reason: cells.variant_or(Reason::from_u8)?,
-        actor: "".into(),
-        data: None,
-    };
-    let prev = cells.event_no()?;
-    let actor = cells.text()?.into();
-    let digest = Digest(cells.digest()?);
-    let data = cells.json_or()?;
-    Ok(Event {
-        no,
-        fact: Draft { actor, data, ..fact },
-        prev,
-        digest,
-    })
+    records::event(no, cells)
 }

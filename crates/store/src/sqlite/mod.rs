@@ -2,15 +2,17 @@
 //!
 //! In reading order: opening (`open`, `migrate`), the queue of writers (`turnstile`), the transaction (`tx`,
 //! `apply`) over one file per aggregate (`task`, `body`, `line`, `log`, `runs`, `names`), reading
-//! (`read`, `snapshot`, `list`, `check`), and how other processes' commits are noticed (`watch`).
+//! (`read`, `snapshot`, `list`, `check`), and how other processes' commits are noticed (`watch`). What columns mean is told in
+//! `crate::tables`.
 //!
 //! Rules live in the kernel; here are shapes only, and they follow measurements: dirty pages decide the cost, not
 //! statements. So rows that change are narrow, a claim leaves the task's row alone, and whatever waits is one
 //! transaction.
 
 #![expect(
+    clippy::redundant_closure,
     clippy::redundant_closure_for_method_calls,
-    reason = "a method's path would stand for one lifetime of `Cells`, where readers of rows must take any"
+    reason = "a path would stand for one lifetime of `Cells`, where readers of rows must take any"
 )]
 
 mod apply;

@@ -8,23 +8,23 @@ use std::sync::Arc;
 use domain::book::{Book, Entry};
 use domain::code::{Code, Refusal};
 use domain::event::{ChainHead, Digest};
-use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, Token, WorkerId};
+use domain::id::{EventNo, Key, Project, RunId, Seq, TaskId, WorkerId};
 use domain::prune::{BEGINNING, Beginning};
 use domain::run::Run;
 use domain::store::{CacheEntry, Filter, Held, HeldLock, Neighbours, Result, Seen, Status, Upstream, View};
 use domain::task::record::Task;
 use domain::task::spec::When;
-use domain::task::state::State;
 use domain::time::Timestamp;
 use rusqlite::Connection;
 
-use super::cells::{Binds, Cells, first};
+use super::cells::{Binds, first};
 use super::fault::{Fault, Sql, corrupt};
 use super::names::Names;
 use super::snapshot::Snapshot;
-use super::tx::{mode, query};
+use super::tx::query;
 use super::{books, check, line, list, log, names, runs};
 use crate::driver::Read;
+use crate::tables::records;
 use crate::uses::Uses;
 
 pub(super) const BY_KEY: &str = "SELECT t.id FROM name n JOIN task t ON t.seq = n.seq \
@@ -249,7 +249,7 @@ impl Read for SqliteRead {
             query(snapshot.conn, LOCKS, bind, |cells| {
                 Ok(HeldLock {
                     name: cells.text()?.to_owned(),
-                    mode: mode(cells)?,
+                    mode: cells.mode()?,
                     holder: cells.task_id()?,
                     waiting: cells.count()?,
                 })
@@ -262,7 +262,7 @@ impl Read for SqliteRead {
         let found = self.on(project, |snapshot| {
             let worker = worker.map(WorkerId::as_str);
             let bind = |binds: &mut Binds<'_, '_>| binds.project(snapshot.project)?.put(worker).map(drop);
-            query(snapshot.conn, LEASED, bind, read_held)
+            query(snapshot.conn, LEASED, bind, |cells| records::held(cells))
         })?;
         Ok(found.unwrap_or_default())
     }
@@ -321,21 +321,4 @@ impl Read for SqliteRead {
         let found = self.on(project, |snapshot| check::findings(snapshot, project))?;
         Ok(found.unwrap_or_default())
     }
-}
-
-fn read_held(cells: &mut Cells<'_>) -> Sql<Held> {
-    Ok(Held {
-        id: cells.task_id()?,
-        token: Token {
-            seq: cells.seq()?,
-            fence: cells.event_no()?,
-            secret: cells.int()? as u64,
-        },
-        state: cells.variant(State::from_u8)?,
-        worker: cells.name()?,
-        attempt: cells.count()?,
-        run: cells.run_no()?,
-        started_at: cells.time_or()?,
-        expires: cells.int()?,
-    })
 }

@@ -1,20 +1,17 @@
 //! Runs.
 
 use domain::id::RunId;
-use domain::run::{Run, RunNo, RunState};
+use domain::run::{Run, RunNo};
 use rusqlite::Connection;
 
-use super::cells::{Binds, Cells, collect, first};
+use super::cells::{Binds, collect, first};
 use super::fault::Sql;
 use crate::kernel::tx::ProjectNo;
+use crate::tables::records::{self, run_columns};
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!(
-            "SELECT no, id, plan, digest, state, pending, blocked, ready, assigned, running, suspended, awaiting, \
-             retrying, completed, failed, cancelled, skipped, submitted_at, finished_at FROM run ",
-            $rest
-        )
+        concat!("SELECT ", run_columns!(), " FROM run ", $rest)
     };
 }
 
@@ -30,32 +27,18 @@ pub(super) const UPDATE: &str = "UPDATE run SET plan = ?2, digest = ?3, state = 
      ready = ?7, assigned = ?8, running = ?9, suspended = ?10, awaiting = ?11, retrying = ?12, completed = ?13, \
      failed = ?14, cancelled = ?15, skipped = ?16, submitted_at = ?17, finished_at = ?18 WHERE no = ?1";
 
-fn read(cells: &mut Cells<'_>) -> Sql<Run> {
-    Ok(Run {
-        no: RunNo(cells.int()? as u64),
-        id: cells.run_id()?,
-        plan: cells.text()?.to_owned(),
-        digest: cells.digest()?,
-        state: cells.variant(RunState::from_u8)?,
-        counts: cells.counts()?,
-        skipped: cells.count()?,
-        submitted_at: cells.time()?,
-        finished_at: cells.time_or()?,
-    })
-}
-
 pub(super) fn by_no(conn: &Connection, project: ProjectNo, no: RunNo) -> Sql<Option<Run>> {
     let mut statement = conn.prepare_cached(BY_NO)?;
     let mut binds = Binds::of(&mut statement);
     binds.put(no.0 as i64)?.project(project)?;
-    first(binds, read)
+    first(binds, |cells| records::run(cells))
 }
 
 pub(super) fn by_id(conn: &Connection, project: ProjectNo, id: RunId) -> Sql<Option<Run>> {
     let mut statement = conn.prepare_cached(BY_ID)?;
     let mut binds = Binds::of(&mut statement);
     binds.project(project)?.put(&id.0.as_bytes()[..])?;
-    first(binds, read)
+    first(binds, |cells| records::run(cells))
 }
 
 /// Newest first.
@@ -73,7 +56,7 @@ pub(super) fn newest(
     if let Some(plan) = plan {
         binds.put(plan)?;
     }
-    collect(binds, read)
+    collect(binds, |cells| records::run(cells))
 }
 
 pub(super) fn next(conn: &Connection) -> Sql<RunNo> {

@@ -14,22 +14,25 @@ use super::names::Names;
 use super::tx::{CHILDREN, DEPENDENTS, FIND, bound, query};
 use super::{body, log, task};
 use crate::kernel::tx::ProjectNo;
+use crate::tables::records::{
+    self, body_columns, event_columns, lease_columns, outcome_columns, task_columns,
+};
 
 pub(super) const VIEW: &str = concat!(
     "SELECT ",
-    task::columns!(),
+    task_columns!(),
     ", ",
-    task::lease_columns!(),
+    lease_columns!(),
     ", ",
-    body::columns!(),
+    body_columns!(),
     ", ",
-    body::outcome_columns!(),
+    outcome_columns!(),
     ", r.id FROM task t LEFT JOIN lease l ON l.seq = t.seq JOIN body b ON b.seq = t.seq \
      LEFT JOIN outcome o ON o.seq = t.seq LEFT JOIN run r ON r.no = t.run WHERE t.seq = ?1"
 );
 pub(super) const EVENTS: &str = concat!(
     "SELECT ",
-    log::columns!(),
+    event_columns!(),
     ", t.id, b.key, r.id FROM event e LEFT JOIN task t ON t.seq = e.task LEFT JOIN body b ON b.seq = e.task \
      LEFT JOIN run r ON r.no = e.run WHERE e.n > ?1 AND e.n <= ?2 ORDER BY e.n LIMIT ?3"
 );
@@ -44,7 +47,7 @@ pub(super) const CHILDREN_OF: &str = "SELECT child, condition FROM edge WHERE pa
      AND EXISTS (SELECT 1 FROM task WHERE seq = ?1 AND project = ?2) ORDER BY child";
 pub(super) const UPSTREAM: &str = concat!(
     "SELECT t.id, b.key, coalesce(l.state, t.state), ",
-    body::outcome_columns!(),
+    outcome_columns!(),
     " FROM task t JOIN body b ON b.seq = t.seq LEFT JOIN lease l ON l.seq = t.seq \
      LEFT JOIN outcome o ON o.seq = t.seq WHERE t.seq = ?1 AND t.project = ?2"
 );
@@ -73,11 +76,11 @@ impl Snapshot<'_> {
         let mut binds = Binds::of(&mut statement);
         binds.seq(seq)?;
         let found = first(binds, |cells| {
-            let task = task::read_joined(cells)?;
+            let task = records::task(cells)?;
             Ok((
                 task,
-                body::read(cells)?,
-                body::read_outcome(cells)?,
+                records::body(cells)?,
+                records::outcome(cells)?,
                 cells.run_id_or()?,
             ))
         })?;
@@ -99,12 +102,7 @@ impl Snapshot<'_> {
         let bind = |binds: &mut Binds<'_, '_>| binds.put(after)?.put(to)?.put(bound(limit)).map(drop);
         query(self.conn, EVENTS, bind, |cells| {
             let event = log::read(cells)?;
-            Ok(Seen {
-                event,
-                task: cells.task_id_or()?,
-                key: cells.name_or()?,
-                run: cells.run_id_or()?,
-            })
+            records::seen(event, cells)
         })
     }
 
@@ -132,7 +130,7 @@ impl Snapshot<'_> {
             .next()
             .map_or_else(Vec::new, |(_, body)| body.after);
         let bind = |binds: &mut Binds<'_, '_>| binds.seq(task.seq)?.seq(Seq(0))?.put(bound(limit)).map(drop);
-        let edge = |cells: &mut Cells<'_>| Ok((cells.seq()?, body::when(cells.count()?)?));
+        let edge = |cells: &mut Cells<'_>| Ok((cells.seq()?, cells.when()?));
         let dependents = query(self.conn, DEPENDENTS, bind, edge)?;
         let bind = |binds: &mut Binds<'_, '_>| binds.seq(task.seq)?.put(bound(limit)).map(drop);
         let children = query(self.conn, CHILDREN, bind, |cells| {
@@ -162,7 +160,7 @@ impl Snapshot<'_> {
                 id: cells.task_id()?,
                 key: cells.name_or()?,
                 state: cells.variant(State::from_u8)?,
-                outcome: body::read_outcome(cells)?,
+                outcome: records::outcome(cells)?,
             })
         })
     }
@@ -177,7 +175,7 @@ impl Snapshot<'_> {
                 self.conn,
                 CHILDREN_OF,
                 |binds| binds.seq(*parent)?.project(self.project).map(drop),
-                |cells| Ok((cells.seq()?, body::when(cells.count()?)?)),
+                |cells| Ok((cells.seq()?, cells.when()?)),
             )?;
             let inside = below
                 .into_iter()

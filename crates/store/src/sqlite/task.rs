@@ -4,53 +4,27 @@
 //! `started_at` are told by the lease row, and the task row keeps what stood there before the claim. Whenever the
 //! row is written under a lease, it says `assigned`, so that no index over states ever lists a leased task.
 
-use std::time::Duration;
-
-use domain::id::{Seq, WorkerId};
-use domain::task::record::{Join, Lease, Task, Wait};
-use domain::task::score::Score;
-use domain::task::spec::{OnUpstreamFailure, Priority, Source};
-use domain::task::state::{Reason, State};
+use domain::id::Seq;
+use domain::task::record::{Lease, Task};
 use domain::time::millis;
 use rusqlite::Connection;
 
-use super::cells::{Binds, Cells, first};
-use super::fault::{Sql, corrupt};
+use super::cells::{Binds, first};
+use super::fault::Sql;
 use super::together::{Insertion, insertion};
 use crate::kernel::tx::ProjectNo;
-use crate::split::row_state;
-
-/// The columns of `task` in the order of [`read`].
-macro_rules! columns {
-    () => {
-        "t.seq, t.id, t.class, t.run, t.parent, t.left_state, t.dead_letter, t.superseded, t.priority, t.source, \
-         t.depth, t.path_share, t.score, t.submitted_at, t.run_at, t.deadline, t.estimate, t.finished_at, t.timer, \
-         t.open, t.dead, t.upstream, t.dependents, t.children, t.join_mode, t.attempts, t.failures, t.lost, \
-         t.guarded, t.asks, t.wait, t.thing, t.state, t.reason, t.last_event, t.started_at"
-    };
-}
-
-/// The columns of `lease` in the order of [`read`], behind those of `task`.
-macro_rules! lease_columns {
-    () => {
-        "l.fence, l.secret, l.worker, l.attempt, l.claimed_at, l.expires, l.ttl, l.progress, \
-         l.state, l.reason, l.last_event, l.started_at"
-    };
-}
-
-pub(super) use {columns, lease_columns};
-
-pub(super) const LEASE_COLUMNS: usize = 12;
+use crate::tables::records::{self, lease_columns, task_columns};
+use crate::tables::split::row_state;
 
 pub(super) const LOAD: &str = concat!(
     "SELECT ",
-    columns!(),
+    task_columns!(),
     ", ",
     lease_columns!(),
     " FROM task t LEFT JOIN lease l ON l.seq = t.seq WHERE t.seq = ?1 AND t.project = ?2"
 );
 /// For tasks that are known to have no lease.
-pub(super) const LOAD_FREE: &str = concat!("SELECT ", columns!(), " FROM task t WHERE t.seq = ?1");
+pub(super) const LOAD_FREE: &str = concat!("SELECT ", task_columns!(), " FROM task t WHERE t.seq = ?1");
 
 pub(super) const INSERT: &str = "INSERT INTO task (seq, project, id, run, parent, class, state, reason, last_event, \
      started_at, left_state, dead_letter, superseded, priority, source, depth, path_share, score, submitted_at, \
@@ -92,7 +66,7 @@ pub(super) fn load(
     for seq in seqs {
         let mut binds = Binds::of(&mut statement);
         binds.seq(seq)?.project(project)?;
-        found.extend(first(binds, read_joined)?);
+        found.extend(first(binds, |cells| records::task(cells))?);
     }
     Ok(found)
 }
@@ -104,87 +78,9 @@ pub(super) fn load_free(conn: &Connection, seqs: impl IntoIterator<Item = Seq>) 
     for seq in seqs {
         let mut binds = Binds::of(&mut statement);
         binds.seq(seq)?;
-        found.extend(first(binds, read)?);
+        found.extend(first(binds, |cells| records::free_task(cells))?);
     }
     Ok(found)
-}
-
-/// Reads `columns!`, then `lease_columns!`.
-pub(super) fn read_joined(cells: &mut Cells<'_>) -> Sql<Task> {
-    let mut task = read(cells)?;
-    let Some(fence) = cells.int_or()? else {
-        cells.skip(LEASE_COLUMNS - 1);
-        return Ok(task);
-    };
-    task.lease = Some(Lease {
-        fence: domain::id::EventNo(fence as u64),
-        secret: cells.int()? as u64,
-        worker: cells.name::<WorkerId>()?,
-        attempt: cells.count()?,
-        claimed_at: cells.time()?,
-        expires: cells.int()?,
-        ttl: Duration::from_millis(cells.count()?),
-        progress: cells.json_or()?,
-    });
-    task.state = cells.variant(State::from_u8)?;
-    task.reason = cells.variant_or(Reason::from_u8)?;
-    task.last_event = cells.event_no()?;
-    task.started_at = cells.time_or()?;
-    Ok(task)
-}
-
-/// Reads `columns!`.
-pub(super) fn read(cells: &mut Cells<'_>) -> Sql<Task> {
-    Ok(Task {
-        seq: cells.seq()?,
-        id: cells.task_id()?,
-        class: cells.class_no()?,
-        run: cells.run_no()?,
-        parent: cells.int_or()?.map(|seq| Seq(seq as u64)),
-        left: cells.variant_or(State::from_u8)?,
-        dead_letter: cells.flag()?,
-        superseded: cells.flag()?,
-        priority: cells.variant(|number| Priority::try_from(number).ok())?,
-        source: cells.variant(|number| Source::ALL.get(usize::from(number)).copied())?,
-        depth: cells.count()?,
-        path_share: cells.int_or()?.map(|share| share as u16),
-        score: Score(cells.count()?),
-        submitted_at: cells.time()?,
-        run_at: cells.time_or()?,
-        deadline: cells.time_or()?,
-        estimate: cells.span_or()?,
-        finished_at: cells.time_or()?,
-        timer: cells.time_or()?,
-        open: cells.count()?,
-        dead: cells.count()?,
-        upstream: cells.variant(|number| OnUpstreamFailure::ALL.get(usize::from(number)).copied())?,
-        dependents: cells.count()?,
-        children: cells.count()?,
-        join: cells.variant_or(join_from)?,
-        attempts: cells.count()?,
-        failures: cells.count()?,
-        lost: cells.count()?,
-        guarded: cells.flag()?,
-        asks: cells.flag()?,
-        wait: read_wait(cells)?,
-        state: cells.variant(State::from_u8)?,
-        reason: cells.variant_or(Reason::from_u8)?,
-        last_event: cells.event_no()?,
-        started_at: cells.time_or()?,
-        lease: None,
-    })
-}
-
-fn join_from(number: u8) -> Option<Join> {
-    [Join::Complete, Join::Continue].get(usize::from(number)).copied()
-}
-
-fn read_wait(cells: &mut Cells<'_>) -> Sql<Wait> {
-    let number = cells.int()?;
-    let wait = u8::try_from(number).ok();
-    wait.zip(Some(cells.text_or()?))
-        .and_then(|(number, text)| Wait::of_parts(number, text))
-        .ok_or_else(|| corrupt(format!("a task waits in the unknown way {number}")))
 }
 
 // ---- writing ----

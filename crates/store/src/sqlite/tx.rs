@@ -103,10 +103,6 @@ pub(super) fn bound(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-pub(super) fn mode(cells: &mut Cells<'_>) -> Sql<Mode> {
-    cells.variant(|number| [Mode::Exclusive, Mode::Shared].get(usize::from(number)).copied())
-}
-
 impl Tx for SqliteTx<'_> {
     fn project(&mut self, name: &Project, create: bool) -> Result<Option<ProjectNo>> {
         self.on(|conn, names| names.project(conn, name, create))
@@ -188,9 +184,7 @@ impl Tx for SqliteTx<'_> {
         limit: usize,
     ) -> Result<Vec<(Seq, When)>> {
         let bind = |binds: &mut Binds<'_, '_>| binds.seq(parent)?.seq(after)?.put(bound(limit)).map(drop);
-        self.query(DEPENDENTS, bind, |cells| {
-            Ok((cells.seq()?, body::when(cells.count()?)?))
-        })
+        self.query(DEPENDENTS, bind, |cells| Ok((cells.seq()?, cells.when()?)))
     }
 
     fn next_seq(&mut self, _: ProjectNo) -> Result<Seq> {
@@ -222,7 +216,7 @@ impl Tx for SqliteTx<'_> {
 
     fn holders(&mut self, project: ProjectNo, name: &str) -> Result<Vec<(Seq, Mode)>> {
         let bind = |binds: &mut Binds<'_, '_>| binds.project(project)?.put(name).map(drop);
-        self.query(HOLDERS, bind, |cells| Ok((cells.seq()?, mode(cells)?)))
+        self.query(HOLDERS, bind, |cells| Ok((cells.seq()?, cells.mode()?)))
     }
 
     fn holders_between(
@@ -233,14 +227,14 @@ impl Tx for SqliteTx<'_> {
     ) -> Result<Vec<(String, Seq, Mode)>> {
         let bind = |binds: &mut Binds<'_, '_>| binds.project(project)?.put(start)?.put(end).map(drop);
         self.query(HOLDERS_BETWEEN, bind, |cells| {
-            Ok((cells.text()?.to_owned(), cells.seq()?, mode(cells)?))
+            Ok((cells.text()?.to_owned(), cells.seq()?, cells.mode()?))
         })
     }
 
     fn held_by(&mut self, _: ProjectNo, holder: Seq) -> Result<Vec<(String, Mode)>> {
         let bind = |binds: &mut Binds<'_, '_>| binds.seq(holder).map(drop);
         self.query(HELD_BY, bind, |cells| {
-            Ok((cells.text()?.to_owned(), mode(cells)?))
+            Ok((cells.text()?.to_owned(), cells.mode()?))
         })
     }
 
