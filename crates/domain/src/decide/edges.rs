@@ -73,11 +73,13 @@ pub fn matter(task: &Task) -> bool {
     task.join.is_some() || (task.lease.is_none() && (task.attempts == 0 || again(task)))
 }
 
-/// Whether the task was begun before and somebody gave it another go: it then waits for those of its prerequisites that
-/// got one as well. An edge that is dead meanwhile does not keep it, since it was asked for by name.
+/// Whether somebody gave the task another go: it then waits for those of its prerequisites that got one as well. An edge
+/// that is dead meanwhile does not keep it, since it was asked for by name.
 pub(super) fn again(task: &Task) -> bool {
     let waits = task.state == State::Blocked || task.left == Some(State::Blocked);
-    task.join.is_none() && task.attempts > 0 && (waits || task.reason == Some(Reason::Retried))
+    // A question is never begun. One that is asked for the first time is cancelled by an edge that dies, unless it blocks.
+    let before = task.attempts > 0 || (task.asks && task.upstream != OnUpstreamFailure::Block);
+    task.join.is_none() && (task.reason == Some(Reason::Retried) || (waits && before))
 }
 
 /// The edge from a prerequisite that has just ended. The counters follow the edge in every state; the state

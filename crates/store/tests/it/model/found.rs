@@ -128,3 +128,27 @@ fn the_deadline_of_a_breakpoint_answers_only_if_the_breakpoint_says_how() {
         Step::Jump(5_600),
     ]);
 }
+
+#[test]
+fn a_question_is_asked_again_though_what_it_waited_for_was_cancelled() {
+    for upstream in [OnUpstreamFailure::Continue, OnUpstreamFailure::Block] {
+        let question = Sketch {
+            upstream,
+            asks: true,
+            ..after(1)
+        };
+        check(&[
+            Step::Add(vec![plain(), after(1)], Into::Nothing),
+            CLAIM,
+            Step::Fail {
+                lease: 0,
+                no_retry: false,
+            },
+            Step::Add(vec![question], Into::Nothing),
+            Step::Resolve(2, false),
+            Step::RetryLater(0),
+            Step::Cancel(1),
+            Step::Retry(2),
+        ]);
+    }
+}
