@@ -255,8 +255,9 @@ impl Log {
             return Met::Later;
         }
         let mut found = Found::new(Of::Task(row.id.clone()));
-        waits(row, &mut found);
-        match self.tasks.get(&row.seq) {
+        let track = self.tasks.get(&row.seq);
+        waits(row, track.is_none_or(Track::may_be_retried), &mut found);
+        match track {
             Some(track) => track.compare(view, &mut found),
             None if row.last_event <= self.begin && self.begin > EventNo(0) => {
                 return Met::Silent(found.differences);
@@ -357,12 +358,12 @@ impl Log {
     }
 }
 
-/// A task that could be handed out has nothing left to wait for; this the row says by itself.
-fn waits(row: &Task, found: &mut Found) {
+/// A task that could be handed out has nothing left to wait for; this the row says almost by itself.
+fn waits(row: &Task, retried: bool, found: &mut Found) {
     if is_let_go(row) {
         found.expect("open prerequisites", Some(0), &row.open);
-        if !row.asks {
-            // A question that was rejected may be asked again, whatever it waited for.
+        // A question that was rejected may be asked again, although what it waited for was cancelled meanwhile.
+        if !(row.asks && retried) {
             found.expect("dead prerequisites", Some(0), &row.dead);
         }
     }

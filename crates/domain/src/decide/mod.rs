@@ -390,6 +390,41 @@ mod tests {
         assert_eq!((confirmed.moves.len(), confirmed.task.lease), (0, None));
     }
 
+    #[test]
+    fn a_rejected_question_that_is_asked_again_is_held_by_what_is_open_only() {
+        use edges::{reopen, settle};
+        let reject = Command::Resolve {
+            accept: false,
+            outcome: Outcome::default(),
+        };
+        let died = Fate::Dead(Reason::UpstreamCancelled);
+        for upstream in [OnUpstreamFailure::Cancel, OnUpstreamFailure::Continue] {
+            let question = Task {
+                asks: true,
+                upstream,
+                state: State::Awaiting,
+                reason: Some(Reason::Breakpoint),
+                ..ready()
+            };
+            let first = reopen(&question, Fate::Holds).unwrap().task;
+            let first = settle(&first, died, NOW.wall).unwrap().task;
+            assert_eq!(first.state, State::Cancelled, "asked for the first time");
+
+            let rejected = by_anyone(&question, &reject).unwrap().task;
+            let rejected = reopen(&rejected, Fate::Holds).unwrap().task;
+            let rejected = settle(&rejected, died, NOW.wall).unwrap().task;
+            assert_eq!((rejected.state, rejected.dead), (State::Failed, 1));
+            let again = by_anyone(&rejected, &Command::Retry { at: None }).unwrap().task;
+            assert_eq!(again.state, State::Awaiting);
+
+            // Another prerequisite is tried once more, and holds in the end.
+            let waits = reopen(&again, Fate::Holds).unwrap().task;
+            assert_eq!(waits.state, State::Blocked);
+            let asked = settle(&waits, Fate::Holds, NOW.wall).unwrap().task;
+            assert_eq!((asked.state, asked.dead), (State::Awaiting, 1));
+        }
+    }
+
     // proves: DESIGN 4
     #[test]
     fn edges_hold_stay_open_or_die() {

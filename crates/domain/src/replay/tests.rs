@@ -43,6 +43,17 @@ impl Story {
         story
     }
 
+    /// A breakpoint that asks already.
+    fn asking() -> Story {
+        let mut story = Story::new();
+        story.task.asks = true;
+        let mut change = Change::none(&story.task);
+        change.belong(NOW.wall).unwrap();
+        story.carry_out(change, "system");
+        assert_eq!(story.task.state, State::Awaiting);
+        story
+    }
+
     fn next(&self) -> EventNo {
         EventNo(self.events.len() as u64 + 1)
     }
@@ -259,6 +270,23 @@ fn a_ready_task_waits_for_nothing() {
     // It has begun: what it waited for may be tried again beside it.
     story.task.open = 1;
     story.assert_agrees();
+}
+
+#[test]
+fn only_a_question_that_was_asked_again_may_have_lost_what_it_waited_for() {
+    let mut story = Story::asking();
+    story.task.dead = 1;
+    assert_eq!(story.wrong(), ["dead prerequisites"]);
+    assert!(story.ask(&Command::Resolve {
+        accept: false,
+        outcome: Outcome::default(),
+    }));
+    assert!(story.ask(&Command::Retry { at: None }));
+    story.assert_agrees();
+
+    let mut plain = Story::new();
+    plain.task.dead = 1;
+    assert_eq!(plain.wrong(), ["dead prerequisites"]);
 }
 
 #[test]

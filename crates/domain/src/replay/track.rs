@@ -36,6 +36,8 @@ pub(super) struct Track {
     lost: Known<u32>,
     dead_letter: Known<bool>,
     superseded: Known<bool>,
+    /// Somebody asked for another go.
+    retried: Known<bool>,
     held: Held,
     /// Told only where it was changed.
     priority: Known<Priority>,
@@ -116,6 +118,7 @@ impl Track {
         self.lost = Some(0);
         self.dead_letter = Some(false);
         self.superseded = Some(false);
+        self.retried = Some(false);
         self.held = Held::Nobody;
     }
 
@@ -153,6 +156,7 @@ impl Track {
             Some(Reason::Retried) => {
                 self.failures = Some(0);
                 self.lost = Some(0);
+                self.retried = Some(true);
             }
             Some(Reason::Lost) => match from {
                 // A suspended attempt is not to blame for its worker's death.
@@ -198,6 +202,10 @@ impl Track {
 
     pub(super) fn is_open(&self) -> bool {
         self.state().is_some_and(|state| !state.is_terminal())
+    }
+
+    pub(super) fn may_be_retried(&self) -> bool {
+        self.retried != Some(false)
     }
 
     /// Takes over from the row what the log does not settle any more, for what follows.
