@@ -14,6 +14,7 @@ mod machine;
 mod mcp;
 mod race;
 mod repo;
+mod sequences;
 mod servers;
 mod service;
 mod soak;
@@ -73,6 +74,9 @@ enum Chore {
 enum Soak {
     /// Do the worst to stores that processes share: servers that go away, stopped workers, clocks that jump, no room.
     Faults(faults::Options),
+    /// Draw random sequences of commands, and let each store answer them beside the store in memory; what fails is told
+    /// as the few steps it shrinks to.
+    Sequences(sequences::Options),
     /// Let a great many tasks go through a server, and tell with each tenth what a turn takes and what the tables weigh.
     Churn(churn::Options),
 }
@@ -89,6 +93,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Chore::Soak { other, options } => match other {
             None => soak::run(&repo, &options)?,
             Some(Soak::Faults(options)) => faults::run(&repo, &options)?,
+            Some(Soak::Sequences(options)) => sequences::run(&repo, &options)?,
             Some(Soak::Churn(options)) => churn::run(&repo, &options)?,
         },
         Chore::Servers => servers::run()?,
