@@ -96,16 +96,17 @@ pub(crate) fn a_commit_of_another_store_is_noticed_soon(open: impl Fn() -> Lab) 
         let (one, other) = (open(), open());
         // The first subscription counts as a commit; it is there once that was told.
         let mut moment = other.store.changed(1).await;
-        one.add(&[task("a")]).await;
-        let committed = Instant::now();
-        while other.store.status(&other.project).await.unwrap().counts.total() == 0 {
+        // Whoever misses what is told looks a second later, and a busy machine may stand still for as long: but not each
+        // time.
+        let mut waits = Vec::new();
+        for name in names(10, "x") {
+            one.add(&[task(&name)]).await;
+            let committed = Instant::now();
             moment = other.store.changed(moment).await;
+            waits.push(committed.elapsed());
         }
-        assert!(
-            committed.elapsed() < Duration::from_millis(500),
-            "{:?}",
-            committed.elapsed()
-        );
+        waits.sort();
+        assert!(waits[5] < Duration::from_millis(500), "{waits:?}");
     });
 }
 
