@@ -286,6 +286,18 @@ fn cancel(task: &Task, reason: Reason, now: Now) -> Result<Change, Refusal> {
     Ok(change)
 }
 
+/// Takes the task out of its run, because a newer version of the plan replaces it. Work under way is cancelled; what has
+/// ended stays as it ended, and makes no move.
+pub fn supersede(task: &Task, now: Now) -> Result<Change, Refusal> {
+    let mut change = if task.state.is_terminal() {
+        Change::none(task)
+    } else {
+        cancel(task, Reason::Superseded, now)?
+    };
+    change.task.superseded = true;
+    Ok(change)
+}
+
 fn suspend(task: &Task) -> Result<Change, Refusal> {
     let mut change = Change::none(task);
     if task.state == State::Suspended {

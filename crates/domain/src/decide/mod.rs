@@ -8,7 +8,7 @@ pub mod edges;
 pub mod lease;
 pub mod replan;
 
-pub use command::{BUDGET, Context, command};
+pub use command::{BUDGET, Context, command, supersede};
 
 use crate::code::{Code, Refusal};
 use crate::task::record::{Outcome, Task};
@@ -388,6 +388,29 @@ mod tests {
         };
         let confirmed = by_holder(&cancelled, &token, &Command::Release, late).unwrap();
         assert_eq!((confirmed.moves.len(), confirmed.task.lease), (0, None));
+    }
+
+    #[test]
+    fn what_is_superseded_ends_unless_it_has_ended() {
+        let waits = Task {
+            state: State::Blocked,
+            reason: Some(Reason::Joining),
+            join: Some(Join::Complete),
+            open: 1,
+            ..ready()
+        };
+        let change = supersede(&waits, NOW).unwrap();
+        assert_eq!(path(&change), [State::Cancelled]);
+        assert!(change.task.superseded && change.task.join.is_none());
+        assert_eq!(change.task.finished_at, Some(NOW.wall));
+
+        let ended = Task {
+            state: State::Completed,
+            ..ready()
+        };
+        let change = supersede(&ended, NOW).unwrap();
+        assert!(change.task.superseded && change.moves.is_empty());
+        assert_eq!(change.task.state, State::Completed);
     }
 
     #[test]

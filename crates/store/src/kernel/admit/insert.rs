@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::book::Book;
-use domain::decide::derive;
 use domain::decide::edges::{Fate, fate};
+use domain::decide::{derive, supersede};
 use domain::event::Kind as Fact;
 use domain::id::{Key, Kind, Seq, TaskId};
 use domain::lesson::{KIND, Practice};
@@ -15,7 +15,7 @@ use domain::store::{Admission, IntoRun, NewTask, Result};
 use domain::task::record::{Body, Class, ClassNo, Task};
 use domain::task::score;
 use domain::task::spec::{Json, When};
-use domain::task::state::{Reason, State};
+use domain::task::state::State;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::check::Plan;
@@ -197,33 +197,14 @@ fn supersede_all(step: &mut Step<'_>, seqs: &[Seq]) -> Result<Vec<Seq>> {
         if !task.state.is_terminal() {
             ended.push(*seq);
         }
-        supersede(step, *seq)?;
+        let now = step.now;
+        let mut change = supersede(step.task(*seq)?, now)?;
+        if change.moves.is_empty() {
+            step.emit_task(&mut change.task, Fact::TaskSuperseded, None, None);
+        }
+        step.carry_out(change)?;
     }
     Ok(ended)
-}
-
-/// Work under way is cancelled.
-fn supersede(step: &mut Step<'_>, seq: Seq) -> Result<()> {
-    let mut task = step.task(seq)?.clone();
-    let now = step.now.wall;
-    task.superseded = true;
-    if task.state.is_terminal() {
-        step.emit_task(&mut task, Fact::TaskSuperseded, None, None);
-    } else {
-        let attempts = task.attempt();
-        task.state = State::Cancelled;
-        task.reason = Some(Reason::Superseded);
-        task.finished_at = Some(now);
-        task.left = None;
-        task.attempts = attempts;
-        step.emit_task(
-            &mut task,
-            Fact::TaskEntered(State::Cancelled),
-            Some(Reason::Superseded),
-            None,
-        );
-    }
-    step.put(task)
 }
 
 /// Stored prerequisites and parents learn that they have more dependents or children.
